@@ -1,0 +1,52 @@
+# EVCOROTHREAD: everything is built under out/<mode>/, nothing in the source tree.
+#
+#   make                    the libraries and the webby program (MODE=release)
+#   make test               builds and runs every test program
+#   make MODE=asan test     the same under AddressSanitizer and UBSan; also debug, tsan
+#   make tutorial bench     the tutorial programs; the benchmarks
+#   make install PREFIX=/usr/local DESTDIR=
+#   make clean              removes out/<mode>/;  make distclean removes out/
+#
+# How things are built stands in build/rules.mk; what is built stands here.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+MODE ?= release
+OUT ?= out/$(MODE)
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+
+.DEFAULT_GOAL := all
+include build/rules.mk
+
+# Lowest floor first; a library may use the ones named after it here.
+$(call library,cutils,)
+$(call library,nutils,cutils)
+$(call library,corothread,cutils)
+$(call library,evcorothread,corothread nutils cutils)
+$(call library,webby,evcorothread corothread nutils cutils)
+
+# The programs.
+$(call program,webby,webby/main.cpp,webby)
+
+# One test program a layer: test/<layer>/*_test.cpp with the fixtures of test/support.
+$(call test_program,cutils,cutils)
+$(call test_program,nutils,nutils)
+$(call test_program,corothread,corothread)
+$(call test_program,evcorothread,evcorothread)
+$(call test_program,webby,webby)
+
+# The tutorial: every folder of tutorial/ that has sources is one program or several (one a source file).
+$(call programs_in,tutorial/fibonacci,corothread)
+$(call programs_in,tutorial/echo,evcorothread)
+$(call programs_in,tutorial/delay,evcorothread)
+
+# The benchmarks.
+$(call bench_programs)
+
+all: libraries programs
+include build/install.mk
+
+# Header dependencies, as the compiler saw them.
+-include $(OBJECTS:.o=.d)

@@ -1,0 +1,171 @@
+# How things are built. `make` is not recursive: one dependency graph, so `-j` and partial builds are right.
+
+CXX ?= g++
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+CXX_WARNINGS := $(WARNINGS) -Wnon-virtual-dtor -Woverloaded-virtual
+IS_CLANG := $(findstring clang,$(shell $(CXX) --version 2>/dev/null | head -n 1))
+MACHINE := $(shell $(CXX) -dumpmachine)
+
+FLAGS_release := -O2 -g
+FLAGS_debug := -O0 -g3
+FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+FLAGS_coverage := -O0 -g --coverage
+MODE_FLAGS := $(FLAGS_$(MODE))
+ifeq ($(MODE_FLAGS),)
+$(error MODE=$(MODE) is not one of: release debug asan tsan coverage)
+endif
+
+# Position-independent objects serve the archive and the shared library alike. Hidden by default: the ABI is what
+# carries EVC_API. The switch (corothread/switch.h) steps over no red zone because library code has none.
+LIB_FLAGS := -fPIC -fvisibility=hidden -fvisibility-inlines-hidden
+ifeq ($(IS_CLANG),)
+LIB_FLAGS += -fno-semantic-interposition
+endif
+ifneq ($(filter x86_64%,$(MACHINE)),)
+LIB_FLAGS += -mno-red-zone -DCOROTHREAD_NO_RED_ZONE=1
+endif
+
+CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DEVC_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CXXFLAGS_ALL := -std=c++20 $(MODE_FLAGS) $(CXX_WARNINGS) -pthread $(CXXFLAGS)
+CFLAGS_ALL := -std=c11 $(MODE_FLAGS) $(WARNINGS) -pthread $(CFLAGS)
+LDFLAGS_ALL := $(filter -fsanitize=% --coverage,$(MODE_FLAGS)) -pthread $(LDFLAGS)
+
+# What each library needs from the system; pkg-config's Libs.private says the same.
+SYSLIBS_cutils :=
+SYSLIBS_nutils :=
+SYSLIBS_corothread := -lboost_context
+SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads
+SYSLIBS_webby :=
+
+LIBRARIES :=
+PROGRAMS :=
+TEST_PROGRAMS :=
+OBJECTS :=
+
+objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
+# $(call deps,NAME): NAME and the libraries below it, highest first.
+deps = $(1) $(LIBDEPS_$(1))
+archives = $(foreach l,$(call deps,$(1)),$(OUT)/lib/lib$(l).a)
+syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
+
+define library_template
+LIBDEPS_$(1) := $(2)
+LIBRARIES += $(1)
+SOURCES_$(1) := $$(filter-out %/main.cpp,$$(wildcard $(1)/*.cpp))
+OBJECTS_$(1) := $$(call objects,$$(SOURCES_$(1)))
+OBJECTS += $$(OBJECTS_$(1))
+$$(OBJECTS_$(1)): CXXFLAGS_ALL += $(LIB_FLAGS)
+$(OUT)/lib/lib$(1).a: $$(OBJECTS_$(1))
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+$(OUT)/lib/lib$(1).so.$(VERSION): $$(OBJECTS_$(1)) $(foreach l,$(2),$(OUT)/lib/lib$(l).so)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$(CXX) -shared -Wl,-soname,lib$(1).so.$(SOVERSION) -Wl,--no-undefined -Wl,--as-needed $(LDFLAGS_ALL) -o $$@ \
+	    $$(OBJECTS_$(1)) -L$(OUT)/lib $(foreach l,$(2),-l:lib$(l).so) $(SYSLIBS_$(1))
+$(OUT)/lib/lib$(1).so: $(OUT)/lib/lib$(1).so.$(VERSION)
+	$$(Q)ln -sf lib$(1).so.$(VERSION) $(OUT)/lib/lib$(1).so.$(SOVERSION)
+	$$(Q)ln -sf lib$(1).so.$(SOVERSION) $$@
+	$$(Q)ln -sf lib$(1).so.$(SOVERSION) $(OUT)/lib/lib$(1)sh.so
+libraries: $(OUT)/lib/lib$(1).a $(OUT)/lib/lib$(1).so
+.PHONY: lib-$(1)
+lib-$(1): $(OUT)/lib/lib$(1).a $(OUT)/lib/lib$(1).so
+endef
+library = $(eval $(call library_template,$(strip $(1)),$(strip $(2))))
+
+# $(call program,NAME,SOURCES,LIBRARY)
+define program_template
+PROGRAMS += $(OUT)/bin/$(1)
+OBJECTS += $$(call objects,$(2))
+$(OUT)/bin/$(1): $$(call objects,$(2)) $$(call archives,$(3))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $(LINK_EXTRA) $$(call syslibs,$(3)) $(4)
+programs: $(OUT)/bin/$(1)
+endef
+program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
+
+# $(call test_program,LAYER,LIBRARY): CppUTest. Syscalls named in test/<layer>/wrap.txt can be made to fail (--wrap).
+TEST_SUPPORT = $(wildcard test/support/*.cpp)
+WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
+comma := ,
+define test_template
+TEST_PROGRAMS += $(OUT)/test/test_$(1)
+TEST_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.cpp))
+TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
+OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
+$(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,$(1)) -o $$@ $$^ $$(call syslibs,$(2)) -lCppUTest -lCppUTestExt
+endef
+test_program = $(eval $(call test_template,$(strip $(1)),$(strip $(2))))
+OBJECTS += $(call objects,$(TEST_SUPPORT))
+
+# $(call programs_in,FOLDER,LIBRARY): every .cpp and .c in FOLDER is a program out/<mode>/<FOLDER>/<name>.
+TUTORIAL_PROGRAMS :=
+define programs_in_template
+TUTORIAL_PROGRAMS += $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp $(1)/*.c)))
+OBJECTS += $$(call objects,$$(wildcard $(1)/*.cpp $(1)/*.c))
+$$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp))): $(OUT)/%: $(OUT)/obj/%.cpp.o $$(call archives,$(2))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,$(2))
+$$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.c))): $(OUT)/%: $(OUT)/obj/%.c.o $$(call archives,$(2))
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,$(2))
+endef
+programs_in = $(eval $(call programs_in_template,$(strip $(1)),$(strip $(2))))
+
+# Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
+define bench_template
+OBJECTS += $$(call objects,bench/$(1).cpp)
+$(OUT)/bench/$(1): $$(call objects,bench/$(1).cpp) $$(call archives,webby)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby) $$(BENCH_LIBS_$(1))
+endef
+-include bench/bench.mk
+bench_programs = $(foreach b,$(basename $(notdir $(wildcard bench/*.cpp))),$(eval $(call bench_template,$(b))))
+
+
+# `make V=1` prints the commands themselves.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+
+# A change of flags rebuilds: the stamp's content is the command line.
+FLAGS_STAMP := $(OUT)/flags
+FLAGS_TEXT := $(CXX) $(CC) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(CFLAGS_ALL) $(LIB_FLAGS)
+$(shell mkdir -p $(OUT); echo "$(subst ",,$(FLAGS_TEXT))" | cmp -s - $(FLAGS_STAMP) || echo "$(subst ",,$(FLAGS_TEXT))" > $(FLAGS_STAMP))
+
+$(OUT)/obj/%.cpp.o: %.cpp $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,C++,$<)
+	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+.SECONDARY:
+.PHONY: all libraries programs tests tutorial bench test clean distclean install
+tests: $(TEST_PROGRAMS)
+test: all tests tutorial
+	@build/run-tests.sh $(OUT)
+tutorial: $(TUTORIAL_PROGRAMS)
+bench: $(patsubst bench/%.cpp,$(OUT)/bench/%,$(wildcard bench/*.cpp))
+clean:
+	rm -rf $(OUT)
+distclean:
+	rm -rf out

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
+#   build/run-tests.sh out/release [more output folders]
+set -uo pipefail
+passed=0 failed=0
+for out in "$@"; do
+    for program in "$out"/test/test_*; do
+        [ -x "$program" ] || continue
+        log=$(mktemp)
+        timeout --kill-after=10 600 "$program" -v >"$log" 2>&1
+        code=$?
+        # CppUTest: OK (3 tests, 3 ran, …) or Errors (1 failures, 3 tests, 3 ran, …).
+        summary=$(grep -E '^(OK|Errors) \(' "$log" | tail -n 1)
+        ran=$(sed -nE 's/.*[(, ]([0-9]+) ran,.*/\1/p' <<<"$summary")
+        bad=$(sed -nE 's/.*\(([0-9]+) failures?,.*/\1/p' <<<"$summary")
+        ran=${ran:-0} bad=${bad:-0}
+        if [ $code -ne 0 ] && [ "$bad" -eq 0 ]; then
+            bad=1
+            echo "$program: ended with code $code after:"
+            tail -n 40 "$log"
+        elif [ "$bad" -gt 0 ]; then
+            grep -vE '^TEST\(.* - [0-9]+ ms$' "$log"
+        elif [ "$ran" -eq 0 ]; then
+            bad=1
+            echo "$program: ran no test"
+        fi
+        good=$((ran > bad ? ran - bad : 0))
+        printf '%-40s %5d passed %5d failed\n' "$program" "$good" "$bad"
+        passed=$((passed + good)) failed=$((failed + bad))
+        rm -f "$log"
+    done
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,115 @@
+// What ASan, TSan and valgrind must be told about stacks and switches; nothing at all in ordinary builds.
+#pragma once
+
+#include <cstddef>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define COROTHREAD_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define COROTHREAD_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define COROTHREAD_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define COROTHREAD_TSAN 1
+#endif
+
+#if COROTHREAD_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if COROTHREAD_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define COROTHREAD_VALGRIND 1
+#endif
+
+namespace corothread::sanitizer {
+
+// What the sanitizers know of one stack. Empty, and free, without them.
+struct StackState {
+#if COROTHREAD_ASAN
+    const void* bottom = nullptr;
+    std::size_t size = 0;
+    void* fake_stack = nullptr;
+#endif
+#if COROTHREAD_TSAN
+    void* fiber = nullptr;
+#endif
+};
+
+// A stack is about to carry a new coroutine.
+inline void created([[maybe_unused]] StackState& state, [[maybe_unused]] char* bottom,
+                    [[maybe_unused]] std::size_t size) {
+#if COROTHREAD_ASAN
+    __asan_unpoison_memory_region(bottom, size);
+    state.bottom = bottom;
+    state.size = size;
+#endif
+#if COROTHREAD_TSAN
+    state.fiber = __tsan_create_fiber(0);
+#endif
+}
+
+// Right before the jump away from `from`, which will be back.
+inline void leaving([[maybe_unused]] StackState& from, [[maybe_unused]] StackState& to) {
+#if COROTHREAD_ASAN
+    __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.size);
+#endif
+#if COROTHREAD_TSAN
+    if (from.fiber == nullptr) from.fiber = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
+// Right before the last jump away from a stack that ends.
+inline void leaving_for_good([[maybe_unused]] StackState& to) {
+#if COROTHREAD_ASAN
+    __sanitizer_start_switch_fiber(nullptr, to.bottom, to.size);
+#endif
+#if COROTHREAD_TSAN
+    __tsan_switch_to_fiber(to.fiber, 0);
+#endif
+}
+
+// Right after the jump: `self` runs (again), `from` is who jumped.
+inline void arrived([[maybe_unused]] StackState& self, [[maybe_unused]] StackState& from) {
+#if COROTHREAD_ASAN
+    __sanitizer_finish_switch_fiber(self.fake_stack, &from.bottom, &from.size);
+#endif
+}
+
+// The stack's coroutine has ended and something else runs.
+inline void destroyed([[maybe_unused]] StackState& state) {
+#if COROTHREAD_TSAN
+    __tsan_destroy_fiber(state.fiber);
+    state.fiber = nullptr;
+#endif
+}
+
+inline void mapped([[maybe_unused]] char* bottom, [[maybe_unused]] char* top) {
+#if COROTHREAD_VALGRIND
+    if (RUNNING_ON_VALGRIND) (void)VALGRIND_STACK_REGISTER(bottom, top);
+#endif
+}
+
+// How many times more stack code needs when it is built like this library is.
+constexpr std::size_t stack_scale() {
+#if COROTHREAD_ASAN
+    return 8;
+#elif COROTHREAD_TSAN
+    return 4;
+#elif !defined(__OPTIMIZE__)
+    return 2;
+#else
+    return 1;
+#endif
+}
+
+}  // namespace corothread::sanitizer

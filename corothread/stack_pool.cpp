@@ -1,0 +1,157 @@
+#include "corothread/stack_pool.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "corothread/sanitizer_internal.h"
+#include "corothread/stack_guard_internal.h"
+#include "cutils/check.h"
+#include "cutils/log.h"
+
+namespace corothread {
+namespace {
+
+constexpr std::size_t kOnDemandStep = 64;
+
+std::size_t page_size() {
+    static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    return size;
+}
+
+[[noreturn]] void fail(int code, const std::string& what) {
+    throw std::system_error(code, std::generic_category(), "StackPool: " + what);
+}
+
+void check_options(const StackPoolOptions& options) {
+    if (options.count == 0 || options.count > std::numeric_limits<std::uint32_t>::max())
+        fail(EINVAL, "count must be 1 to 4294967295, not " + std::to_string(options.count));
+    if (options.pages == 0 || options.pages > (std::size_t{1} << 30))
+        fail(EINVAL, "pages must be 1 to 2^30, not " + std::to_string(options.pages));
+    if (options.guard_pages == 0 || options.guard_pages > (std::size_t{1} << 20))
+        fail(EINVAL, "guard_pages must be 1 to 2^20, not " + std::to_string(options.guard_pages));
+}
+
+// mprotect guards split the mapping: better to say at once that it cannot work than to fail at the 32,745th stack.
+void check_map_count(std::size_t count) {
+    constexpr long kSpare = 1000;  // for the rest of the program
+    long limit = 0;
+    const long left = guard::mappings_left(limit);
+    if (left < 0) return;  // no /proc: let mprotect itself tell
+    const auto needed = static_cast<long>(2 * count) + kSpare;
+    if (needed <= left) return;
+    fail(EMFILE, std::to_string(count) + " stacks with mprotect guards need " + std::to_string(needed) +
+                     " memory mappings and " + std::to_string(left) + " are left; raise the limit with `sysctl -w " +
+                     "vm.max_map_count=" + std::to_string(limit - left + needed) +
+                     "`, use fewer stacks, or run Linux 6.13 or later, which guards without mappings");
+}
+
+GuardKind choose_guard(GuardKind wanted, std::size_t count) {
+    if (wanted == GuardKind::automatic)
+        wanted = guard::markers_available() ? GuardKind::marker : GuardKind::mprotect;
+    if (wanted == GuardKind::mprotect) check_map_count(count);
+    return wanted;
+}
+
+}  // namespace
+
+StackPool::StackPool(Options options) : options_(options) {
+    check_options(options_);
+    const std::size_t page = page_size();
+    stack_bytes_ = options_.pages * (options_.scale ? sanitizer::stack_scale() : 1) * page;
+    guard_bytes_ = options_.guard_pages * page;
+    slot_bytes_ = guard_bytes_ + stack_bytes_;
+    options_.guard = choose_guard(options_.guard, options_.count);
+    free_ = std::make_unique_for_overwrite<std::uint32_t[]>(options_.count);
+
+    std::size_t bytes = 0;
+    void* memory = MAP_FAILED;
+    if (!__builtin_mul_overflow(slot_bytes_, options_.count, &bytes))
+        memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
+        fail(ENOMEM, "no address space for " + std::to_string(options_.count) + " stacks of " +
+                         std::to_string(slot_bytes_) + " bytes; use fewer or smaller ones, or look at `ulimit -v` and " +
+                         "vm.overcommit_memory");
+    base_ = static_cast<char*>(memory);
+    // A huge page under a stack would make every coroutine cost 2 MiB. Kernels without huge pages refuse: fine.
+    ::madvise(base_, bytes, MADV_NOHUGEPAGE);
+    try {
+        if (!options_.on_demand) make_more();
+    } catch (...) {
+        ::munmap(base_, bytes);
+        throw;
+    }
+}
+
+StackPool::~StackPool() {
+    EVC_CHECK(in_use_ == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
+    ::munmap(base_, slot_bytes_ * options_.count);
+}
+
+// Brings more stacks into being; false when all there may be are there.
+bool StackPool::make_more() {
+    if (made_ == options_.count) return false;
+    const std::size_t left = options_.count - made_;
+    std::size_t count = left;
+    if (options_.on_demand) {
+        count = std::min(left, kOnDemandStep);
+        try {
+            install_guards(made_, count);
+        } catch (const std::system_error& error) {
+            cutils::log(cutils::LogLevel::error, "%s", error.what());
+            return false;
+        }
+    } else {
+        install_guards(made_, count);
+    }
+    // The lowest addresses on top: they are used first. Only called when none is free.
+    for (std::size_t i = 0; i < count; ++i) free_[i] = static_cast<std::uint32_t>(made_ + count - 1 - i);
+    free_count_ = clean_count_ = count;
+    made_ += count;
+    return true;
+}
+
+void StackPool::install_guards(std::size_t first, std::size_t count) {
+    const auto install = options_.guard == GuardKind::marker ? guard::install_marker : guard::install_mprotect;
+    for (std::size_t i = first; i < first + count; ++i) {
+        char* const begin = base_ + i * slot_bytes_;
+        if (const std::error_code error = install(begin, guard_bytes_))
+            throw std::system_error(error, "StackPool: guarding stack " + std::to_string(i) + " of " +
+                                               std::to_string(options_.count) + " failed; see vm.max_map_count");
+        sanitizer::mapped(begin + guard_bytes_, begin + slot_bytes_);
+    }
+}
+
+void StackPool::trim(std::size_t keep) {
+    while (free_count_ - clean_count_ > keep) {
+        const Stack cold = stack(free_[clean_count_++]);
+        ::madvise(cold.bottom, cold.size, MADV_DONTNEED);
+    }
+}
+
+std::size_t StackPool::high_water(const Stack& stack) const {
+    const std::size_t page = page_size();
+    std::vector<unsigned char> resident(stack.size / page);
+    if (::mincore(stack.bottom, stack.size, resident.data()) != 0) return 0;
+    const auto deepest = std::find_if(resident.begin(), resident.end(), [](unsigned char r) { return (r & 1) != 0; });
+    return static_cast<std::size_t>(resident.end() - deepest) * page;
+}
+
+std::size_t StackPool::high_water() const {
+    std::size_t deepest = 0;
+    for (std::size_t i = 0; i < made_; ++i)
+        deepest = std::max(deepest, high_water(stack(static_cast<std::uint32_t>(i))));
+    return deepest;
+}
+
+void StackPool::notify() {
+    observers_.for_each([](StackObserver& observer) { observer.stack_returned(); });
+}
+
+}  // namespace corothread

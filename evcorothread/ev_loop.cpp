@@ -1,0 +1,151 @@
+#include "evcorothread/ev_loop.h"
+
+#include <cstring>
+#include <algorithm>
+
+#include "cutils/check.h"
+#include "evcorothread/loop_core_internal.h"
+#include "nutils/net_error.h"
+
+namespace evcorothread {
+
+EvLoop::EvLoop(corothread::StackPool& stacks, Options options)
+    : core_(std::make_unique<LoopCore>(*this, stacks, nullptr, options)) {}
+
+EvLoop::EvLoop(corothread::StackPool& stacks, event_base* adopted, Options options) {
+    EVC_CHECK(adopted != nullptr, "EvLoop is to adopt an event_base, and there is none");
+    core_ = std::make_unique<LoopCore>(*this, stacks, adopted, options);
+}
+
+EvLoop::~EvLoop() {
+    EVC_CHECK(t_current == nullptr, "an EvLoop is destroyed inside one of its coroutines");
+    shutdown(Deadline::never);
+}
+
+namespace {
+void check_runnable(const LoopCore& core) {
+    EVC_CHECK(t_current == nullptr, "EvLoop::run() is called inside a coroutine");
+    EVC_CHECK(core.owned, "the application runs an adopted event_base, not EvLoop::run()");
+    EVC_CHECK(!core.running, "EvLoop::run() is called while it runs");
+}
+}  // namespace
+
+void EvLoop::run() {
+    check_runnable(*core_);
+    core_->bind_thread();
+    core_->running = true;
+    while (!core_->stopping.load(std::memory_order_acquire) && core_->work > 0) core_->pass(true);
+    core_->stopping.store(false, std::memory_order_release);
+    core_->running = false;
+}
+
+void EvLoop::run_ready() {
+    check_runnable(*core_);
+    core_->bind_thread();
+    core_->running = true;
+    do core_->pass(false);
+    while (core_->anything_ready());
+    core_->running = false;
+}
+
+void EvLoop::advance(Duration step) {
+    EVC_CHECK(core_->virtual_time, "EvLoop::advance() moves a virtual clock; this loop has a real one");
+    const TimePoint end = core_->virtual_now + step;
+    run_ready();
+    for (TimePoint next = core_->timers.next_due(); next <= end; next = core_->timers.next_due()) {
+        core_->advance_to(next);
+        run_ready();
+    }
+    core_->advance_to(end);
+    run_ready();
+}
+
+void EvLoop::stop() {
+    core_->stopping.store(true, std::memory_order_release);
+    core_->wake_up();
+}
+
+bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
+
+EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* body) {
+    LoopCore& core = *core_;
+    core.check_thread();
+    ThreadCore* thread = nullptr;
+    if (core.turns.empty()) thread = core.start_thread(name, type, body);
+    ++core.thread_count;
+    core.add_work();
+    if (thread != nullptr) return EvThread(*thread);
+    try {
+        return EvThread(PendingSpawn::create(core, name, type, body));
+    } catch (...) {
+        --core.thread_count;
+        core.drop_work();
+        throw;
+    }
+}
+
+cutils::Result<EvThread> EvLoop::try_spawn_body(std::string_view name, const BodyType& type, void* body) {
+    if (!core_->stack_free_now()) return std::error_code(nutils::NetError::busy);
+    return spawn_body(name, type, body);
+}
+
+void EvLoop::post(std::function<void()> f) { core_->post(std::move(f)); }
+
+TimePoint EvLoop::now() const { return core_->now(); }
+TimePoint EvLoop::precise_now() const { return core_->precise_now(); }
+corothread::StackPool& EvLoop::stacks() const { return core_->stacks; }
+event_base* EvLoop::base() const { return core_->base; }
+std::size_t EvLoop::thread_count() const { return core_->thread_count; }
+bool EvLoop::on_loop_thread() const { return ::pthread_equal(core_->thread, ::pthread_self()) != 0; }
+
+void EvLoop::for_each_thread(const std::function<void(const ThreadInfo&)>& visit) const {
+    core_->threads.for_each([&visit](ThreadCore& t) {
+        visit({t.id, t.name(), t.state, t.waiting != nullptr ? t.waiting->reason() : nullptr, t.canceled});
+    });
+}
+
+EvLoop::Hold::Hold(EvLoop& loop) : loop_(loop) { loop_.core().add_work(); }
+EvLoop::Hold::~Hold() { loop_.core().drop_work(); }
+
+// --- spawns that wait for a stack ---
+
+PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type, void* body) {
+    const std::size_t alignment = std::max(type.alignment, alignof(PendingSpawn));
+    const std::size_t offset = (sizeof(PendingSpawn) + alignment - 1) & ~(alignment - 1);
+    void* const memory = ::operator new(offset + type.size, std::align_val_t(alignment));
+    auto* const pending = ::new (memory) PendingSpawn;
+    pending->loop = &loop;
+    pending->type = &type;
+    pending->name_size = static_cast<std::uint8_t>(std::min(name.size(), sizeof pending->name_text));
+    std::memcpy(pending->name_text, name.data(), pending->name_size);
+    try {
+        type.move(static_cast<char*>(memory) + offset, body);
+    } catch (...) {
+        pending->destroy();
+        throw;
+    }
+    pending->body = static_cast<char*>(memory) + offset;
+    loop.wait_for_stack(*pending);
+    return *pending;
+}
+
+void PendingSpawn::destroy() {
+    if (body != nullptr) type->destroy(body);
+    const std::size_t alignment = std::max(type->alignment, alignof(PendingSpawn));
+    this->~PendingSpawn();
+    ::operator delete(this, std::align_val_t(alignment));
+}
+
+void PendingSpawn::stack_available() {
+    ThreadCore* const thread = loop->start_thread(name(), *type, body);
+    if (thread == nullptr) return loop->wait_for_stack(*this);
+    thread->canceled = canceled;
+    thread->handle = handle;
+    if (handle != nullptr) {
+        handle->pending_ = nullptr;
+        handle->core_ = thread;
+    }
+    destroy();
+}
+
+}  // namespace evcorothread

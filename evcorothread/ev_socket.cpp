@@ -1,0 +1,232 @@
+#include "evcorothread/ev_socket.h"
+
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "cutils/check.h"
+#include "evcorothread/fd_watch_internal.h"
+#include "nutils/iovecs.h"
+#include "nutils/socket_ops.h"
+#include "nutils/socket_options.h"
+
+namespace evcorothread {
+
+EvSocket::EvSocket() = default;
+EvSocket::EvSocket(std::unique_ptr<FdWatch> watch) : watch_(std::move(watch)) {}
+EvSocket::EvSocket(EvSocket&&) noexcept = default;
+EvSocket& EvSocket::operator=(EvSocket&&) noexcept = default;
+EvSocket::~EvSocket() = default;
+
+EvSocket::EvSocket(EvLoop& loop, nutils::UniqueFd fd)
+    : watch_(std::make_unique<FdWatch>(loop.core(), -1)) {
+    loop.core().check_thread();
+    watch_->fd = fd.release();
+}
+
+namespace {
+
+IoResult failed(const std::error_code& error, std::size_t bytes = 0) { return {bytes, error}; }
+
+// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's business;
+// a canceled coroutine moves nothing more, except under a shield.
+std::error_code refusal(const FdWatch* watch) {
+    if (watch == nullptr || watch->fd < 0) return NetError::closed;
+    const ThreadCore& self = ThreadCore::current();
+    EVC_CHECK(&self.loop == &watch->loop, "an EvSocket is used by a coroutine of another loop");
+    if (self.canceled && self.shield == nullptr) return NetError::canceled;
+    return {};
+}
+
+IoResult recv_now(FdWatch& watch, std::span<char> buffer) {
+    watch.unverified = false;
+    const IoResult got = nutils::recv_some(watch.fd, buffer);
+    if (got.bytes > 0) {
+        if (got.bytes < buffer.size()) watch.drained();
+    } else if (got.would_block()) {
+        watch.readable = false;
+    }
+    return got;
+}
+
+// Tries `send_now(bytes sent so far)` until it moves something, waiting when the kernel's buffer is full.
+template <class SendNow>
+IoResult send_when_possible(FdWatch* watch, Deadline deadline, SendNow&& send_now) {
+    for (;;) {
+        const IoResult sent = send_now();
+        if (!sent.error) {
+            watch->wrote();
+            return sent;
+        }
+        if (!sent.would_block()) return sent;
+        deadline = deadline.resolved(watch->loop.precise_now());
+        if (const std::error_code error = watch->wait_writable(deadline)) return failed(error);
+    }
+}
+
+}  // namespace
+
+cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, const nutils::SockAddr& peer, Deadline deadline) {
+    const auto error_at = [&peer](const std::error_code& code) {
+        return cutils::Error(code, "connect to " + peer.to_string());
+    };
+    deadline = deadline.resolved(loop.precise_now());
+    cutils::Result<nutils::UniqueFd> fd = nutils::socket_stream(peer.family());
+    if (!fd) return error_at(fd.error().code());
+    const int descriptor = fd->get();
+    if (peer.is_ip()) (void)nutils::set_no_delay(descriptor, true);
+    EvSocket socket(loop, *std::move(fd));
+    if (const std::error_code refused = refusal(socket.watch())) return error_at(refused);
+    std::error_code error = nutils::connect_start(descriptor, peer);
+    // A unix listener with a full queue has not even begun: there is nothing to wait on but time.
+    while (error == NetError::would_block) {
+        const Deadline soon(std::chrono::milliseconds(1));
+        const TimePoint now = loop.precise_now();
+        if (deadline.passed(now)) return error_at(NetError::timed_out);
+        if (const std::error_code stopped = this_evthread::delay(Deadline::earlier(soon, deadline, now)))
+            return error_at(stopped);
+        error = nutils::connect_start(descriptor, peer);
+    }
+    while (error == NetError::in_progress) {
+        if (const std::error_code waited = socket.watch_->wait_writable(deadline)) return error_at(waited);
+        error = nutils::connect_result(descriptor);
+    }
+    if (error) return error_at(error);
+    return socket;
+}
+
+IoResult EvSocket::recv(std::span<char> buffer, Deadline deadline) {
+    EVC_CHECK(!buffer.empty(), "EvSocket::recv() into an empty buffer");
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->reader != nullptr) return failed(NetError::busy);
+    for (;;) {
+        if (watch->may_read()) {
+            const IoResult got = recv_now(*watch, buffer);
+            if (!got.would_block()) return got;
+        }
+        deadline = deadline.resolved(watch->loop.precise_now());
+        if (const std::error_code error = watch->wait_readable(deadline)) return failed(error);
+    }
+}
+
+IoResult EvSocket::try_recv(std::span<char> buffer) {
+    EVC_CHECK(!buffer.empty(), "EvSocket::try_recv() into an empty buffer");
+    if (!is_open()) return failed(NetError::closed);
+    if (!watch_->may_read()) return failed(NetError::would_block);
+    return recv_now(*watch_, buffer);
+}
+
+bool EvSocket::may_recv() const { return watch_ != nullptr && watch_->may_read(); }
+
+IoResult EvSocket::send(std::string_view data, Deadline deadline) {
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->writer != nullptr) return failed(NetError::busy);
+    return send_when_possible(watch, deadline, [&] { return nutils::send_some(watch->fd, data); });
+}
+
+IoResult EvSocket::sendv(std::span<const iovec> pieces, Deadline deadline) {
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->writer != nullptr) return failed(NetError::busy);
+    return send_when_possible(watch, deadline, [&] { return nutils::sendv_some(watch->fd, pieces); });
+}
+
+IoResult EvSocket::try_send(std::string_view data) {
+    if (!is_open()) return failed(NetError::closed);
+    return nutils::send_some(watch_->fd, data);
+}
+
+IoResult EvSocket::try_sendv(std::span<const iovec> pieces) {
+    if (!is_open()) return failed(NetError::closed);
+    return nutils::sendv_some(watch_->fd, pieces);
+}
+
+IoResult EvSocket::send_all(std::string_view data, Deadline deadline) { return send_all(data, 0, deadline); }
+
+IoResult EvSocket::send_all(std::string_view data, int flags, Deadline deadline) {
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->writer != nullptr) return failed(NetError::busy);
+    std::size_t sent = 0;
+    do {
+        // The deadline is for the whole call: counted from the first wait, if there is one.
+        const IoResult some = send_when_possible(watch, deadline, [&] {
+            const IoResult now = nutils::send_some(watch->fd, data.substr(sent), flags);
+            if (now.would_block()) deadline = deadline.resolved(watch->loop.precise_now());
+            return now;
+        });
+        sent += some.bytes;
+        if (some.error) return failed(some.error, sent);
+    } while (sent < data.size());
+    return {sent, {}};
+}
+
+IoResult EvSocket::send_all_v(std::span<iovec> pieces, Deadline deadline) { return send_all_v(pieces, 0, deadline); }
+
+IoResult EvSocket::send_all_v(std::span<iovec> pieces, int flags, Deadline deadline) {
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->writer != nullptr) return failed(NetError::busy);
+    std::size_t left = nutils::total_size(pieces);
+    std::size_t sent = 0;
+    do {
+        const IoResult some = send_when_possible(watch, deadline, [&] {
+            const IoResult now = nutils::sendv_some(watch->fd, pieces, flags);
+            if (now.would_block()) deadline = deadline.resolved(watch->loop.precise_now());
+            return now;
+        });
+        sent += some.bytes;
+        left -= some.bytes;
+        if (some.error) return failed(some.error, sent);
+        if (left > 0) pieces = nutils::advanced(pieces, some.bytes);
+    } while (left > 0);
+    return {sent, {}};
+}
+
+IoResult EvSocket::sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
+    FdWatch* const watch = watch_.get();
+    if (const std::error_code error = refusal(watch)) return failed(error);
+    if (watch->writer != nullptr) return failed(NetError::busy);
+    std::size_t sent = 0;
+    while (sent < count) {
+        const IoResult some = send_when_possible(watch, deadline, [&] {
+            const IoResult now = nutils::sendfile_some(watch->fd, file, offset, count - sent);
+            if (now.would_block()) deadline = deadline.resolved(watch->loop.precise_now());
+            return now;
+        });
+        sent += some.bytes;
+        if (some.error) return failed(some.error, sent);
+    }
+    return {sent, {}};
+}
+
+IoResult EvSocket::shutdown_send() {
+    if (!is_open()) return failed(NetError::closed);
+    return failed(nutils::shutdown_send(watch_->fd));
+}
+
+void EvSocket::close() noexcept {
+    if (watch_ != nullptr) watch_->close();
+}
+
+void EvSocket::set_idle_timeout(Duration timeout) {
+    if (watch_ != nullptr) watch_->idle_timeout = timeout;
+}
+
+bool EvSocket::is_open() const { return watch_ != nullptr && watch_->fd >= 0; }
+int EvSocket::fd() const { return watch_ != nullptr ? watch_->fd : -1; }
+cutils::Result<nutils::SockAddr> EvSocket::peer() const { return nutils::SockAddr::peer_of(fd()); }
+cutils::Result<nutils::SockAddr> EvSocket::local() const { return nutils::SockAddr::local_of(fd()); }
+
+nutils::UniqueFd EvSocket::release() {
+    if (!is_open()) return nutils::UniqueFd();
+    EVC_CHECK(watch_->reader == nullptr && watch_->writer == nullptr,
+              "EvSocket::release() while a coroutine waits on it");
+    return nutils::UniqueFd(watch_->release());
+}
+
+TimePoint EvSocket::now() const { return watch_ != nullptr ? watch_->loop.precise_now() : cutils::monotonic_now(); }
+
+}  // namespace evcorothread

@@ -1,0 +1,209 @@
+#include "evcorothread/ev_tcp_acceptor.h"
+
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "cutils/check.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_timer.h"
+#include "evcorothread/fd_watch_internal.h"
+#include "nutils/socket_ops.h"
+#include "nutils/socket_options.h"
+
+namespace evcorothread {
+
+using namespace std::chrono_literals;
+using cutils::log;
+using cutils::LogLevel;
+using nutils::AcceptOutcome;
+
+namespace {
+// Connections taken in one go before others get their turn.
+constexpr int kBatch = 64;
+// How long to wait for a descriptor that nobody told us about.
+constexpr Duration kBackOff = 50ms;
+constexpr Duration kSayAgain = 10s;
+}  // namespace
+
+struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopCore::FdWaiter {
+    Impl(EvLoop& l, nutils::UniqueFd listener, AcceptOptions o)
+        : loop(l), core(l.core()), watch(core, listener.release()), options(std::move(o)), name(options.name),
+          retry(l, [this] { go_on(); }) {
+        watch.listener = this;
+        core.add_work();
+    }
+    ~Impl() { close(); }
+
+    void readable(FdWatch&) override { go_on(); }
+    void stack_available() override { go_on(); }
+    void descriptor_closed() override {
+        // In the middle of somebody's close: look on the next pass.
+        LoopCore::FdWaiter::unlink();
+        core.later(*this);
+    }
+    void run_later() override { go_on(); }
+
+    // Accepts what waits and may be served. Every reason to stop leaves somebody behind who calls again: the kernel
+    // (nothing waits), the stack pool, the next pass, or the retry timer.
+    void go_on() {
+        if (paused || !is_open() || StackTurn::linked()) return;
+        retry.stop();
+        LoopCore::FdWaiter::unlink();
+        LaterTask::unlink();
+        for (int i = 0; i < kBatch; ++i) {
+            if (!raw && !core.stack_free_now()) return core.wait_for_stack(*this);
+            nutils::SockAddr peer;
+            nutils::Accepted connection = nutils::accept_one(watch.fd, raw || options.admit ? &peer : nullptr);
+            switch (connection.outcome()) {
+                case AcceptOutcome::accepted: break;
+                case AcceptOutcome::lost: continue;
+                case AcceptOutcome::empty: return;
+                case AcceptOutcome::exhausted: return back_off(connection.error);
+                case AcceptOutcome::broken: return give_up(connection.error);
+            }
+            if (!serve(std::move(connection.fd), peer)) return;
+        }
+        core.later(*this);  // others first
+    }
+
+    // False when the acceptor was closed, or destroyed, meanwhile.
+    bool serve(nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+        try {
+            if (options.admit && !options.admit(fd.get(), peer)) return is_open();
+            ++accepted;
+            if (raw) {
+                const std::shared_ptr<bool> alive_here = alive;
+                const std::shared_ptr<RawHandler> callee = raw;  // may close, or destroy, this acceptor
+                (*callee)(std::move(fd), peer);
+                return *alive_here && is_open();
+            }
+            loop.spawn(name, [handler = handler, socket = EvSocket(loop, std::move(fd))]() mutable {
+                (*handler)(std::move(socket));
+            });
+        } catch (const std::exception& error) {
+            log(LogLevel::error, "a connection to %s is dropped: %s", local.to_string().c_str(), error.what());
+        }
+        return is_open();
+    }
+
+    void back_off(const std::error_code& error) {
+        const TimePoint now = core.now();
+        if (now >= say_again) {
+            log(LogLevel::warning, "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)",
+                local.to_string().c_str(), error.message().c_str());
+            say_again = now + kSayAgain;
+        }
+        core.fd_waiters.push_back(*this);
+        retry.start(kBackOff);
+    }
+
+    void give_up(const std::error_code& error) {
+        log(LogLevel::error, "cannot accept at %s any more: %s", local.to_string().c_str(), error.message().c_str());
+        close();
+    }
+
+    [[nodiscard]] bool is_open() const { return watch.fd >= 0; }
+
+    void close() {
+        if (!is_open()) return;
+        *alive = false;
+        alive = std::make_shared<bool>(true);
+        retry.stop();
+        StackTurn::unlink();
+        LoopCore::FdWaiter::unlink();
+        LaterTask::unlink();
+        if (unlink_path) ::unlink(std::string(local.path()).c_str());
+        watch.close();
+        core.drop_work();
+    }
+
+    EvLoop& loop;
+    LoopCore& core;
+    FdWatch watch;
+    AcceptOptions options;
+    std::string name;
+    std::shared_ptr<Handler> handler;  // shared with the connections: they may outlive the acceptor
+    std::shared_ptr<RawHandler> raw;
+    nutils::SockAddr local;
+    EvTimer retry;
+    bool paused = false;
+    bool unlink_path = false;
+    std::uint64_t accepted = 0;
+    TimePoint say_again{};
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+};
+
+EvTcpAcceptor::EvTcpAcceptor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EvTcpAcceptor::EvTcpAcceptor(EvTcpAcceptor&&) noexcept = default;
+EvTcpAcceptor& EvTcpAcceptor::operator=(EvTcpAcceptor&&) noexcept = default;
+EvTcpAcceptor::~EvTcpAcceptor() = default;
+
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::make(EvLoop& loop, nutils::UniqueFd listener,
+                                                  std::shared_ptr<Handler> handler, RawHandler raw,
+                                                  AcceptOptions options, bool unlink_path) {
+    cutils::Result<nutils::SockAddr> local = nutils::SockAddr::local_of(listener.get());
+    if (!local) return local.error();
+    // Accepted sockets inherit it.
+    if (local->is_ip()) (void)nutils::set_no_delay(listener.get(), true);
+    auto impl = std::make_unique<Impl>(loop, std::move(listener), std::move(options));
+    impl->local = *local;
+    impl->unlink_path = unlink_path && local->is_unix() && !local->is_abstract() && !local->path().empty();
+    impl->handler = std::move(handler);
+    if (raw) impl->raw = std::make_shared<RawHandler>(std::move(raw));
+    if (const std::error_code error = impl->watch.ensure_registered())
+        return cutils::Error(error, "watching the listener at " + local->to_string());
+    return EvTcpAcceptor(std::move(impl));
+}
+
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen(EvLoop& loop, const nutils::SockAddr& address, Handler handler,
+                                                    AcceptOptions options) {
+    cutils::Result<nutils::UniqueFd> listener = nutils::listen_stream(address, options);
+    if (!listener) return listener.error();
+    return make(loop, *std::move(listener), std::make_shared<Handler>(std::move(handler)), {}, std::move(options),
+                true);
+}
+
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen_raw(EvLoop& loop, const nutils::SockAddr& address,
+                                                        RawHandler handler, AcceptOptions options) {
+    cutils::Result<nutils::UniqueFd> listener = nutils::listen_stream(address, options);
+    if (!listener) return listener.error();
+    return make(loop, *std::move(listener), nullptr, std::move(handler), std::move(options), true);
+}
+
+namespace {
+std::error_code make_nonblocking(const nutils::UniqueFd& listener) {
+    return nutils::set_nonblocking(listener.get(), true);
+}
+}  // namespace
+
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt(EvLoop& loop, nutils::UniqueFd listener, Handler handler,
+                                                   AcceptOptions options) {
+    if (const std::error_code error = make_nonblocking(listener)) return cutils::Error(error, "adopting a listener");
+    return make(loop, std::move(listener), std::make_shared<Handler>(std::move(handler)), {}, std::move(options),
+                false);
+}
+
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::UniqueFd listener, RawHandler handler,
+                                                       AcceptOptions options) {
+    if (const std::error_code error = make_nonblocking(listener)) return cutils::Error(error, "adopting a listener");
+    return make(loop, std::move(listener), nullptr, std::move(handler), std::move(options), false);
+}
+
+void EvTcpAcceptor::pause() { impl_->paused = true; }
+
+void EvTcpAcceptor::resume() {
+    if (!std::exchange(impl_->paused, false)) return;
+    impl_->go_on();
+}
+
+void EvTcpAcceptor::close() {
+    if (impl_ != nullptr) impl_->close();
+}
+
+bool EvTcpAcceptor::is_open() const { return impl_ != nullptr && impl_->is_open(); }
+const nutils::SockAddr& EvTcpAcceptor::local_address() const { return impl_->local; }
+std::uint64_t EvTcpAcceptor::accepted() const { return impl_->accepted; }
+
+}  // namespace evcorothread

@@ -1,0 +1,83 @@
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "evcorothread/fd_watch_internal.h"
+#include "nutils/net_error.h"
+
+namespace evcorothread {
+namespace {
+
+event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage.bytes); }
+
+}  // namespace
+
+std::error_code FdWatch::ensure_registered() {
+    if (registered) return {};
+    // EV_CLOSED (EPOLLRDHUP) tells a peer that has finished from one that is quiet.
+    event_assign(as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                 [](evutil_socket_t, short what, void* self) { static_cast<FdWatch*>(self)->on_event(what); }, this);
+    errno = 0;
+    if (event_add(as_event(event), nullptr) != 0) return {errno != 0 ? errno : ENOMEM, std::generic_category()};
+    registered = true;
+    return {};
+}
+
+void FdWatch::on_event(short what) {
+    if ((what & EV_CLOSED) != 0) peer_ended = true;
+    if ((what & EV_WRITE) != 0) {
+        writable = true;
+        if (writer != nullptr) writer->wake();
+    }
+    if ((what & (EV_READ | EV_CLOSED)) == 0) return;
+    readable = true;
+    if (reader != nullptr)
+        reader->wake();
+    else if (listener != nullptr)
+        listener->readable(*this);  // last: *this may be gone afterwards
+}
+
+std::error_code FdWatch::wait(WaitPoint* FdWatch::*slot, const char* reason, Deadline deadline) {
+    if (this->*slot != nullptr) return nutils::NetError::busy;
+    if (fd < 0) return nutils::NetError::closed;
+    if (const std::error_code error = ensure_registered()) return error;
+    if (idle_timeout != Duration::max()) deadline = Deadline::earlier(deadline, idle_timeout, loop.precise_now());
+    WaitPoint point(reason);
+    this->*slot = &point;
+    const Wake cause = point.wait(deadline);
+    if (cause == Wake::closed) return nutils::NetError::closed;  // *this may be gone
+    this->*slot = nullptr;
+    return to_error(cause);
+}
+
+std::error_code FdWatch::wait_readable(Deadline deadline) {
+    readable = false;
+    return wait(&FdWatch::reader, "recv", deadline);
+}
+
+std::error_code FdWatch::wait_writable(Deadline deadline) {
+    writable = false;
+    return wait(&FdWatch::writer, "send", deadline);
+}
+
+void FdWatch::unregister() {
+    if (std::exchange(registered, false)) event_del(as_event(event));
+}
+
+int FdWatch::release() {
+    unregister();
+    return std::exchange(fd, -1);
+}
+
+void FdWatch::close() {
+    if (fd < 0) return;
+    ::close(release());
+    if (reader != nullptr) std::exchange(reader, nullptr)->wake_closed();
+    if (writer != nullptr) std::exchange(writer, nullptr)->wake_closed();
+    loop.descriptor_closed();
+}
+
+}  // namespace evcorothread

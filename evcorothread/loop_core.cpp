@@ -1,0 +1,446 @@
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "cutils/check.h"
+#include "cutils/log.h"
+#include "evcorothread/loop_core_internal.h"
+
+namespace evcorothread {
+
+using cutils::log;
+using cutils::LogLevel;
+using namespace std::chrono_literals;
+
+__thread ThreadCore* t_current __attribute__((tls_model("initial-exec"))) = nullptr;
+
+namespace {
+
+// How many switches between two looks at I/O.
+constexpr int kBatch = 128;
+
+// Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a second
+// instead of one for each. A timer that comes alone is on time.
+constexpr Duration kTimerSpacing = 500us;
+
+static_assert(sizeof(event) <= sizeof(EventStorage));
+event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage.bytes); }
+
+[[noreturn]] void fail(const char* what) {
+    throw std::system_error(errno != 0 ? errno : ENOMEM, std::generic_category(), std::string("EvLoop: ") + what);
+}
+
+event_base* make_base() {
+    event_base* base = nullptr;
+    if (event_config* config = event_config_new()) {
+        // One OS thread runs a loop, and posts come through an eventfd: no locks.
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        event_config_require_features(config, EV_FEATURE_ET);
+        base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    if (base == nullptr) fail("no event_base with edge-triggered events (epoll) to be had");
+    return base;
+}
+
+event_base* check_adopted(event_base* base) {
+    if ((event_base_get_features(base) & EV_FEATURE_ET) == 0)
+        throw std::system_error(ENOTSUP, std::generic_category(),
+                                std::string("EvLoop: the adopted event_base uses ") + event_base_get_method(base) +
+                                    "; edge-triggered events are needed: make it with epoll");
+    return base;
+}
+
+std::uint64_t next_random(std::uint64_t& state) {  // xorshift64*
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 2685821657736338717ULL;
+}
+
+}  // namespace
+
+LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
+    : owned(adopted == nullptr),
+      virtual_time(options.clock == LoopClock::virtual_time),
+      shuffle(options.shuffle_seed.has_value()),
+      shuffle_state(options.shuffle_seed.value_or(0) * 2 + 1),
+      owner(&face),
+      stacks(pool),
+      base(adopted == nullptr ? make_base() : check_adopted(adopted)),
+      thread(::pthread_self()) {
+    if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
+    EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
+    timer_fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const int error = errno;
+    if (timer_fd < 0 || wake_fd < 0) {
+        if (timer_fd >= 0) ::close(timer_fd);
+        if (owned) event_base_free(base);
+        errno = error;
+        fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
+    }
+    event_assign(as_event(timer_event), base, timer_fd, EV_READ | EV_ET | EV_PERSIST,
+                 [](int, short, void* self) { static_cast<LoopCore*>(self)->on_timer(); }, this);
+    event_assign(as_event(wake_event), base, wake_fd, EV_READ | EV_ET | EV_PERSIST,
+                 [](int, short, void* self) { static_cast<LoopCore*>(self)->run_posted(); }, this);
+    event_assign(as_event(tick_event), base, -1, 0,
+                 [](int, short, void* self) {
+                     static_cast<LoopCore*>(self)->tick_pending = false;
+                     static_cast<LoopCore*>(self)->pass(false);
+                 },
+                 this);
+    if (owned) watch(true);
+    stacks.subscribe(*this);
+}
+
+LoopCore::~LoopCore() {
+    unlink();  // from the pool's observers
+    watch(false);
+    if (tick_pending) event_del(as_event(tick_event));
+    if (owned) event_base_free(base);
+    ::close(timer_fd);
+    ::close(wake_fd);
+    corothread::sanitizer::destroyed(ended);
+}
+
+// Our events, in or out of the base. An adopted base has them only while we have work, so that the application's
+// dispatch can end.
+void LoopCore::watch(bool on) {
+    for (EventStorage* storage : {&timer_event, &wake_event}) {
+        if (on)
+            EVC_CHECK(event_add(as_event(*storage), nullptr) == 0, "libevent refused the loop's own events");
+        else
+            event_del(as_event(*storage));
+    }
+    if (on && !owned) kick();
+}
+
+// --- threads -------------------------------------------------------------------------------------------------------
+
+namespace {
+char* align_down(char* p, std::size_t alignment) {
+    return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(p) & ~(alignment - 1));
+}
+// Tops of stacks lie whole pages apart and would all fall into the same few sets of the cache: spread them.
+constexpr std::uint32_t kColours = 16;
+constexpr std::size_t kColourStep = 128;
+}  // namespace
+
+ThreadCore::ThreadCore(LoopCore& l, const corothread::Stack& s, const EvLoop::BodyType& t,
+                       std::string_view thread_name)
+    : TimerNode(&ThreadCore::on_deadline),
+      loop(l),
+      name_size(static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text))),
+      id(l.next_id++),
+      stack(s),
+      type(t) {
+    std::memcpy(name_text, thread_name.data(), name_size);
+}
+
+ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType& type, void* body) {
+    timers.reserve(timer_nodes + 1);
+    const std::optional<corothread::Stack> stack = stacks.take();
+    if (!stack) return nullptr;
+    char* const top = stack->top() - (stack->index % kColours) * kColourStep;
+    char* const core_memory = align_down(top - sizeof(ThreadCore), 64);
+    char* const body_memory = align_down(core_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
+    EVC_CHECK(body_memory > stack->bottom + stack->size / 4,
+              "what a coroutine captures takes most of its stack: capture a pointer, or make stacks larger");
+    auto* const core = ::new (core_memory) ThreadCore(*this, *stack, type, name);
+    try {
+        type.move(body_memory, body);
+    } catch (...) {
+        core->~ThreadCore();
+        stacks.give(*stack);
+        throw;
+    }
+    core->body = body_memory;
+    corothread::sanitizer::created(core->context.sanitizer, stack->bottom, stack->size);
+    core->context.left_off = corothread::evc_make_fcontext(
+        body_memory, static_cast<std::size_t>(body_memory - stack->bottom), &ThreadCore::entry);
+    ++timer_nodes;
+    threads.push_back(*core);
+    ready.push(*core);
+    if (!owned) kick();
+    return core;
+}
+
+void ThreadCore::entry(corothread::Transfer transfer) {
+    ThreadCore& self = *t_current;
+    corothread::arrive(self.context, transfer);
+    corothread::fresh_exception_state(self.loop.locals);
+    try {
+        self.type.run(self.body);
+    } catch (...) {
+        const std::exception_ptr thrown = std::current_exception();
+        const std::string name(self.name());
+        try {
+            throw;
+        } catch (const std::exception& error) {
+            log(LogLevel::error, "coroutine \"%s\" ended by an exception: %s", name.c_str(), error.what());
+        } catch (...) {
+            log(LogLevel::error, "coroutine \"%s\" ended by an exception that is not a std::exception", name.c_str());
+        }
+        if (self.handle != nullptr) self.handle->thrown_ = thrown;
+    }
+    self.finish();
+}
+
+// The last thing that happens on a stack.
+void ThreadCore::finish() {
+    LoopCore& l = loop;
+    EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
+    state = EvThreadState::finished;
+    l.timers.remove(*this);
+    --l.timer_nodes;
+    if (handle != nullptr) {
+        handle->core_ = nullptr;
+        if (handle->joiner_ != nullptr) handle->joiner_->wake();
+        handle = nullptr;
+    }
+    cutils::ListHook<>::unlink();
+    --l.thread_count;
+    l.drop_work();
+    corothread::sanitizer::destroyed(l.ended);
+    l.ended = context.sanitizer;
+    l.stacks.give(stack);
+    ThreadCore* const next = l.take_next();
+    t_current = next;
+    if (next == nullptr) corothread::switch_for_good(context, l.context);
+    next->state = EvThreadState::running;
+    corothread::switch_for_good(context, next->context);
+}
+
+void ThreadCore::on_deadline(cutils::TimerNode& node) {
+    auto& self = static_cast<ThreadCore&>(node);
+    if (self.waiting != nullptr) self.waiting->wake(Wake::timed_out);
+}
+
+ThreadCore& ThreadCore::current() {
+    EVC_CHECK(t_current != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
+    return *t_current;
+}
+
+void LoopCore::make_ready(ThreadCore& woken) {
+    EVC_CHECK(woken.state == EvThreadState::parked, "a coroutine is woken that is not parked");
+    woken.state = EvThreadState::ready;
+    ready.push(woken);
+    if (!owned) kick();
+}
+
+void LoopCore::cancel(ThreadCore& asked) {
+    check_thread();
+    asked.canceled = true;
+    if (asked.waiting != nullptr && asked.shield == nullptr) asked.waiting->wake(Wake::canceled);
+}
+
+// --- passes --------------------------------------------------------------------------------------------------------
+
+void LoopCore::run_batch() {
+    if (ready.empty()) return;
+    if (shuffle) [[unlikely]] {
+        // One at a time, each drawn from the first few that are ready.
+        for (int i = 0; i < kBatch && !ready.empty(); ++i) {
+            for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn) ready.push(ready.pop());
+            budget = 1;
+            ThreadCore& next = ready.pop();
+            next.state = EvThreadState::running;
+            t_current = &next;
+            corothread::switch_to(context, next.context, locals);
+        }
+        return;
+    }
+    budget = kBatch;
+    ThreadCore& first = ready.pop();
+    first.state = EvThreadState::running;
+    t_current = &first;
+    corothread::switch_to(context, first.context, locals);
+}
+
+void LoopCore::serve_turns() {
+    stack_came_back = false;
+    // Those that pass or queue again meanwhile are asked next time.
+    while (!turns.empty() && stacks.available() > 0) turns.pop_front().stack_available();
+}
+
+void LoopCore::wait_for_stack(StackTurn& turn) { turns.push_back(turn); }
+
+void LoopCore::run_later_tasks() {
+    std::size_t count = 0;  // what they add waits for the next pass
+    later_tasks.for_each([&count](LaterTask&) { ++count; });
+    for (; count > 0 && !later_tasks.empty(); --count) later_tasks.pop_front().run_later();
+}
+
+void LoopCore::pass(bool may_block) {
+    const bool nested = std::exchange(in_pass, true);
+    EVC_CHECK(!nested, "the loop is run from inside itself");
+    locals = corothread::ThreadLocals::of_this_thread();
+    run_batch();
+    if (stack_came_back) serve_turns();
+    if (!later_tasks.empty()) run_later_tasks();
+    if (!owned) {
+        arm_timer();
+        in_pass = false;
+        if (anything_ready()) kick();
+        return;
+    }
+    const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
+    if (virtual_time) {
+        poll(false);
+        if (may_block && idle && !anything_ready()) {
+            const TimePoint next = timers.next_due();
+            if (next == TimePoint::max())
+                poll(work > 0);
+            else
+                advance_to(next);
+        }
+    } else {
+        arm_timer();
+        poll(may_block && idle && work > 0);
+    }
+    in_pass = false;
+}
+
+void LoopCore::poll(bool block) {
+    cached_now_valid = false;
+    event_base_loop(base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    cached_now_valid = false;
+}
+
+void LoopCore::advance_to(TimePoint time) {
+    if (time > virtual_now) virtual_now = time;
+    timers.run_due(virtual_now);
+}
+
+void LoopCore::kick() {
+    if (owned || tick_pending || in_pass) return;
+    // A timer of zero, not event_active: that would run again in the same pass and starve I/O.
+    constexpr timeval kNow{0, 0};
+    tick_pending = event_add(as_event(tick_event), &kNow) == 0;
+}
+
+// --- time ----------------------------------------------------------------------------------------------------------
+
+TimePoint LoopCore::now() {
+    if (virtual_time) return virtual_now;
+    if (!cached_now_valid) {
+        cached_now = cutils::monotonic_now();
+        cached_now_valid = true;
+    }
+    return cached_now;
+}
+
+void LoopCore::arm_timer() {
+    if (virtual_time) return;
+    TimePoint next = timers.next_due();
+    if (next == TimePoint::max()) return;
+    next = std::max(next, last_fired + kTimerSpacing);
+    if (next >= armed_at) return;
+    const auto ns = next.time_since_epoch().count();
+    const itimerspec when{{0, 0}, {ns / 1'000'000'000, ns % 1'000'000'000}};
+    if (::timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) armed_at = next;
+}
+
+void LoopCore::on_timer() {
+    armed_at = TimePoint::max();
+    last_fired = cutils::monotonic_now();
+    timers.run_due(last_fired);
+    if (!owned) kick();
+}
+
+// --- other threads -------------------------------------------------------------------------------------------------
+
+void LoopCore::post(std::function<void()> f) {
+    bool first;
+    {
+        const std::lock_guard lock(post_mutex);
+        first = posted.empty();
+        posted.push_back(std::move(f));
+    }
+    if (first) wake_up();
+}
+
+void LoopCore::wake_up() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_fd, &one, sizeof one);
+}
+
+void LoopCore::run_posted() {
+    std::vector<std::function<void()>> batch;
+    {
+        const std::lock_guard lock(post_mutex);
+        batch.swap(posted);
+    }
+    for (auto& f : batch) {
+        try {
+            f();
+        } catch (const std::exception& error) {
+            log(LogLevel::error, "a posted function ended by an exception: %s", error.what());
+        } catch (...) {
+            log(LogLevel::error, "a posted function ended by an exception that is not a std::exception");
+        }
+    }
+    if (!owned) kick();
+}
+
+// --- ends ----------------------------------------------------------------------------------------------------------
+
+bool LoopCore::shutdown(Deadline deadline) {
+    bind_thread();
+    stopping.store(false, std::memory_order_relaxed);
+    deadline = deadline.resolved(precise_now());
+    // Wakes the loop for the deadline and for the complaint; shielded waits may take their time.
+    struct Alarm : cutils::TimerNode {
+        Alarm() : TimerNode([](cutils::TimerNode&) {}) {}
+    } alarm;
+    const TimerRoom room(*this);
+    const TimePoint complain_at = virtual_time ? TimePoint::max() : precise_now() + 5s;
+    bool complained = false;
+    while (thread_count > 0) {
+        threads.for_each([this](ThreadCore& t) { if (!t.canceled) cancel(t); });
+        const TimePoint time = precise_now();
+        if (deadline.at() <= time) break;
+        if (!complained && complain_at <= time) {
+            complained = true;
+            report_stragglers();
+        }
+        const TimePoint wake_at = complained ? deadline.at() : std::min(deadline.at(), complain_at);
+        if (wake_at != TimePoint::max()) timers.arm(alarm, wake_at);
+        pass(true);
+        // Called from one of the application's callbacks, the base cannot be run from here: come back soon.
+        if (!owned && !anything_ready() && event_base_loop(base, EVLOOP_ONCE) != 0) ::usleep(1000);
+    }
+    timers.remove(alarm);
+    return thread_count == 0;
+}
+
+void LoopCore::report_stragglers() {
+    threads.for_each([](ThreadCore& t) {
+        log(LogLevel::warning, "shutdown waits for coroutine \"%s\" (%s%s%s), canceled five seconds ago",
+            std::string(t.name()).c_str(), to_string(t.state), t.waiting != nullptr ? ": " : "",
+            t.waiting != nullptr ? t.waiting->reason() : "");
+    });
+}
+
+void LoopCore::check_thread() const {
+    EVC_CHECK(::pthread_equal(thread, ::pthread_self()),
+              "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
+}
+
+// Whoever runs the loop is its thread; that may change only before anything has run.
+void LoopCore::bind_thread() {
+    if (!ran_before) thread = ::pthread_self();
+    check_thread();
+    ran_before = true;
+    locals = corothread::ThreadLocals::of_this_thread();
+}
+
+}  // namespace evcorothread

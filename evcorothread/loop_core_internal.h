@@ -1,0 +1,235 @@
+// The engine of EvLoop: ready queue, switching, timers, posts, turns. Internal.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "corothread/switch_internal.h"
+#include "cutils/intrusive.h"
+#include "cutils/timer_heap.h"
+#include "evcorothread/ev_loop.h"
+
+namespace evcorothread {
+
+// The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no more.
+struct ThreadCore final : cutils::TimerNode, cutils::ListHook<> {
+    ThreadCore(LoopCore& l, const corothread::Stack& s, const EvLoop::BodyType& t, std::string_view thread_name);
+
+    [[noreturn]] static void entry(corothread::Transfer transfer);
+    [[noreturn]] void finish();
+    static void on_deadline(cutils::TimerNode& node);
+    // The current thread, aborting when there is none.
+    static ThreadCore& current();
+    void move_to(EvThreadState next);
+    [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
+
+    corothread::Context context;
+    LoopCore& loop;
+    ThreadCore* next_ready = nullptr;
+    WaitPoint* waiting = nullptr;
+    EvThread* handle = nullptr;
+    CancelShield* shield = nullptr;
+    EvThreadState state = EvThreadState::ready;
+    bool canceled = false;
+    std::uint8_t name_size;
+    char name_text[31];
+    std::uint64_t id;
+    corothread::Stack stack;
+    const EvLoop::BodyType& type;
+    void* body = nullptr;
+};
+
+// Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First come,
+// first served.
+class StackTurn : public cutils::ListHook<> {
+  public:
+    // A stack is free: take it, or pass. Called by the loop, on its own stack, the turn already out of the queue.
+    virtual void stack_available() = 0;
+
+  protected:
+    ~StackTurn() = default;
+};
+
+// Something to go on with on the loop's next pass: others first.
+class LaterTask : public cutils::ListHook<LaterTask> {
+  public:
+    virtual void run_later() = 0;
+
+  protected:
+    ~LaterTask() = default;
+};
+
+// A spawn for which there was no stack yet. Owns the body meanwhile; freed when it starts.
+struct PendingSpawn final : StackTurn {
+    void stack_available() override;
+
+    LoopCore* loop;
+    const EvLoop::BodyType* type;
+    EvThread* handle = nullptr;
+    bool canceled = false;
+    std::uint8_t name_size = 0;
+    char name_text[31];
+    void* body = nullptr;  // behind this object, in the same allocation
+    std::string_view name() const { return {name_text, name_size}; }
+
+    static PendingSpawn& create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type, void* body);
+    void destroy();
+};
+
+// Storage for a libevent event, so that its header stays in the .cpp files.
+struct EventStorage {
+    alignas(16) unsigned char bytes[128];
+};
+
+struct LoopCore final : corothread::StackObserver {
+    LoopCore(EvLoop& face, corothread::StackPool& stacks, event_base* adopted, EvLoop::Options options);
+    ~LoopCore();
+
+    // Scheduling.
+    void make_ready(ThreadCore& thread);
+    void leave(ThreadCore& self);            // self is parked or ready: run somebody else
+    ThreadCore* take_next();                 // the next ready one while the batch lasts
+    void run_batch();                        // from the loop's own stack
+    ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type, void* body);  // null: no stack
+    void cancel(ThreadCore& thread);
+
+    // A loop pass.
+    void pass(bool may_block);
+    void poll(bool block);
+    void kick();  // an adopted base must come by soon
+    bool anything_ready() const {
+        return !ready.empty() || !later_tasks.empty() || (stack_came_back && !turns.empty());
+    }
+    void advance_to(TimePoint time);
+
+    // Turns.
+    void wait_for_stack(StackTurn& turn);
+    bool stack_free_now() const { return turns.empty() && stacks.available() > 0; }
+    void serve_turns();
+    void later(LaterTask& task) {
+        if (!task.linked()) later_tasks.push_back(task);
+        kick();
+    }
+    void run_later_tasks();
+    void stack_returned() override { stack_came_back = true; }
+
+    // Time.
+    TimePoint now();
+    TimePoint precise_now() const { return virtual_time ? virtual_now : cutils::monotonic_now(); }
+    void arm_timer();
+    void on_timer();
+
+    // Posts from other threads.
+    void post(std::function<void()> f);
+    void wake_up();
+    void run_posted();
+
+    // What keeps run() going.
+    void add_work() { if (work++ == 0 && !owned) watch(true); }
+    void drop_work() { if (--work == 0 && !owned) watch(false); }
+    void watch(bool on);
+    bool shutdown(Deadline deadline);
+    void report_stragglers();
+    void check_thread() const;
+    void bind_thread();
+
+    corothread::ThreadLocals locals{};
+    corothread::Context context;  // the loop's own stack, while a coroutine runs
+    cutils::FifoQueue<ThreadCore, &ThreadCore::next_ready> ready;
+    int budget = 0;
+    const bool owned;
+    const bool virtual_time;
+    bool shuffle;
+    std::uint64_t shuffle_state;
+
+    EvLoop* const owner;  // the public face
+    corothread::StackPool& stacks;
+    event_base* base;
+    cutils::List<ThreadCore> threads;
+    std::size_t thread_count = 0;  // those waiting for a stack included
+    std::uint64_t next_id = 1;
+    [[no_unique_address]] corothread::sanitizer::StackState ended;  // of the thread that ended last
+
+    cutils::List<StackTurn> turns;
+    bool stack_came_back = false;
+    cutils::List<LaterTask, LaterTask> later_tasks;
+
+    cutils::TimerHeap timers;
+    std::size_t timer_nodes = 0;  // room reserved in `timers`
+    TimePoint virtual_now{};
+    TimePoint cached_now{};
+    bool cached_now_valid = false;
+    TimePoint armed_at = TimePoint::max();  // what the timerfd is set to
+    TimePoint last_fired{};
+    int timer_fd = -1;
+    int wake_fd = -1;
+    EventStorage timer_event, wake_event, tick_event;
+    bool tick_pending = false;
+    bool in_pass = false;
+
+    std::mutex post_mutex;
+    std::vector<std::function<void()>> posted;
+    std::atomic<bool> stopping{false};
+    bool running = false;
+    bool ran_before = false;
+    pthread_t thread;
+    std::size_t work = 0;
+
+    // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
+    struct FdWaiter : cutils::ListHook<> {
+        virtual void descriptor_closed() = 0;
+
+      protected:
+        ~FdWaiter() = default;
+    };
+    cutils::List<FdWaiter> fd_waiters;
+    void descriptor_closed() {
+        if (!fd_waiters.empty()) [[unlikely]]
+            fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
+    }
+};
+
+// Room in the timer heap for one more node, so that arming it never allocates. May throw std::bad_alloc.
+class TimerRoom {
+  public:
+    explicit TimerRoom(LoopCore& loop) : loop_(loop) {
+        loop.timers.reserve(loop.timer_nodes + 1);
+        ++loop.timer_nodes;
+    }
+    TimerRoom(const TimerRoom&) = delete;
+    TimerRoom& operator=(const TimerRoom&) = delete;
+    ~TimerRoom() { --loop_.timer_nodes; }
+
+  private:
+    LoopCore& loop_;
+};
+
+extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")));
+
+// Switching, inlined into every park.
+
+[[gnu::always_inline]] inline ThreadCore* LoopCore::take_next() {
+    if (ready.empty() || --budget <= 0) return nullptr;
+    return &ready.pop();
+}
+
+[[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
+    ThreadCore* const next = take_next();
+    if (next == nullptr) {
+        t_current = nullptr;
+        corothread::switch_to(self.context, context, locals);
+    } else {
+        next->state = EvThreadState::running;
+        if (next == &self) return;
+        t_current = next;
+        corothread::switch_to(self.context, next->context, locals);
+    }
+}
+
+}  // namespace evcorothread

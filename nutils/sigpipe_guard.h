@@ -1,0 +1,31 @@
+// SigpipeGuard: keeps SIGPIPE away from this thread while something writes that has no MSG_NOSIGNAL: sendfile, splice,
+// write to a pipe, a foreign library.
+#pragma once
+
+#include "cutils/export.h"
+
+namespace nutils {
+
+// A local of the function that writes. The process's signal disposition stays what the application made it.
+//
+//   SigpipeGuard guard;
+//   if (::write(pipe, data, size) < 0 && errno == EPIPE) guard.consume();
+//
+// Before: nothing suspends while it exists; it belongs to this OS thread.
+// Cost:   two pthread_sigmask(3).
+class EVC_API SigpipeGuard {
+  public:
+    SigpipeGuard() noexcept;
+    ~SigpipeGuard();
+    SigpipeGuard(const SigpipeGuard&) = delete;
+    SigpipeGuard& operator=(const SigpipeGuard&) = delete;
+
+    // Takes back the SIGPIPE that the write has just raised. Keeps errno.
+    void consume() noexcept;
+
+  private:
+    // An application that blocks SIGPIPE itself may have one pending: then nothing is ours to change.
+    bool blocked_here_ = false;
+};
+
+}  // namespace nutils

@@ -1,0 +1,75 @@
+#include "nutils/socket_options.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <limits>
+
+#include "nutils/net_error.h"
+
+namespace nutils {
+namespace {
+
+template <class T>
+std::error_code set(int fd, int level, int option, const T& value) noexcept {
+    if (::setsockopt(fd, level, option, &value, sizeof value) == 0) return {};
+    return errno_code(errno);
+}
+
+// Too large for the kernel's int is as good as the largest: both mean "very long".
+template <class Rep, class Period>
+int to_int(std::chrono::duration<Rep, Period> value) noexcept {
+    constexpr Rep kLargest = std::numeric_limits<int>::max();
+    return static_cast<int>(value.count() < kLargest ? value.count() : kLargest);
+}
+
+}  // namespace
+
+std::error_code set_no_delay(int fd, bool on) noexcept { return set(fd, IPPROTO_TCP, TCP_NODELAY, int{on}); }
+std::error_code set_cork(int fd, bool on) noexcept { return set(fd, IPPROTO_TCP, TCP_CORK, int{on}); }
+
+std::error_code set_keep_alive(int fd, const KeepAlive& keep_alive) noexcept {
+    // The times first, so that it never runs with the two hours of the default.
+    if (auto error = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, to_int(keep_alive.idle))) return error;
+    if (auto error = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, to_int(keep_alive.interval))) return error;
+    if (auto error = set(fd, IPPROTO_TCP, TCP_KEEPCNT, keep_alive.count)) return error;
+    return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+std::error_code clear_keep_alive(int fd) noexcept { return set(fd, SOL_SOCKET, SO_KEEPALIVE, 0); }
+
+std::error_code set_user_timeout(int fd, std::chrono::milliseconds timeout) noexcept {
+    if (timeout.count() < 0) return errno_code(EINVAL);
+    return set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, to_int(timeout));
+}
+
+std::error_code set_recv_buffer(int fd, int bytes) noexcept { return set(fd, SOL_SOCKET, SO_RCVBUF, bytes); }
+std::error_code set_send_buffer(int fd, int bytes) noexcept { return set(fd, SOL_SOCKET, SO_SNDBUF, bytes); }
+
+std::error_code set_reset_on_close(int fd, bool on) noexcept {
+    return set(fd, SOL_SOCKET, SO_LINGER, linger{on ? 1 : 0, 0});
+}
+
+std::error_code set_nonblocking(int fd, bool on) noexcept {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0) return errno_code(errno);
+    const int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    if (wanted == flags || ::fcntl(fd, F_SETFL, wanted) == 0) return {};
+    return errno_code(errno);
+}
+
+cutils::Result<PeerCredentials> peer_credentials(int fd) {
+    ucred credentials = {};
+    socklen_t size = sizeof credentials;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        return cutils::Error::from_errno("SO_PEERCRED");
+    // What the kernel says of a socket that is not a unix socket.
+    if (credentials.pid == 0)
+        return cutils::Error(std::make_error_code(std::errc::operation_not_supported), "SO_PEERCRED");
+    return PeerCredentials{credentials.pid, credentials.uid, credentials.gid};
+}
+
+}  // namespace nutils

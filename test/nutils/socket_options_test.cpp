@@ -1,0 +1,136 @@
+#include "nutils/socket_options.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "nutils/socket_ops.h"
+#include "test/support/fault_injection.h"
+#include "test/support/socket_pairs.h"
+#include "test/support/net_strings.h"
+
+using namespace nutils;
+using namespace test_support;
+using namespace std::chrono_literals;
+
+namespace {
+int option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    ::getsockopt(fd, level, name, &value, &size);
+    return value;
+}
+}  // namespace
+
+TEST_GROUP_BASE(SocketOptions, Fixture) {
+    FaultInjection faults;
+    UniqueFd tcp = socket_stream(AF_INET).value();
+    UniqueFd local = socket_stream(AF_UNIX).value();
+    int fd = tcp.get();
+};
+
+TEST(SocketOptions, NoDelayGoesOnAndOff) {
+    CHECK(!set_no_delay(fd, true));
+    CHECK(option(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    CHECK(!set_no_delay(fd, false));
+    LONGS_EQUAL(0, option(fd, IPPROTO_TCP, TCP_NODELAY));
+}
+
+TEST(SocketOptions, CorkGoesOnAndOff) {
+    CHECK(!set_cork(fd, true));
+    CHECK(option(fd, IPPROTO_TCP, TCP_CORK) != 0);
+    CHECK(!set_cork(fd, false));
+    LONGS_EQUAL(0, option(fd, IPPROTO_TCP, TCP_CORK));
+}
+
+TEST(SocketOptions, KeepAliveSetsAllThreeTimes) {
+    CHECK(!set_keep_alive(fd, {.idle = 2min, .interval = 7s, .count = 3}));
+    LONGS_EQUAL(120, option(fd, IPPROTO_TCP, TCP_KEEPIDLE));
+    LONGS_EQUAL(7, option(fd, IPPROTO_TCP, TCP_KEEPINTVL));
+    LONGS_EQUAL(3, option(fd, IPPROTO_TCP, TCP_KEEPCNT));
+    CHECK(option(fd, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    CHECK(!clear_keep_alive(fd));
+    LONGS_EQUAL(0, option(fd, SOL_SOCKET, SO_KEEPALIVE));
+}
+
+TEST(SocketOptions, KeepAliveThatFailsHalfWayDoesNotRun) {
+    faults.fail("setsockopt", EINVAL, 1, 2);
+    CHECK_EQUAL(errno_code(EINVAL), set_keep_alive(fd, {}));
+    LONGS_EQUAL(0, option(fd, SOL_SOCKET, SO_KEEPALIVE));
+}
+
+TEST(SocketOptions, KeepAliveRefusesTimesThatAreNone) {
+    CHECK(set_keep_alive(fd, {.idle = 0s}) == std::errc::invalid_argument);
+    CHECK(set_keep_alive(fd, {.interval = -1s}) == std::errc::invalid_argument);
+    CHECK(set_keep_alive(fd, {.count = 0}) == std::errc::invalid_argument);
+    CHECK(set_keep_alive(fd, {.idle = std::chrono::seconds::max()}) == std::errc::invalid_argument);
+}
+
+TEST(SocketOptions, UserTimeoutIsInMilliseconds) {
+    CHECK(!set_user_timeout(fd, 5s));
+    LONGS_EQUAL(5000, option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT));
+    CHECK(set_user_timeout(fd, -1ms) == std::errc::invalid_argument);
+}
+
+TEST(SocketOptions, BufferSizesAreTaken) {
+    CHECK(!set_recv_buffer(fd, 8192));
+    CHECK(!set_send_buffer(fd, 16384));
+    LONGS_EQUAL(2 * 8192, option(fd, SOL_SOCKET, SO_RCVBUF));
+    LONGS_EQUAL(2 * 16384, option(fd, SOL_SOCKET, SO_SNDBUF));
+}
+
+TEST(SocketOptions, ResetOnCloseResets) {
+    SocketPair pair = tcp_pair();
+    CHECK(!set_reset_on_close(pair.near.get(), true));
+    pair.near.reset();
+    CHECK(wait_for(pair.far.get(), POLLIN));
+    char buffer[4];
+    CHECK_EQUAL(errno_code(ECONNRESET), recv_some(pair.far.get(), buffer).error);
+}
+
+TEST(SocketOptions, ResetOnCloseCanBeTakenBack) {
+    SocketPair pair = tcp_pair();
+    CHECK(!set_reset_on_close(pair.near.get(), true));
+    CHECK(!set_reset_on_close(pair.near.get(), false));
+    pair.near.reset();
+    CHECK(wait_for(pair.far.get(), POLLIN));
+    char buffer[4];
+    CHECK(recv_some(pair.far.get(), buffer).eof());
+}
+
+TEST(SocketOptions, NonblockingGoesOffAndOn) {
+    CHECK(!set_nonblocking(fd, false));
+    LONGS_EQUAL(0, ::fcntl(fd, F_GETFL) & O_NONBLOCK);
+    CHECK(!set_nonblocking(fd, true));
+    CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+}
+
+TEST(SocketOptions, NonblockingHandsOutTheErrno) {
+    CHECK_EQUAL(errno_code(EBADF), set_nonblocking(-1, true));
+    faults.fail("fcntl", EPERM, 1, 1);
+    CHECK_EQUAL(errno_code(EPERM), set_nonblocking(fd, false));
+}
+
+TEST(SocketOptions, OptionsOfTcpAreRefusedByAUnixSocket) {
+    CHECK(set_no_delay(local.get(), true) == std::errc::operation_not_supported);
+    CHECK(set_cork(local.get(), true) == std::errc::operation_not_supported);
+}
+
+TEST(SocketOptions, KnowsWhoIsAtTheOtherEndOfAUnixSocket) {
+    const SocketPair pair = unix_pair();
+    const PeerCredentials peer = peer_credentials(pair.near.get()).value();
+    LONGS_EQUAL(::getpid(), peer.pid);
+    LONGS_EQUAL(::getuid(), peer.uid);
+    LONGS_EQUAL(::getgid(), peer.gid);
+}
+
+TEST(SocketOptions, ThereAreNoCredentialsOverTcp) {
+    const SocketPair pair = tcp_pair();
+    CHECK(peer_credentials(pair.near.get()).error() == std::errc::operation_not_supported);
+    CHECK(peer_credentials(-1).error() == std::errc::bad_file_descriptor);
+}

@@ -1,0 +1,44 @@
+#include "test/support/death.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace test_support {
+namespace {
+
+[[noreturn]] void offend(const std::function<void()>& offence, int to_parent) {
+    const rlimit no_core = {0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::signal(SIGABRT, SIG_DFL);
+    ::dup2(to_parent, STDERR_FILENO);
+    try {
+        offence();
+    } catch (...) {  // a failed check of CppUTest; not the abort that was asked for
+    }
+    ::_exit(0);
+}
+
+}  // namespace
+
+std::string abort_message(const std::function<void()>& offence) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";
+    const pid_t child = ::fork();
+    if (child == 0) offend(offence, ends[1]);
+    ::close(ends[1]);
+    std::string said;
+    char buffer[512];
+    for (ssize_t got; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+        said.append(buffer, static_cast<std::size_t>(got));
+    ::close(ends[0]);
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) return "no child";
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? said : "did not abort";
+}
+
+}  // namespace test_support

@@ -1,0 +1,16 @@
+// abort_message: what a caller's bug says before it ends the process.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace test_support {
+
+// Runs `offence` in a child process and returns what it printed to stderr when it aborted, or "did not abort".
+//
+//   STRCMP_CONTAINS("empty buffer", abort_message([&] { recv_some(fd, {}); }).c_str());
+//
+// Before: no other thread holds a lock that `offence` needs: the child has only the calling thread.
+[[nodiscard]] std::string abort_message(const std::function<void()>& offence);
+
+}  // namespace test_support
