@@ -57,18 +57,18 @@ char* align_down(char* p, std::size_t alignment) {
 }  // namespace
 
 CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& type, void*& body_memory) {
-    const std::optional<Stack> stack = pool.take();
+    const Stack stack = pool.take();
     if (!stack)
         throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
                                 "Coroutine: no free stack in the pool");
-    char* const block_memory = align_down(stack->top() - sizeof(Block), alignof(Block));
+    char* const block_memory = align_down(stack.top() - sizeof(Block), alignof(Block));
     char* const body = align_down(block_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
-    EVC_CHECK(body > stack->bottom + stack->size / 2, "what a coroutine captures takes more than half of its stack");
-    auto* const block = ::new (block_memory) Block{pool, *stack, type, body};
+    EVC_CHECK(body > stack.bottom + stack.size / 2, "what a coroutine captures takes more than half of its stack");
+    auto* const block = ::new (block_memory) Block{pool, stack, type, body};
     block->resumer.block = block;
-    sanitizer::created(block->context.sanitizer, stack->bottom, stack->size);
+    sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
     block->context.left_off =
-        evc_make_fcontext(body, static_cast<std::size_t>(body - stack->bottom), &Block::entry);
+        evc_make_fcontext(body, static_cast<std::size_t>(body - stack.bottom), &Block::entry);
     body_memory = body;
     return block;
 }
@@ -84,7 +84,6 @@ void CoroutineBase::discard(Block* block) {
 void CoroutineBase::Block::entry(Transfer transfer) {
     Block& block = *static_cast<Resumer*>(static_cast<Context*>(transfer.data))->block;
     arrive(block.context, transfer);
-    fresh_exception_state(block.locals);
     try {
         block.type.run(block.body, block);
     } catch (const CoroutineKilled&) {

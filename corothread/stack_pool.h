@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <optional>
 
 #include "cutils/export.h"
 #include "cutils/intrusive.h"
@@ -18,6 +17,7 @@ struct Stack {
     std::size_t size;     // bytes, a multiple of the page size
     std::uint32_t index;  // which one of its pool
     [[nodiscard]] char* top() const { return bottom + size; }
+    explicit operator bool() const { return bottom != nullptr; }
 };
 
 enum class GuardKind {
@@ -39,7 +39,9 @@ class StackObserver : public cutils::ListHook<> {
 struct StackPoolOptions {
     std::size_t count = 1000;     // how many stacks at most: the limit on work in progress
     std::size_t pages = 16;       // usable pages a stack (usually 4 KiB each), the guard not counted
-    std::size_t guard_pages = 4;  // a frame with a local array steps over a guard narrower than the array
+    // A frame with a local array steps over a guard narrower than the array. Made one wider where needed to keep the
+    // tops of stacks an odd number of pages apart.
+    std::size_t guard_pages = 4;
     // Free stacks that keep their memory; those beyond give it back to the kernel when they return.
     std::size_t keep = std::numeric_limits<std::size_t>::max();
     bool on_demand = false;  // install guards as stacks are first needed instead of at construction
@@ -56,7 +58,7 @@ struct StackPoolOptions {
 // Thread:  one OS thread at a time, that of its loop. Not movable.
 // Errors:  std::system_error from the constructor, whose text says what to change: EINVAL for options that make no
 //          sense, ENOMEM for address space, EMFILE when vm.max_map_count is too low for mprotect guards.
-//          Exhaustion is not an error: take() returns nothing.
+//          Exhaustion is not an error: take() returns none.
 // Cost:    take and give about 1 ns; construction about 0.2 s for a million stacks.
 class EVC_API StackPool {
   public:
@@ -67,9 +69,9 @@ class EVC_API StackPool {
     StackPool& operator=(const StackPool&) = delete;
     ~StackPool();
 
-    // A free stack, or nothing when all are in use (or, on demand, when the kernel refuses to guard another).
-    [[nodiscard]] std::optional<Stack> take() {
-        if (free_count_ == 0 && !make_more()) [[unlikely]] return std::nullopt;
+    // A free stack, or none (false, its bottom null) when all are in use (or, on demand, when the kernel refuses to guard another).
+    [[nodiscard]] Stack take() {
+        if (free_count_ == 0 && !make_more()) [[unlikely]] return {nullptr, 0, 0};
         const std::uint32_t index = free_[--free_count_];
         if (free_count_ < clean_count_) clean_count_ = free_count_;
         if (++in_use_ > peak_) peak_ = in_use_;

@@ -1,6 +1,7 @@
 #include <cxxabi.h>
 
 #include <boost/context/detail/fcontext.hpp>
+#include <cstring>
 #include <type_traits>
 
 #include "corothread/switch_internal.h"
@@ -15,6 +16,31 @@ static_assert(std::is_same_v<boost::context::detail::fcontext_t, void*>);
 
 ThreadLocals ThreadLocals::of_this_thread() {
     return {reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()), &errno};
+}
+
+void StartFrame::learn(Entry entry) {
+    entry_ = entry;
+    alignas(16) char first[512] = {};
+    alignas(16) char second[1024] = {};
+    char* const top1 = first + sizeof first;
+    char* const top2 = second + 512;
+    const auto* const frame1 = static_cast<char*>(evc_make_fcontext(top1, sizeof first, entry));
+    const auto* const frame2 = static_cast<char*>(evc_make_fcontext(top2, 512, entry));
+    same_everywhere_ = frame1 == top1 - kSize && frame2 == top2 - kSize && std::memcmp(frame1, frame2, kSize) == 0;
+    if (same_everywhere_) std::memcpy(bytes_, frame1, kSize);
+}
+
+[[gnu::noinline]] void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals) {
+    ExceptionState* const exceptions = locals.exceptions;
+    int* const error_number = locals.error_number;
+    const ExceptionState saved = *exceptions;
+    const int saved_errno = *error_number;
+    *exceptions = {};
+    sanitizer::leaving(self.sanitizer, to.sanitizer);
+    const Transfer transfer = balanced_jump(to.left_off, &self);
+    arrive(self, transfer);
+    *exceptions = saved;
+    *error_number = saved_errno;
 }
 
 }  // namespace corothread

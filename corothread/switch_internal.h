@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 #include "corothread/sanitizer_internal.h"
 #include "cutils/export.h"
@@ -30,6 +31,7 @@ void* evc_make_fcontext(void* stack_top, std::size_t size, void (*entry)(Transfe
 struct ExceptionState {
     void* caught_exceptions;
     unsigned int uncaught_exceptions;
+    [[nodiscard]] bool any() const { return caught_exceptions != nullptr || uncaught_exceptions != 0; }
 };
 
 // Where this OS thread keeps what a switch must save.
@@ -77,6 +79,30 @@ struct Context {
 #endif
 }
 
+// What make_fcontext writes at the top of a new stack, to be copied there instead: it stores the floating-point
+// control words, which costs as much as a switch. Copies only what was seen to be the same wherever it lies.
+class StartFrame {
+  public:
+    using Entry = void (*)(Transfer);
+
+    // Where a stack whose top is `top` is to be entered.
+    [[gnu::always_inline]] inline void* place(char* top, std::size_t size, Entry entry) {
+        if (entry != entry_) [[unlikely]] learn(entry);
+        if (!same_everywhere_) [[unlikely]] return evc_make_fcontext(top, size, entry);
+        char* const frame = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - kSize;
+        __builtin_memcpy(frame, bytes_, kSize);
+        return frame;
+    }
+
+  private:
+    static constexpr std::size_t kSize = 0x48;  // x86-64; learn() finds out whether it is so
+    EVC_API void learn(Entry entry);
+
+    alignas(16) char bytes_[kSize];
+    Entry entry_ = nullptr;
+    bool same_everywhere_ = false;
+};
+
 // First thing on a stack that was just jumped to: tells the one who jumped where it left off.
 [[gnu::always_inline]] inline void arrive(Context& self, Transfer transfer) {
     Context& from = *static_cast<Context*>(transfer.data);
@@ -84,16 +110,18 @@ struct Context {
     sanitizer::arrived(self.sanitizer, from.sanitizer);
 }
 
+// The same for a stack that leaves with exceptions in flight: rare, so out of line. Between switches the thread's
+// exception state is always empty; who leaves with some takes it along, and puts it back.
+EVC_API void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals);
+
 // Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again.
 [[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals) {
-    ExceptionState* const exceptions = locals.exceptions;
+    if (locals.exceptions->any()) [[unlikely]] return switch_in_catch(self, to, locals);
     int* const error_number = locals.error_number;
-    const ExceptionState saved = *exceptions;
     const int saved_errno = *error_number;
     sanitizer::leaving(self.sanitizer, to.sanitizer);
     const Transfer transfer = balanced_jump(to.left_off, &self);
     arrive(self, transfer);
-    *exceptions = saved;
     *error_number = saved_errno;
 }
 
@@ -103,8 +131,5 @@ struct Context {
     balanced_jump(to.left_off, &self);
     __builtin_unreachable();
 }
-
-// A new stack starts with no exception in flight, whatever its creator was doing. errno is the creator's.
-[[gnu::always_inline]] inline void fresh_exception_state(const ThreadLocals& locals) { *locals.exceptions = {}; }
 
 }  // namespace corothread

@@ -10,8 +10,8 @@ namespace cutils {
 // First in, first out, through a `next` pointer of the element's own:
 //
 //   struct Job { Job* next = nullptr; };
-//   FifoQueue<Job, &Job::next> jobs;
-template <class T, T* T::*Next>
+//   FifoQueue<Job, Job, &Job::next> jobs;   // the second: the class that has the pointer, Job or a base of it
+template <class T, class Holder, T* Holder::*Next>
 class FifoQueue {
   public:
     [[nodiscard]] bool empty() const { return head_ == nullptr; }

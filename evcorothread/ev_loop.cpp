@@ -67,23 +67,6 @@ void EvLoop::stop() {
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
 
-EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* body) {
-    LoopCore& core = *core_;
-    core.check_thread();
-    ThreadCore* thread = nullptr;
-    if (core.turns.empty()) thread = core.start_thread(name, type, body);
-    ++core.thread_count;
-    core.add_work();
-    if (thread != nullptr) return EvThread(*thread);
-    try {
-        return EvThread(PendingSpawn::create(core, name, type, body));
-    } catch (...) {
-        --core.thread_count;
-        core.drop_work();
-        throw;
-    }
-}
-
 cutils::Result<EvThread> EvLoop::try_spawn_body(std::string_view name, const BodyType& type, void* body) {
     if (!core_->stack_free_now()) return std::error_code(nutils::NetError::busy);
     return spawn_body(name, type, body);
@@ -96,7 +79,7 @@ TimePoint EvLoop::precise_now() const { return core_->precise_now(); }
 corothread::StackPool& EvLoop::stacks() const { return core_->stacks; }
 event_base* EvLoop::base() const { return core_->base; }
 std::size_t EvLoop::thread_count() const { return core_->thread_count; }
-bool EvLoop::on_loop_thread() const { return ::pthread_equal(core_->thread, ::pthread_self()) != 0; }
+bool EvLoop::on_loop_thread() const { return core_->on_thread(); }
 
 void EvLoop::for_each_thread(const std::function<void(const ThreadInfo&)>& visit) const {
     core_->threads.for_each([&visit](ThreadCore& t) {

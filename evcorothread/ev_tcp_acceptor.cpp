@@ -111,7 +111,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         *alive = false;
         alive = std::make_shared<bool>(true);
         retry.stop();
-        StackTurn::unlink();
+        core.leave_queue(*this);
         LoopCore::FdWaiter::unlink();
         LaterTask::unlink();
         if (unlink_path) ::unlink(std::string(local.path()).c_str());

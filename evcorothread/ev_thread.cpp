@@ -59,9 +59,9 @@ std::error_code EvThread::join(Deadline deadline) {
     if (core_ != nullptr || pending_ != nullptr) {
         EVC_CHECK(joiner_ == nullptr, "two joins wait on one coroutine");
         EVC_CHECK(core_ == nullptr || core_ != t_current, "a coroutine joins itself");
-        WaitPoint point("join");
+        WaitPoint point = ThreadCore::point(ThreadCore::current(), "join");
         joiner_ = &point;
-        const Wake cause = point.wait(deadline);
+        const Wake cause = ThreadCore::wait(point, deadline);
         joiner_ = nullptr;
         if (cause != Wake::event) return to_error(cause);
     }
@@ -116,6 +116,19 @@ std::size_t stack_left() {
 }
 
 }  // namespace this_evthread
+
+bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late) {
+    if (self.shield == nullptr) return false;
+    const TimePoint now = self.loop.precise_now();
+    const TimePoint end = self.shield->deadline_.at();
+    if (end <= now) return false;
+    deadline = deadline.resolved(now);
+    if (end < deadline.at()) {
+        deadline = Deadline(end);
+        late = Wake::canceled;
+    }
+    return true;
+}
 
 CancelShield::CancelShield(Deadline deadline)
     : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_current->loop.precise_now())) {

@@ -113,8 +113,7 @@ class EVC_API CancelShield {
     ~CancelShield();
 
   private:
-    friend struct ThreadCore;
-    friend class WaitPoint;
+    friend bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
     CancelShield* outer_;
     Deadline deadline_;
 };

@@ -23,8 +23,11 @@ __thread ThreadCore* t_current __attribute__((tls_model("initial-exec"))) = null
 
 namespace {
 
-// How many switches between two looks at I/O.
-constexpr int kBatch = 128;
+// How many switches between two looks at I/O: so many that they take about this long. A look costs as much as some
+// fifty switches, but I/O must not wait either for coroutines that compute between them.
+constexpr Duration kBatchTime = 20us;
+constexpr int kMinBatch = 64;
+constexpr int kMaxBatch = 2048;
 
 // Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a second
 // instead of one for each. A timer that comes alone is on time.
@@ -75,7 +78,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       owner(&face),
       stacks(pool),
       base(adopted == nullptr ? make_base() : check_adopted(adopted)),
-      thread(::pthread_self()) {
+      thread(&t_current) {
     if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
     timer_fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -98,11 +101,9 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
                  },
                  this);
     if (owned) watch(true);
-    stacks.subscribe(*this);
 }
 
 LoopCore::~LoopCore() {
-    unlink();  // from the pool's observers
     watch(false);
     if (tick_pending) event_del(as_event(tick_event));
     if (owned) event_base_free(base);
@@ -132,40 +133,57 @@ char* align_down(char* p, std::size_t alignment) {
 // Tops of stacks lie whole pages apart and would all fall into the same few sets of the cache: spread them.
 constexpr std::uint32_t kColours = 16;
 constexpr std::size_t kColourStep = 128;
+
+// memcpy of at most 31 bytes, without the call.
+[[gnu::always_inline]] inline void copy_short(char* to, const char* from, std::size_t size) {
+    const auto ends = [=]<class Word>(Word) {  // two words that may overlap
+        Word first, last;
+        std::memcpy(&first, from, sizeof first);
+        std::memcpy(&last, from + size - sizeof last, sizeof last);
+        std::memcpy(to, &first, sizeof first);
+        std::memcpy(to + size - sizeof last, &last, sizeof last);
+    };
+    struct Sixteen {
+        std::uint64_t halves[2];
+    };
+    if (size >= 16) return ends(Sixteen{});
+    if (size >= 8) return ends(std::uint64_t{});
+    if (size >= 4) return ends(std::uint32_t{});
+    for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+}
 }  // namespace
 
-ThreadCore::ThreadCore(LoopCore& l, const corothread::Stack& s, const EvLoop::BodyType& t,
+[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t,
                        std::string_view thread_name)
-    : TimerNode(&ThreadCore::on_deadline),
-      loop(l),
-      name_size(static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text))),
+    : ThreadHot(l),
+      TimerNode(&ThreadCore::on_deadline),
       id(l.next_id++),
-      stack(s),
-      type(t) {
-    std::memcpy(name_text, thread_name.data(), name_size);
+      stack{s.bottom, s.size, s.index},
+      type(t),
+      name_size(static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text))) {
+    copy_short(name_text, thread_name.data(), name_size);
 }
 
-ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType& type, void* body) {
+[[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name, const EvLoop::BodyType& type, void* body) {
     timers.reserve(timer_nodes + 1);
-    const std::optional<corothread::Stack> stack = stacks.take();
+    const corothread::Stack stack = stacks.take();
     if (!stack) return nullptr;
-    char* const top = stack->top() - (stack->index % kColours) * kColourStep;
+    char* const top = stack.top() - (stack.index % kColours) * kColourStep;
     char* const core_memory = align_down(top - sizeof(ThreadCore), 64);
     char* const body_memory = align_down(core_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
-    EVC_CHECK(body_memory > stack->bottom + stack->size / 4,
+    EVC_CHECK(body_memory > stack.bottom + stack.size / 4,
               "what a coroutine captures takes most of its stack: capture a pointer, or make stacks larger");
-    auto* const core = ::new (core_memory) ThreadCore(*this, *stack, type, name);
+    auto* const core = ::new (core_memory) ThreadCore(*this, stack, type, name);
     try {
         type.move(body_memory, body);
     } catch (...) {
-        core->~ThreadCore();
-        stacks.give(*stack);
+        stacks.give(core->stack);
         throw;
     }
     core->body = body_memory;
-    corothread::sanitizer::created(core->context.sanitizer, stack->bottom, stack->size);
-    core->context.left_off = corothread::evc_make_fcontext(
-        body_memory, static_cast<std::size_t>(body_memory - stack->bottom), &ThreadCore::entry);
+    corothread::sanitizer::created(core->context.sanitizer, stack.bottom, stack.size);
+    core->context.left_off =
+        start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom), &ThreadCore::entry);
     ++timer_nodes;
     threads.push_back(*core);
     ready.push(*core);
@@ -173,29 +191,30 @@ ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType
     return core;
 }
 
-void ThreadCore::entry(corothread::Transfer transfer) {
-    ThreadCore& self = *t_current;
-    corothread::arrive(self.context, transfer);
-    corothread::fresh_exception_state(self.loop.locals);
-    try {
-        self.type.run(self.body);
-    } catch (...) {
-        const std::exception_ptr thrown = std::current_exception();
-        const std::string name(self.name());
-        try {
-            throw;
-        } catch (const std::exception& error) {
-            log(LogLevel::error, "coroutine \"%s\" ended by an exception: %s", name.c_str(), error.what());
-        } catch (...) {
-            log(LogLevel::error, "coroutine \"%s\" ended by an exception that is not a std::exception", name.c_str());
-        }
-        if (self.handle != nullptr) self.handle->thrown_ = thrown;
-    }
-    self.finish();
+ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType& body_type, void* body) {
+    return start_here(name, body_type, body);
 }
 
-// The last thing that happens on a stack.
-void ThreadCore::finish() {
+EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* body) {
+    LoopCore& core = *core_;
+    core.check_thread();
+    ThreadCore* thread = nullptr;
+    if (core.turns.empty()) thread = core.start_here(name, type, body);
+    ++core.thread_count;
+    core.add_work();
+    if (thread != nullptr) return EvThread(*thread);
+    try {
+        return EvThread(PendingSpawn::create(core, name, type, body));
+    } catch (...) {
+        --core.thread_count;
+        core.drop_work();
+        throw;
+    }
+}
+
+// The last thing that happens on a stack. Inlined: it is left by a jump, and a call without a return would put the
+// return predictor out of step for whoever runs next.
+[[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
     EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
     state = EvThreadState::finished;
@@ -219,14 +238,32 @@ void ThreadCore::finish() {
     corothread::switch_for_good(context, next->context);
 }
 
+void ThreadCore::entry(corothread::Transfer transfer) {
+    ThreadCore& self = *t_current;
+    corothread::arrive(self.context, transfer);
+    try {
+        self.type.run(self.body);
+    } catch (...) {
+        self.report(std::current_exception());
+    }
+    self.finish();
+}
+
+[[gnu::noinline]] void ThreadCore::report(const std::exception_ptr& thrown) {
+    const std::string who(name());
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "coroutine \"%s\" ended by an exception: %s", who.c_str(), error.what());
+    } catch (...) {
+        log(LogLevel::error, "coroutine \"%s\" ended by an exception that is not a std::exception", who.c_str());
+    }
+    if (handle != nullptr) handle->thrown_ = thrown;
+}
+
 void ThreadCore::on_deadline(cutils::TimerNode& node) {
     auto& self = static_cast<ThreadCore&>(node);
     if (self.waiting != nullptr) self.waiting->wake(Wake::timed_out);
-}
-
-ThreadCore& ThreadCore::current() {
-    EVC_CHECK(t_current != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
-    return *t_current;
 }
 
 void LoopCore::make_ready(ThreadCore& woken) {
@@ -248,7 +285,7 @@ void LoopCore::run_batch() {
     if (ready.empty()) return;
     if (shuffle) [[unlikely]] {
         // One at a time, each drawn from the first few that are ready.
-        for (int i = 0; i < kBatch && !ready.empty(); ++i) {
+        for (int i = 0; i < kMinBatch && !ready.empty(); ++i) {
             for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn) ready.push(ready.pop());
             budget = 1;
             ThreadCore& next = ready.pop();
@@ -258,20 +295,43 @@ void LoopCore::run_batch() {
         }
         return;
     }
-    budget = kBatch;
+    budget = batch;
     ThreadCore& first = ready.pop();
     first.state = EvThreadState::running;
     t_current = &first;
     corothread::switch_to(context, first.context, locals);
+    if (budget <= 0) adapt_batch();
+}
+
+// A batch was used up. A second one in a row, with nothing but a look at I/O between them, tells how long they take.
+void LoopCore::adapt_batch() {
+    const TimePoint time = cutils::monotonic_now();
+    if (batch_ended != TimePoint{}) {
+        if (time - batch_ended > kBatchTime)
+            batch = std::max(batch / 2, kMinBatch);
+        else if (time - batch_ended < kBatchTime / 2)
+            batch = std::min(batch * 2, kMaxBatch);
+    }
+    batch_ended = time;
 }
 
 void LoopCore::serve_turns() {
     stack_came_back = false;
+    corothread::StackObserver::unlink();
     // Those that pass or queue again meanwhile are asked next time.
     while (!turns.empty() && stacks.available() > 0) turns.pop_front().stack_available();
+    if (!turns.empty() && !corothread::StackObserver::linked()) stacks.subscribe(*this);
 }
 
-void LoopCore::wait_for_stack(StackTurn& turn) { turns.push_back(turn); }
+void LoopCore::wait_for_stack(StackTurn& turn) {
+    turns.push_back(turn);
+    if (!corothread::StackObserver::linked()) stacks.subscribe(*this);
+}
+
+void LoopCore::leave_queue(StackTurn& turn) {
+    turn.unlink();
+    if (turns.empty()) corothread::StackObserver::unlink();
+}
 
 void LoopCore::run_later_tasks() {
     std::size_t count = 0;  // what they add waits for the next pass
@@ -292,6 +352,7 @@ void LoopCore::pass(bool may_block) {
         if (anything_ready()) kick();
         return;
     }
+    if (ready.empty()) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
     if (virtual_time) {
         poll(false);
@@ -374,12 +435,12 @@ void LoopCore::wake_up() {
 }
 
 void LoopCore::run_posted() {
-    std::vector<std::function<void()>> batch;
+    std::vector<std::function<void()>> taken;
     {
         const std::lock_guard lock(post_mutex);
-        batch.swap(posted);
+        taken.swap(posted);
     }
-    for (auto& f : batch) {
+    for (auto& f : taken) {
         try {
             f();
         } catch (const std::exception& error) {
@@ -430,14 +491,9 @@ void LoopCore::report_stragglers() {
     });
 }
 
-void LoopCore::check_thread() const {
-    EVC_CHECK(::pthread_equal(thread, ::pthread_self()),
-              "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
-}
-
 // Whoever runs the loop is its thread; that may change only before anything has run.
 void LoopCore::bind_thread() {
-    if (!ran_before) thread = ::pthread_self();
+    if (!ran_before) thread = &t_current;
     check_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();

@@ -1,8 +1,6 @@
 // The engine of EvLoop: ready queue, switching, timers, posts, turns. Internal.
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,38 +9,50 @@
 #include <vector>
 
 #include "corothread/switch_internal.h"
+#include "cutils/check.h"
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
 
 namespace evcorothread {
 
+struct ThreadCore;
+
+// What every switch touches: one cache line.
+struct alignas(64) ThreadHot {
+    explicit ThreadHot(LoopCore& l) : loop(l) {}
+
+    corothread::Context context;
+    ThreadCore* next_ready = nullptr;
+    LoopCore& loop;
+    WaitPoint* waiting = nullptr;
+    CancelShield* shield = nullptr;
+    EvThread* handle = nullptr;
+    EvThreadState state = EvThreadState::ready;
+    bool canceled = false;
+};
+
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no more.
-struct ThreadCore final : cutils::TimerNode, cutils::ListHook<> {
-    ThreadCore(LoopCore& l, const corothread::Stack& s, const EvLoop::BodyType& t, std::string_view thread_name);
+struct ThreadCore final : ThreadHot, cutils::TimerNode, cutils::ListHook<> {
+    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
+    void report(const std::exception_ptr& thrown);
     static void on_deadline(cutils::TimerNode& node);
     // The current thread, aborting when there is none.
     static ThreadCore& current();
-    void move_to(EvThreadState next);
+    // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
+    static Wake wait(WaitPoint& point, Deadline deadline);
+    static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
 
-    corothread::Context context;
-    LoopCore& loop;
-    ThreadCore* next_ready = nullptr;
-    WaitPoint* waiting = nullptr;
-    EvThread* handle = nullptr;
-    CancelShield* shield = nullptr;
-    EvThreadState state = EvThreadState::ready;
-    bool canceled = false;
-    std::uint8_t name_size;
-    char name_text[31];
     std::uint64_t id;
     corothread::Stack stack;
     const EvLoop::BodyType& type;
     void* body = nullptr;
+    std::uint8_t name_size;
+    char name_text[31];
 };
 
 // Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First come,
@@ -95,8 +105,10 @@ struct LoopCore final : corothread::StackObserver {
     void make_ready(ThreadCore& thread);
     void leave(ThreadCore& self);            // self is parked or ready: run somebody else
     ThreadCore* take_next();                 // the next ready one while the batch lasts
+    void adapt_batch();
     void run_batch();                        // from the loop's own stack
     ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type, void* body);  // null: no stack
+    ThreadCore* start_here(std::string_view name, const EvLoop::BodyType& type, void* body);    // the same, inlined
     void cancel(ThreadCore& thread);
 
     // A loop pass.
@@ -110,6 +122,7 @@ struct LoopCore final : corothread::StackObserver {
 
     // Turns.
     void wait_for_stack(StackTurn& turn);
+    void leave_queue(StackTurn& turn);
     bool stack_free_now() const { return turns.empty() && stacks.available() > 0; }
     void serve_turns();
     void later(LaterTask& task) {
@@ -136,13 +149,17 @@ struct LoopCore final : corothread::StackObserver {
     void watch(bool on);
     bool shutdown(Deadline deadline);
     void report_stragglers();
+    bool on_thread() const;
     void check_thread() const;
     void bind_thread();
 
     corothread::ThreadLocals locals{};
+    corothread::StartFrame start_frame;
     corothread::Context context;  // the loop's own stack, while a coroutine runs
-    cutils::FifoQueue<ThreadCore, &ThreadCore::next_ready> ready;
+    cutils::FifoQueue<ThreadCore, ThreadHot, &ThreadHot::next_ready> ready;
     int budget = 0;
+    int batch = 128;  // switches between two looks at I/O; adapts, see pass()
+    TimePoint batch_ended{};
     const bool owned;
     const bool virtual_time;
     bool shuffle;
@@ -178,7 +195,7 @@ struct LoopCore final : corothread::StackObserver {
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
-    pthread_t thread;
+    const void* thread = nullptr;  // the address of that thread's t_current
     std::size_t work = 0;
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
@@ -216,7 +233,15 @@ extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")))
 
 [[gnu::always_inline]] inline ThreadCore* LoopCore::take_next() {
     if (ready.empty() || --budget <= 0) return nullptr;
-    return &ready.pop();
+    ThreadCore& next = ready.pop();
+    // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two turns
+    // ahead.
+    if (ThreadCore* const after = ready.front()) {
+        __builtin_prefetch(after->context.left_off);
+        __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
+        if (after->next_ready != nullptr) __builtin_prefetch(after->next_ready);
+    }
+    return &next;
 }
 
 [[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
@@ -230,6 +255,43 @@ extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")))
         t_current = next;
         corothread::switch_to(self.context, next->context, locals);
     }
+}
+
+[[gnu::always_inline]] inline ThreadCore& ThreadCore::current() {
+    EVC_CHECK(t_current != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
+    return *t_current;
+}
+
+inline bool LoopCore::on_thread() const { return thread == &t_current; }
+
+inline void LoopCore::check_thread() const {
+    EVC_CHECK(on_thread(), "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
+}
+
+// The deadline of a wait in a canceled coroutine, under its shield: false when not even that lets it wait.
+bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
+
+[[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
+    if (point.woken_) return point.cause_;
+    ThreadCore& self = *point.thread_;
+    LoopCore& l = self.loop;
+    Wake late = Wake::timed_out;
+    if (self.canceled) [[unlikely]] {
+        if (!shielded(self, deadline, late)) return Wake::canceled;
+    }
+    const bool timed = !deadline.is_never();
+    if (timed) {
+        const TimePoint now = l.precise_now();
+        const TimePoint end = deadline.resolved(now).at();
+        if (end <= now) return late;
+        l.timers.arm(self, end);
+    }
+    self.waiting = &point;
+    self.state = EvThreadState::parked;
+    l.leave(self);
+    self.waiting = nullptr;
+    if (timed) l.timers.disarm(self);
+    return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
 }  // namespace evcorothread

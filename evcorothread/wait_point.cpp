@@ -29,34 +29,8 @@ std::error_code to_error(Wake cause) {
 WaitPoint::WaitPoint(const char* reason) : thread_(&ThreadCore::current()), reason_(reason) {}
 
 Wake WaitPoint::wait(Deadline deadline) {
-    if (woken_) return cause_;
-    ThreadCore& self = *thread_;
-    LoopCore& loop = self.loop;
-    EVC_CHECK(t_current == &self, "WaitPoint::wait() outside the coroutine that made it");
-    Wake late = Wake::timed_out;
-    if (self.canceled) [[unlikely]] {
-        if (self.shield == nullptr) return Wake::canceled;
-        const TimePoint now = loop.precise_now();
-        const TimePoint shield_end = self.shield->deadline_.at();
-        if (shield_end <= now) return Wake::canceled;
-        deadline = deadline.resolved(now);
-        if (shield_end < deadline.at()) {
-            deadline = Deadline(shield_end);
-            late = Wake::canceled;
-        }
-    }
-    if (!deadline.is_never()) {
-        const TimePoint now = loop.precise_now();
-        const TimePoint end = deadline.resolved(now).at();
-        if (end <= now) return late;
-        loop.timers.arm(self, end);
-    }
-    self.waiting = this;
-    self.state = EvThreadState::parked;
-    loop.leave(self);
-    self.waiting = nullptr;
-    loop.timers.disarm(self);
-    return cause_ == Wake::timed_out ? late : cause_;
+    EVC_CHECK(t_current == thread_, "WaitPoint::wait() outside the coroutine that made it");
+    return ThreadCore::wait(*this, deadline);
 }
 
 bool WaitPoint::wake(Wake cause) {

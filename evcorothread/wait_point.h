@@ -66,6 +66,7 @@ class EVC_API WaitPoint {
 
   private:
     friend struct ThreadCore;
+    WaitPoint(ThreadCore& waiter, const char* reason) : thread_(&waiter), reason_(reason) {}
     ThreadCore* thread_;
     const char* reason_;
     Wake cause_ = Wake::event;

@@ -10,8 +10,8 @@ namespace nutils {
 
 struct ListenOptions {
     int backlog = 511;          // connections that may wait to be accepted; capped by net.core.somaxconn
-    int recv_buffer = -1;       // bytes, for every accepted connection; -1 leaves the kernel's automatic tuning on
-    int send_buffer = -1;       // likewise
+    int recv_buffer = -1;       // bytes, passed on to accepted TCP connections (unix sockets start with the system's
+    int send_buffer = -1;       // default); -1 leaves the kernel's automatic tuning on
     bool reuse_address = true;  // a restart need not wait until old connections have left TIME_WAIT
     bool reuse_port = false;    // several listeners share the port, the kernel spreads connections over them
     bool ipv6_only = true;      // an IPv6 socket leaves IPv4 to another one; false: it takes both

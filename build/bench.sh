@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds and runs the benchmarks, and prints their reports as Markdown; they are kept in out/release/bench/ too.
+#
+#   build/bench.sh            about eight minutes
+#   build/bench.sh --quick    about three, with less to rely on
+#
+# bench/micro.sh: switching, spawning, memory, sleeping, beside raw jump_fcontext and Boost.Fiber.
+# bench/http.sh:  webby beside nginx and a raw libevent responder. bench/README.md says how to read both.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+options=()
+case ${1:-} in
+"") ;;
+--quick) options=(--quick) ;;
+*) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;;
+esac
+
+"$root/build/install-deps.sh" --bench
+echo "bench.sh: building" >&2
+make -s -C "$root" -j"$(nproc)" MODE=release all bench
+reports=$root/out/release/bench
+export OUT=$root/out/release
+"$root/bench/micro.sh" "${options[@]}" --out "$reports/micro.md"
+echo
+"$root/bench/http.sh" "${options[@]}" --out "$reports/http.md"
+echo "bench.sh: the reports are in $reports: micro.md, http.md" >&2

@@ -1,0 +1,104 @@
+// EvParking: connections between requests. A parked one is a descriptor, a deadline and an object of yours; it holds
+// no coroutine and no stack. The stack pool limits work in progress, not clients.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "cutils/export.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_socket.h"
+
+namespace evcorothread {
+
+// Usage:
+//
+//   class Client final : public EvParking::Guest {
+//       EvParking::Next serve() override {            // in a coroutine thread: something has arrived
+//           char buffer[4096];
+//           auto got = socket().recv(buffer, 3s);
+//           if (!got || !socket().send_all({buffer, got.bytes}, 3s)) return Next::close();
+//           return Next::park(30s);                    // the stack goes back
+//       }
+//     public:
+//       using Guest::Guest;
+//   };
+//   EvParking parking(loop, "client");
+//   auto acceptor = EvTcpAcceptor::listen_raw(loop, address, [&](UniqueFd fd, const SockAddr&) {
+//       parking.adopt(std::make_unique<Client>(EvSocket(loop, std::move(fd))), 30s);
+//   }).value();
+//
+// Owner:  whoever holds it; owns its guests. Destroy it when none is being served (see drain).
+// Thread: the loop's. Parked guests are work: EvLoop::run goes on while there are some.
+// Cost:   parking a store or two, and no syscall; about 300 bytes a connection, your members not counted.
+class EVC_API EvParking {
+  public:
+    // What is to become of a connection when serve() has returned.
+    class Next {
+      public:
+        // Keep it until something arrives, or the deadline passes: then Guest::expired() is called and it is closed.
+        static Next park(Deadline idle) { return Next(idle, true); }
+        static Next close() { return Next(Deadline::never, false); }
+
+      private:
+        friend class EvParking;
+        Next(Deadline idle, bool keep) : idle_(idle), keep_(keep) {}
+        Deadline idle_;
+        bool keep_;
+    };
+
+    // One connection. Derive from it; members live as long as the connection.
+    class EVC_API Guest {
+      public:
+        explicit Guest(EvSocket socket);
+        Guest(const Guest&) = delete;
+        Guest& operator=(const Guest&) = delete;
+        virtual ~Guest();
+
+      protected:
+        // Called in a coroutine thread when the socket may be read: data, the end of the stream, or an error.
+        // An exception is logged and closes the connection.
+        virtual Next serve() = 0;
+        // Called on the loop when a parked connection's deadline has passed; it is closed afterwards. Must not wait.
+        virtual void expired() {}
+        [[nodiscard]] EvSocket& socket() { return socket_; }
+
+      private:
+        friend class EvParking;
+        struct Bay;
+        EvSocket socket_;
+        std::unique_ptr<Bay> bay_;
+    };
+
+    // `name` is what the coroutines that serve are called.
+    explicit EvParking(EvLoop& loop, std::string_view name = "guest");
+    EvParking(const EvParking&) = delete;
+    EvParking& operator=(const EvParking&) = delete;
+    ~EvParking();
+
+    // Takes a connection in, parked. Errors: of epoll_ctl(2); std::bad_alloc. Then the connection is closed.
+    std::error_code adopt(std::unique_ptr<Guest> guest, Deadline idle);
+
+    // How many there are; of those, how many are parked, wait for a stack, are being served.
+    [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] std::size_t parked() const;
+    [[nodiscard]] std::size_t waiting() const;
+    [[nodiscard]] std::size_t active() const;
+
+    // Closes all that are parked now. Those for which something has arrived are still served.
+    void close_parked();
+    // From now on what would be parked is closed instead; those parked now are closed.
+    void drain();
+    // Asks all that are being served to stop (EvThread::cancel).
+    void cancel_active();
+    // Called on the loop whenever a guest has gone; for those who wait until the last one has.
+    void on_gone(std::function<void()> function);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace evcorothread
