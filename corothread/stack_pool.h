@@ -70,7 +70,7 @@ class EVC_API StackPool {
     ~StackPool();
 
     // A free stack, or none (false, its bottom null) when all are in use (or, on demand, when the kernel refuses to guard another).
-    [[nodiscard]] Stack take() {
+    [[nodiscard, gnu::always_inline]] Stack take() {
         if (free_count_ == 0 && !make_more()) [[unlikely]] return {nullptr, 0, 0};
         const std::uint32_t index = free_[--free_count_];
         if (free_count_ < clean_count_) clean_count_ = free_count_;
@@ -80,7 +80,7 @@ class EVC_API StackPool {
 
     // Gives a stack back. May be called while still running on it, if the very next thing is to switch away: the
     // memory stays as it is (stacks beyond `keep` are trimmed by the next give or trim).
-    void give(const Stack& stack) {
+    [[gnu::always_inline]] void give(const Stack& stack) {
         if (free_count_ - clean_count_ > options_.keep) [[unlikely]] trim(options_.keep);
         free_[free_count_++] = stack.index;
         --in_use_;
@@ -102,6 +102,11 @@ class EVC_API StackPool {
     // What guards the stacks: never automatic.
     [[nodiscard]] GuardKind guard() const { return options_.guard; }
 
+    // The stack of an index that take() has given.
+    [[nodiscard]] Stack stack(std::uint32_t index) const {
+        return {base_ + index * slot_bytes_ + guard_bytes_, stack_bytes_, index};
+    }
+
     // How deep `stack` has ever been used since it was last trimmed, in whole pages, as the kernel sees it.
     // Units: bytes. Cost: one mincore(2).
     [[nodiscard]] std::size_t high_water(const Stack& stack) const;
@@ -112,9 +117,6 @@ class EVC_API StackPool {
     void subscribe(StackObserver& observer) { observers_.push_back(observer); }
 
   private:
-    [[nodiscard]] Stack stack(std::uint32_t index) const {
-        return {base_ + index * slot_bytes_ + guard_bytes_, stack_bytes_, index};
-    }
     bool make_more();
     void install_guards(std::size_t first, std::size_t count);
     void notify();

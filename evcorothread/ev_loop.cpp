@@ -34,7 +34,7 @@ void EvLoop::run() {
     check_runnable(*core_);
     core_->bind_thread();
     core_->running = true;
-    while (!core_->stopping.load(std::memory_order_acquire) && core_->work > 0) core_->pass(true);
+    while (!core_->stopping.load(std::memory_order_acquire) && core_->has_work()) core_->pass(true);
     core_->stopping.store(false, std::memory_order_release);
     core_->running = false;
 }
@@ -93,9 +93,10 @@ EvLoop::Hold::~Hold() { loop_.core().drop_work(); }
 // --- spawns that wait for a stack ---
 
 PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type, void* body) {
-    const std::size_t alignment = std::max(type.alignment, alignof(PendingSpawn));
-    const std::size_t offset = (sizeof(PendingSpawn) + alignment - 1) & ~(alignment - 1);
-    void* const memory = ::operator new(offset + type.size, std::align_val_t(alignment));
+    constexpr std::align_val_t alignment{EvLoop::kBodyAlignment};
+    constexpr std::size_t offset =
+        (sizeof(PendingSpawn) + EvLoop::kBodyAlignment - 1) / EvLoop::kBodyAlignment * EvLoop::kBodyAlignment;
+    void* const memory = ::operator new(offset + type.space, alignment);
     auto* const pending = ::new (memory) PendingSpawn;
     pending->loop = &loop;
     pending->type = &type;
@@ -114,9 +115,8 @@ PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const 
 
 void PendingSpawn::destroy() {
     if (body != nullptr) type->destroy(body);
-    const std::size_t alignment = std::max(type->alignment, alignof(PendingSpawn));
     this->~PendingSpawn();
-    ::operator delete(this, std::align_val_t(alignment));
+    ::operator delete(this, std::align_val_t(EvLoop::kBodyAlignment));
 }
 
 void PendingSpawn::stack_available() {

@@ -151,9 +151,11 @@ class EVC_API EvLoop {
     // For the classes of this folder.
     [[nodiscard]] LoopCore& core() const { return *core_; }
 
+    // How to handle a thread's function without knowing its type. It lies right below the control block,
+    // which is aligned to 64 bytes.
+    static constexpr std::size_t kBodyAlignment = 64;
     struct BodyType {
-        std::size_t size;
-        std::size_t alignment;
+        std::size_t space;
         void (*move)(void* to, void* from);
         void (*run)(void* body);  // calls, then destroys
         void (*destroy)(void* body) noexcept;
@@ -161,8 +163,14 @@ class EVC_API EvLoop {
 
   private:
     template <class Body>
+    static constexpr std::size_t space_for() {
+        static_assert(alignof(Body) <= kBodyAlignment, "what a coroutine captures is aligned to more than 64 bytes");
+        constexpr std::size_t step = alignof(Body) <= 16 ? 16 : kBodyAlignment;
+        return (sizeof(Body) + step - 1) / step * step;
+    }
+    template <class Body>
     static constexpr BodyType kBody{
-        sizeof(Body), alignof(Body),
+        space_for<Body>(),
         [](void* to, void* from) { ::new (to) Body(std::move(*static_cast<Body*>(from))); },
         [](void* memory) {
             struct Destroy {

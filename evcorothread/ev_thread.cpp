@@ -18,7 +18,6 @@ const char* to_string(EvThreadState state) {
     return "?";
 }
 
-EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) { core.handle = this; }
 EvThread::EvThread(PendingSpawn& pending) noexcept : pending_(&pending) { pending.handle = this; }
 
 EvThread::EvThread(EvThread&& other) noexcept
@@ -40,17 +39,13 @@ EvThread& EvThread::operator=(EvThread&& other) noexcept {
     return *this;
 }
 
-EvThread::~EvThread() {
-    EVC_CHECK(joiner_ == nullptr, "an EvThread is destroyed while a join() waits on it");
-    unlink();
-}
-
 void EvThread::link_to_this() noexcept {
     if (core_ != nullptr) core_->handle = this;
     if (pending_ != nullptr) pending_->handle = this;
 }
 
 void EvThread::unlink() noexcept {
+    EVC_CHECK(joiner_ == nullptr, "an EvThread is dropped while a join() waits on it");
     if (core_ != nullptr) core_->handle = nullptr;
     if (pending_ != nullptr) pending_->handle = nullptr;
 }
@@ -112,22 +107,18 @@ EvLoop& loop() { return *ThreadCore::current().loop.owner; }
 
 std::size_t stack_left() {
     const char* const here = static_cast<const char*>(__builtin_frame_address(0));
-    return static_cast<std::size_t>(here - ThreadCore::current().stack.bottom);
+    return static_cast<std::size_t>(here - ThreadCore::current().stack().bottom);
 }
 
 }  // namespace this_evthread
 
-bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late) {
-    if (self.shield == nullptr) return false;
-    const TimePoint now = self.loop.precise_now();
-    const TimePoint end = self.shield->deadline_.at();
-    if (end <= now) return false;
-    deadline = deadline.resolved(now);
-    if (end < deadline.at()) {
-        deadline = Deadline(end);
-        late = Wake::canceled;
-    }
-    return true;
+ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
+    constexpr Deadline kPassed(TimePoint::min());
+    if (self.shield == nullptr) return {kPassed, Wake::canceled};
+    const Deadline end = self.shield->deadline_;
+    deadline = deadline.resolved(self.loop.precise_now());
+    if (end.at() < deadline.at()) return {end, Wake::canceled};
+    return {deadline, Wake::timed_out};
 }
 
 CancelShield::CancelShield(Deadline deadline)

@@ -14,6 +14,7 @@ namespace evcorothread {
 
 class EvLoop;
 struct PendingSpawn;
+struct ShieldedWait;
 
 // A coroutine thread's life; the loop enforces that there is no other transition:
 //
@@ -38,7 +39,9 @@ class EVC_API EvThread {
     EvThread() = default;  // nobody: finished
     EvThread(EvThread&& other) noexcept;
     EvThread& operator=(EvThread&& other) noexcept;
-    ~EvThread();
+    ~EvThread() {
+        if (core_ != nullptr || pending_ != nullptr) unlink();
+    }
 
     // Waits until the thread's function has returned.
     // Before:   called in another coroutine of the same loop; no other join of this thread is waiting.
@@ -113,7 +116,7 @@ class EVC_API CancelShield {
     ~CancelShield();
 
   private:
-    friend bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
+    friend ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     CancelShield* outer_;
     Deadline deadline_;
 };

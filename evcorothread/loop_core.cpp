@@ -78,7 +78,10 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       owner(&face),
       stacks(pool),
       base(adopted == nullptr ? make_base() : check_adopted(adopted)),
+      threads(pool.capacity()),
       thread(&t_current) {
+    timer_nodes = pool.capacity();  // one for every coroutine there can be
+    timers.reserve(timer_nodes);
     if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
     timer_fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -124,12 +127,15 @@ void LoopCore::watch(bool on) {
     if (on && !owned) kick();
 }
 
+ThreadTable::ThreadTable(std::size_t stacks)
+    : slots_(static_cast<ThreadCore**>(std::calloc(stacks, sizeof(ThreadCore*)))) {
+    if (slots_ == nullptr) throw std::bad_alloc();
+}
+
 // --- threads -------------------------------------------------------------------------------------------------------
 
 namespace {
-char* align_down(char* p, std::size_t alignment) {
-    return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(p) & ~(alignment - 1));
-}
+static_assert(sizeof(ThreadCore) % EvLoop::kBodyAlignment == 0);
 // Tops of stacks lie whole pages apart and would all fall into the same few sets of the cache: spread them.
 constexpr std::uint32_t kColours = 16;
 constexpr std::size_t kColourStep = 128;
@@ -154,38 +160,36 @@ constexpr std::size_t kColourStep = 128;
 }  // namespace
 
 [[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t,
-                       std::string_view thread_name)
+                                                            void* b, std::string_view thread_name)
     : ThreadHot(l),
       TimerNode(&ThreadCore::on_deadline),
       id(l.next_id++),
-      stack{s.bottom, s.size, s.index},
       type(t),
+      body(b),
+      stack_index(s.index),
       name_size(static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text))) {
     copy_short(name_text, thread_name.data(), name_size);
 }
 
 [[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name, const EvLoop::BodyType& type, void* body) {
-    timers.reserve(timer_nodes + 1);
     const corothread::Stack stack = stacks.take();
     if (!stack) return nullptr;
-    char* const top = stack.top() - (stack.index % kColours) * kColourStep;
-    char* const core_memory = align_down(top - sizeof(ThreadCore), 64);
-    char* const body_memory = align_down(core_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
+    // Everything up here is a multiple of 64 bytes, as the top is.
+    char* const core_memory = stack.top() - (stack.index % kColours) * kColourStep - sizeof(ThreadCore);
+    char* const body_memory = core_memory - type.space;
     EVC_CHECK(body_memory > stack.bottom + stack.size / 4,
               "what a coroutine captures takes most of its stack: capture a pointer, or make stacks larger");
-    auto* const core = ::new (core_memory) ThreadCore(*this, stack, type, name);
+    auto* const core = ::new (core_memory) ThreadCore(*this, stack, type, body_memory, name);
     try {
         type.move(body_memory, body);
     } catch (...) {
-        stacks.give(core->stack);
+        stacks.give(core->stack());
         throw;
     }
-    core->body = body_memory;
     corothread::sanitizer::created(core->context.sanitizer, stack.bottom, stack.size);
     core->context.left_off =
         start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom), &ThreadCore::entry);
-    ++timer_nodes;
-    threads.push_back(*core);
+    threads.set(stack.index, core);
     ready.push(*core);
     if (!owned) kick();
     return core;
@@ -200,14 +204,12 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
     core.check_thread();
     ThreadCore* thread = nullptr;
     if (core.turns.empty()) thread = core.start_here(name, type, body);
-    ++core.thread_count;
-    core.add_work();
+    core.add_thread();
     if (thread != nullptr) return EvThread(*thread);
     try {
         return EvThread(PendingSpawn::create(core, name, type, body));
     } catch (...) {
-        --core.thread_count;
-        core.drop_work();
+        core.drop_thread();
         throw;
     }
 }
@@ -219,18 +221,16 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
     EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
     state = EvThreadState::finished;
     l.timers.remove(*this);
-    --l.timer_nodes;
     if (handle != nullptr) {
         handle->core_ = nullptr;
-        if (handle->joiner_ != nullptr) handle->joiner_->wake();
+        if (handle->joiner_ != nullptr) ThreadCore::wake(*handle->joiner_, Wake::event);
         handle = nullptr;
     }
-    cutils::ListHook<>::unlink();
-    --l.thread_count;
-    l.drop_work();
+    l.threads.clear(stack_index);
+    l.drop_thread();
     corothread::sanitizer::destroyed(l.ended);
     l.ended = context.sanitizer;
-    l.stacks.give(stack);
+    l.stacks.give(stack());
     ThreadCore* const next = l.take_next();
     t_current = next;
     if (next == nullptr) corothread::switch_for_good(context, l.context);
@@ -264,13 +264,6 @@ void ThreadCore::entry(corothread::Transfer transfer) {
 void ThreadCore::on_deadline(cutils::TimerNode& node) {
     auto& self = static_cast<ThreadCore&>(node);
     if (self.waiting != nullptr) self.waiting->wake(Wake::timed_out);
-}
-
-void LoopCore::make_ready(ThreadCore& woken) {
-    EVC_CHECK(woken.state == EvThreadState::parked, "a coroutine is woken that is not parked");
-    woken.state = EvThreadState::ready;
-    ready.push(woken);
-    if (!owned) kick();
 }
 
 void LoopCore::cancel(ThreadCore& asked) {
@@ -359,13 +352,13 @@ void LoopCore::pass(bool may_block) {
         if (may_block && idle && !anything_ready()) {
             const TimePoint next = timers.next_due();
             if (next == TimePoint::max())
-                poll(work > 0);
+                poll(has_work());
             else
                 advance_to(next);
         }
     } else {
         arm_timer();
-        poll(may_block && idle && work > 0);
+        poll(may_block && idle && has_work());
     }
     in_pass = false;
 }

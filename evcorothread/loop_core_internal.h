@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -33,8 +34,8 @@ struct alignas(64) ThreadHot {
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no more.
-struct ThreadCore final : ThreadHot, cutils::TimerNode, cutils::ListHook<> {
-    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, std::string_view thread_name);
+struct ThreadCore final : ThreadHot, cutils::TimerNode {
+    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, void* b, std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
@@ -44,15 +45,42 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode, cutils::ListHook<> {
     static ThreadCore& current();
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
+    static bool wake(WaitPoint& point, Wake cause);
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
 
+    [[nodiscard]] corothread::Stack stack() const;
+
     std::uint64_t id;
-    corothread::Stack stack;
     const EvLoop::BodyType& type;
-    void* body = nullptr;
+    void* body;
+    std::uint32_t stack_index;
     std::uint8_t name_size;
     char name_text[31];
+};
+
+// The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and go.
+class ThreadTable {
+  public:
+    explicit ThreadTable(std::size_t stacks);
+    ThreadTable(const ThreadTable&) = delete;
+    ThreadTable& operator=(const ThreadTable&) = delete;
+    ~ThreadTable() { std::free(slots_); }
+
+    void set(std::uint32_t stack, ThreadCore* thread) {
+        slots_[stack] = thread;
+        if (stack >= end_) [[unlikely]] end_ = stack + 1;
+    }
+    void clear(std::uint32_t stack) { slots_[stack] = nullptr; }
+    template <class F>
+    void for_each(F&& visit) const {
+        for (std::size_t i = 0; i < end_; ++i)
+            if (slots_[i] != nullptr) visit(*slots_[i]);
+    }
+
+  private:
+    ThreadCore** slots_;  // from calloc: memory only where threads were
+    std::size_t end_ = 0;
 };
 
 // Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First come,
@@ -102,7 +130,6 @@ struct LoopCore final : corothread::StackObserver {
     ~LoopCore();
 
     // Scheduling.
-    void make_ready(ThreadCore& thread);
     void leave(ThreadCore& self);            // self is parked or ready: run somebody else
     ThreadCore* take_next();                 // the next ready one while the batch lasts
     void adapt_batch();
@@ -144,8 +171,19 @@ struct LoopCore final : corothread::StackObserver {
     void run_posted();
 
     // What keeps run() going.
-    void add_work() { if (work++ == 0 && !owned) watch(true); }
-    void drop_work() { if (--work == 0 && !owned) watch(false); }
+    [[nodiscard]] bool has_work() const { return work + thread_count > 0; }
+    void add_work() { add_to(work); }
+    void drop_work() { drop_from(work); }
+    void add_thread() { add_to(thread_count); }
+    void drop_thread() { drop_from(thread_count); }
+    void add_to(std::size_t& counter) {
+        if (!owned && !has_work()) [[unlikely]] watch(true);
+        ++counter;
+    }
+    void drop_from(std::size_t& counter) {
+        --counter;
+        if (!owned && !has_work()) [[unlikely]] watch(false);
+    }
     void watch(bool on);
     bool shutdown(Deadline deadline);
     void report_stragglers();
@@ -168,7 +206,7 @@ struct LoopCore final : corothread::StackObserver {
     EvLoop* const owner;  // the public face
     corothread::StackPool& stacks;
     event_base* base;
-    cutils::List<ThreadCore> threads;
+    ThreadTable threads;
     std::size_t thread_count = 0;  // those waiting for a stack included
     std::uint64_t next_id = 1;
     [[no_unique_address]] corothread::sanitizer::StackState ended;  // of the thread that ended last
@@ -262,14 +300,23 @@ extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")))
     return *t_current;
 }
 
+[[gnu::always_inline]] inline EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) { core.handle = this; }
+
+[[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const { return loop.stacks.stack(stack_index); }
+
 inline bool LoopCore::on_thread() const { return thread == &t_current; }
 
 inline void LoopCore::check_thread() const {
     EVC_CHECK(on_thread(), "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
 }
 
-// The deadline of a wait in a canceled coroutine, under its shield: false when not even that lets it wait.
-bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
+// A wait in a canceled coroutine: until when its shield lets it wait, and what it is when that time has come. Without
+// a shield: until a deadline that has passed.
+struct ShieldedWait {
+    Deadline deadline;
+    Wake late;
+};
+ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
 
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
@@ -277,7 +324,9 @@ bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
     LoopCore& l = self.loop;
     Wake late = Wake::timed_out;
     if (self.canceled) [[unlikely]] {
-        if (!shielded(self, deadline, late)) return Wake::canceled;
+        const ShieldedWait shield = shielded(self, deadline);
+        deadline = shield.deadline;
+        late = shield.late;
     }
     const bool timed = !deadline.is_never();
     if (timed) {
@@ -292,6 +341,19 @@ bool shielded(const ThreadCore& self, Deadline& deadline, Wake& late);
     self.waiting = nullptr;
     if (timed) l.timers.disarm(self);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
+}
+
+[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause) {
+    if (point.woken_) return false;
+    point.woken_ = true;
+    point.cause_ = cause;
+    ThreadCore& waiter = *point.thread_;
+    if (waiter.waiting != &point) return true;
+    EVC_CHECK(waiter.state == EvThreadState::parked, "a coroutine is woken that is not parked");
+    waiter.state = EvThreadState::ready;
+    waiter.loop.ready.push(waiter);
+    if (!waiter.loop.owned) [[unlikely]] waiter.loop.kick();
+    return true;
 }
 
 }  // namespace evcorothread

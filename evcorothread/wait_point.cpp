@@ -33,13 +33,7 @@ Wake WaitPoint::wait(Deadline deadline) {
     return ThreadCore::wait(*this, deadline);
 }
 
-bool WaitPoint::wake(Wake cause) {
-    if (woken_) return false;
-    woken_ = true;
-    cause_ = cause;
-    if (thread_->waiting == this) thread_->loop.make_ready(*thread_);
-    return true;
-}
+bool WaitPoint::wake(Wake cause) { return ThreadCore::wake(*this, cause); }
 
 void WaitPoint::wake_closed() {
     if (!wake(Wake::closed)) cause_ = Wake::closed;
