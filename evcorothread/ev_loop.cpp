@@ -18,13 +18,13 @@ EvLoop::EvLoop(corothread::StackPool& stacks, event_base* adopted, Options optio
 }
 
 EvLoop::~EvLoop() {
-    EVC_CHECK(t_current == nullptr, "an EvLoop is destroyed inside one of its coroutines");
+    EVC_CHECK(t_here.thread == nullptr, "an EvLoop is destroyed inside one of its coroutines");
     shutdown(Deadline::never);
 }
 
 namespace {
 void check_runnable(const LoopCore& core) {
-    EVC_CHECK(t_current == nullptr, "EvLoop::run() is called inside a coroutine");
+    EVC_CHECK(t_here.thread == nullptr, "EvLoop::run() is called inside a coroutine");
     EVC_CHECK(core.owned, "the application runs an adopted event_base, not EvLoop::run()");
     EVC_CHECK(!core.running, "EvLoop::run() is called while it runs");
 }

@@ -53,7 +53,7 @@ void EvThread::unlink() noexcept {
 std::error_code EvThread::join(Deadline deadline) {
     if (core_ != nullptr || pending_ != nullptr) {
         EVC_CHECK(joiner_ == nullptr, "two joins wait on one coroutine");
-        EVC_CHECK(core_ == nullptr || core_ != t_current, "a coroutine joins itself");
+        EVC_CHECK(core_ == nullptr || core_ != t_here.thread, "a coroutine joins itself");
         WaitPoint point = ThreadCore::point(ThreadCore::current(), "join");
         joiner_ = &point;
         const Wake cause = ThreadCore::wait(point, deadline);
@@ -83,11 +83,11 @@ std::uint64_t EvThread::id() const { return core_ != nullptr ? core_->id : 0; }
 
 namespace this_evthread {
 
-bool in_evthread() { return t_current != nullptr; }
+bool in_evthread() { return t_here.thread != nullptr; }
 
 void yield() {
     ThreadCore& self = ThreadCore::current();
-    LoopCore& loop = self.loop;
+    LoopCore& loop = *t_here.loop;
     self.state = EvThreadState::ready;
     loop.ready.push(self);
     loop.leave(self);
@@ -122,8 +122,8 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
 }
 
 CancelShield::CancelShield(Deadline deadline)
-    : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_current->loop.precise_now())) {
-    t_current->shield = this;
+    : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_here.thread->loop.precise_now())) {
+    t_here.thread->shield = this;
 }
 
 CancelShield::~CancelShield() { ThreadCore::current().shield = outer_; }

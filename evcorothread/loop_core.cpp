@@ -19,7 +19,7 @@ using cutils::log;
 using cutils::LogLevel;
 using namespace std::chrono_literals;
 
-__thread ThreadCore* t_current __attribute__((tls_model("initial-exec"))) = nullptr;
+__thread Here t_here __attribute__((tls_model("initial-exec"))) = {nullptr, nullptr};
 
 namespace {
 
@@ -79,7 +79,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       stacks(pool),
       base(adopted == nullptr ? make_base() : check_adopted(adopted)),
       threads(pool.capacity()),
-      thread(&t_current) {
+      thread(&t_here) {
     timer_nodes = pool.capacity();  // one for every coroutine there can be
     timers.reserve(timer_nodes);
     if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
@@ -137,8 +137,8 @@ ThreadTable::ThreadTable(std::size_t stacks)
 namespace {
 static_assert(sizeof(ThreadCore) % EvLoop::kBodyAlignment == 0);
 // Tops of stacks lie whole pages apart and would all fall into the same few sets of the cache: spread them.
-constexpr std::uint32_t kColours = 16;
-constexpr std::size_t kColourStep = 128;
+constexpr std::uint32_t kColours = 32;
+constexpr std::size_t kColourStep = 64;
 
 // memcpy of at most 31 bytes, without the call.
 [[gnu::always_inline]] inline void copy_short(char* to, const char* from, std::size_t size) {
@@ -217,7 +217,7 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
 // The last thing that happens on a stack. Inlined: it is left by a jump, and a call without a return would put the
 // return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
-    LoopCore& l = loop;
+    LoopCore& l = *t_here.loop;
     EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
     state = EvThreadState::finished;
     l.timers.remove(*this);
@@ -232,14 +232,14 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
     l.ended = context.sanitizer;
     l.stacks.give(stack());
     ThreadCore* const next = l.take_next();
-    t_current = next;
+    t_here.thread = next;
     if (next == nullptr) corothread::switch_for_good(context, l.context);
     next->state = EvThreadState::running;
     corothread::switch_for_good(context, next->context);
 }
 
 void ThreadCore::entry(corothread::Transfer transfer) {
-    ThreadCore& self = *t_current;
+    ThreadCore& self = *t_here.thread;
     corothread::arrive(self.context, transfer);
     try {
         self.type.run(self.body);
@@ -283,7 +283,7 @@ void LoopCore::run_batch() {
             budget = 1;
             ThreadCore& next = ready.pop();
             next.state = EvThreadState::running;
-            t_current = &next;
+            t_here.thread = &next;
             corothread::switch_to(context, next.context, locals);
         }
         return;
@@ -291,7 +291,7 @@ void LoopCore::run_batch() {
     budget = batch;
     ThreadCore& first = ready.pop();
     first.state = EvThreadState::running;
-    t_current = &first;
+    t_here.thread = &first;
     corothread::switch_to(context, first.context, locals);
     if (budget <= 0) adapt_batch();
 }
@@ -336,6 +336,7 @@ void LoopCore::pass(bool may_block) {
     const bool nested = std::exchange(in_pass, true);
     EVC_CHECK(!nested, "the loop is run from inside itself");
     locals = corothread::ThreadLocals::of_this_thread();
+    t_here.loop = this;
     run_batch();
     if (stack_came_back) serve_turns();
     if (!later_tasks.empty()) run_later_tasks();
@@ -486,7 +487,7 @@ void LoopCore::report_stragglers() {
 
 // Whoever runs the loop is its thread; that may change only before anything has run.
 void LoopCore::bind_thread() {
-    if (!ran_before) thread = &t_current;
+    if (!ran_before) thread = &t_here;
     check_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();

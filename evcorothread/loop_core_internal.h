@@ -233,7 +233,7 @@ struct LoopCore final : corothread::StackObserver {
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
-    const void* thread = nullptr;  // the address of that thread's t_current
+    const void* thread = nullptr;  // the address of that thread's t_here
     std::size_t work = 0;
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
@@ -265,7 +265,12 @@ class TimerRoom {
     LoopCore& loop_;
 };
 
-extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")));
+// The current coroutine, and its loop right beside it: one load less in the chain from here to the next stack.
+struct Here {
+    ThreadCore* thread;
+    LoopCore* loop;
+};
+extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 
 // Switching, inlined into every park.
 
@@ -277,6 +282,7 @@ extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")))
     if (ThreadCore* const after = ready.front()) {
         __builtin_prefetch(after->context.left_off);
         __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
+        __builtin_prefetch(static_cast<char*>(after->context.left_off) + 128);
         if (after->next_ready != nullptr) __builtin_prefetch(after->next_ready);
     }
     return &next;
@@ -285,26 +291,26 @@ extern __thread ThreadCore* t_current __attribute__((tls_model("initial-exec")))
 [[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
     ThreadCore* const next = take_next();
     if (next == nullptr) {
-        t_current = nullptr;
+        t_here.thread = nullptr;
         corothread::switch_to(self.context, context, locals);
     } else {
         next->state = EvThreadState::running;
         if (next == &self) return;
-        t_current = next;
+        t_here.thread = next;
         corothread::switch_to(self.context, next->context, locals);
     }
 }
 
 [[gnu::always_inline]] inline ThreadCore& ThreadCore::current() {
-    EVC_CHECK(t_current != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
-    return *t_current;
+    EVC_CHECK(t_here.thread != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
+    return *t_here.thread;
 }
 
 [[gnu::always_inline]] inline EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) { core.handle = this; }
 
 [[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const { return loop.stacks.stack(stack_index); }
 
-inline bool LoopCore::on_thread() const { return thread == &t_current; }
+inline bool LoopCore::on_thread() const { return thread == &t_here; }
 
 inline void LoopCore::check_thread() const {
     EVC_CHECK(on_thread(), "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
@@ -321,7 +327,7 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
     ThreadCore& self = *point.thread_;
-    LoopCore& l = self.loop;
+    LoopCore& l = *t_here.loop;
     Wake late = Wake::timed_out;
     if (self.canceled) [[unlikely]] {
         const ShieldedWait shield = shielded(self, deadline);

@@ -29,7 +29,7 @@ std::error_code to_error(Wake cause) {
 WaitPoint::WaitPoint(const char* reason) : thread_(&ThreadCore::current()), reason_(reason) {}
 
 Wake WaitPoint::wait(Deadline deadline) {
-    EVC_CHECK(t_current == thread_, "WaitPoint::wait() outside the coroutine that made it");
+    EVC_CHECK(t_here.thread == thread_, "WaitPoint::wait() outside the coroutine that made it");
     return ThreadCore::wait(*this, deadline);
 }
 
