@@ -25,11 +25,11 @@ struct CoroutineBase::Block {
     const BodyType& type;
     void* body;
 
-    Context context{};  // where the coroutine left off
-    // Where whoever resumed it left off: what a first switch hands over, so it leads to the block.
-    struct Resumer : Context {
+    // Where the coroutine, and whoever resumed it, left off; from either one finds the block.
+    struct Side : Context {
         Block* block;
-    } resumer{};
+    };
+    Side context{}, resumer{};
     ThreadLocals locals{};
     CoroutineState state = CoroutineState::created;
     bool killing = false;
@@ -47,6 +47,7 @@ struct CoroutineBase::Block {
         EVC_CHECK(legal, "a coroutine is resumed while it runs, or after it has finished");
         state = next;
     }
+    static const ThreadLocals& locals_of(Context& side) { return static_cast<Side&>(side).block->locals; }
     [[noreturn]] static void entry(Transfer transfer);
 };
 
@@ -65,7 +66,7 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
     char* const body = align_down(block_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
     EVC_CHECK(body > stack.bottom + stack.size / 2, "what a coroutine captures takes more than half of its stack");
     auto* const block = ::new (block_memory) Block{pool, stack, type, body};
-    block->resumer.block = block;
+    block->context.block = block->resumer.block = block;
     sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
     block->context.left_off =
         evc_make_fcontext(body, static_cast<std::size_t>(body - stack.bottom), &Block::entry);
@@ -82,8 +83,7 @@ void CoroutineBase::discard(Block* block) {
 }
 
 void CoroutineBase::Block::entry(Transfer transfer) {
-    Block& block = *static_cast<Resumer*>(static_cast<Context*>(transfer.data))->block;
-    arrive(block.context, transfer);
+    Block& block = *static_cast<Side&>(arrive(transfer)).block;
     try {
         block.type.run(block.body, block);
     } catch (const CoroutineKilled&) {
@@ -102,7 +102,7 @@ void CoroutineBase::resume_with(void* in, void* out) {
     block.in = in;
     block.out = out;
     if (block.locals.exceptions == nullptr) block.locals = ThreadLocals::of_this_thread();
-    switch_to(block.resumer, block.context, block.locals);
+    switch_to(block.resumer, block.context, block.locals, &Block::locals_of);
     if (!block.ended) return;
     block.move_to(CoroutineState::finished);
     const std::exception_ptr thrown = std::move(block.thrown);
@@ -112,7 +112,7 @@ void CoroutineBase::resume_with(void* in, void* out) {
 
 bool CoroutineBase::yield_in(Block& block) {
     block.move_to(CoroutineState::suspended);
-    switch_to(block.context, block.resumer, block.locals);
+    switch_to(block.context, block.resumer, block.locals, &Block::locals_of);
     return !block.killing;
 }
 

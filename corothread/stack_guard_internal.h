@@ -10,12 +10,18 @@ enum class GuardKind;  // stack_pool.h
 
 namespace guard {
 
+// Guards for `count` stacks: `bytes` at `first`, and every `stride` bytes from there. `done` says how many are in place,
+// also after an error.
+
 // MADV_GUARD_INSTALL (Linux 6.13): a marker in the page table; no mapping is split, so a million guards cost no VMA.
+// Many a system call where the kernel has process_madvise(2) for one's own process.
 // Errors: EINVAL on an older kernel or locked memory.
-std::error_code install_marker(char* begin, std::size_t bytes);
+std::error_code install_markers(char* first, std::size_t bytes, std::size_t stride, std::size_t count,
+                                std::size_t& done);
 
 // mprotect(PROT_NONE): works everywhere; splits the mapping, two VMAs a guard.
-std::error_code install_mprotect(char* begin, std::size_t bytes);
+std::error_code install_mprotect(char* first, std::size_t bytes, std::size_t stride, std::size_t count,
+                                 std::size_t& done);
 
 // Does this kernel have markers? Asked once, on a page of its own.
 bool markers_available();

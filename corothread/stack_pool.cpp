@@ -122,13 +122,14 @@ bool StackPool::make_more() {
 }
 
 void StackPool::install_guards(std::size_t first, std::size_t count) {
-    const auto install = options_.guard == GuardKind::marker ? guard::install_marker : guard::install_mprotect;
+    const auto install = options_.guard == GuardKind::marker ? guard::install_markers : guard::install_mprotect;
+    std::size_t done = 0;
+    if (const std::error_code error = install(base_ + first * slot_bytes_, guard_bytes_, slot_bytes_, count, done))
+        throw std::system_error(error, "StackPool: guarding stack " + std::to_string(first + done) + " of " +
+                                           std::to_string(options_.count) + " failed; see vm.max_map_count");
     for (std::size_t i = first; i < first + count; ++i) {
-        char* const begin = base_ + i * slot_bytes_;
-        if (const std::error_code error = install(begin, guard_bytes_))
-            throw std::system_error(error, "StackPool: guarding stack " + std::to_string(i) + " of " +
-                                               std::to_string(options_.count) + " failed; see vm.max_map_count");
-        sanitizer::mapped(begin + guard_bytes_, begin + slot_bytes_);
+        const Stack made = stack(static_cast<std::uint32_t>(i));
+        sanitizer::mapped(made.bottom, made.top());
     }
 }
 

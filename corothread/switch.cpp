@@ -34,13 +34,10 @@ void StartFrame::learn(Entry entry) {
     ExceptionState* const exceptions = locals.exceptions;
     int* const error_number = locals.error_number;
     const ExceptionState saved = *exceptions;
-    const int saved_errno = *error_number;
     *exceptions = {};
-    sanitizer::leaving(self.sanitizer, to.sanitizer);
-    const Transfer transfer = balanced_jump(to.left_off, &self);
-    arrive(self, transfer);
+    Context& back = jump_to(self, to, error_number);
     *exceptions = saved;
-    *error_number = saved_errno;
+    *error_number = back.saved_errno;
 }
 
 }  // namespace corothread

@@ -44,6 +44,8 @@ struct ThreadLocals {
 // One side of a switch: a stack that is not running, or the one that is.
 struct Context {
     void* left_off = nullptr;
+    Context* resumed_by = nullptr;  // who jumped here last, and is to be told where it left off
+    int saved_errno = 0;
     [[no_unique_address]] sanitizer::StackState sanitizer;
 };
 
@@ -103,32 +105,42 @@ class StartFrame {
     bool same_everywhere_ = false;
 };
 
-// First thing on a stack that was just jumped to: tells the one who jumped where it left off.
-[[gnu::always_inline]] inline void arrive(Context& self, Transfer transfer) {
-    Context& from = *static_cast<Context*>(transfer.data);
-    from.left_off = transfer.context;
-    sanitizer::arrived(self.sanitizer, from.sanitizer);
+// First thing on a stack that was just jumped to: whose it is. Tells the one who jumped where it left off.
+[[gnu::always_inline]] inline Context& arrive(Transfer transfer) {
+    Context& self = *static_cast<Context*>(transfer.data);
+    self.resumed_by->left_off = transfer.context;
+    sanitizer::arrived(self.sanitizer, self.resumed_by->sanitizer);
+    return self;
+}
+
+// Jumps. What comes back is the caller's own context again: taken from there, not from a register, so that none has
+// to be saved on the stack only to survive the jump.
+[[gnu::always_inline]] inline Context& jump_to(Context& self, Context& to, int* error_number) {
+    self.saved_errno = *error_number;
+    to.resumed_by = &self;
+    sanitizer::leaving(self.sanitizer, to.sanitizer);
+    return arrive(balanced_jump(to.left_off, &to));
 }
 
 // The same for a stack that leaves with exceptions in flight: rare, so out of line. Between switches the thread's
 // exception state is always empty; who leaves with some takes it along, and puts it back.
 EVC_API void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals);
 
-// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again.
-[[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals) {
+// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again. `locals_of(self)` is asked
+// again then.
+template <class LocalsOf>
+[[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals,
+                                             LocalsOf locals_of) {
     if (locals.exceptions->any()) [[unlikely]] return switch_in_catch(self, to, locals);
-    int* const error_number = locals.error_number;
-    const int saved_errno = *error_number;
-    sanitizer::leaving(self.sanitizer, to.sanitizer);
-    const Transfer transfer = balanced_jump(to.left_off, &self);
-    arrive(self, transfer);
-    *error_number = saved_errno;
+    Context& back = jump_to(self, to, locals.error_number);
+    *locals_of(back).error_number = back.saved_errno;
 }
 
 // Leaves a stack that has ended; `self` may be reused by somebody else from here on.
 [[noreturn, gnu::always_inline]] inline void switch_for_good(Context& self, Context& to) {
+    to.resumed_by = &self;
     sanitizer::leaving_for_good(to.sanitizer);
-    balanced_jump(to.left_off, &self);
+    balanced_jump(to.left_off, &to);
     __builtin_unreachable();
 }
 

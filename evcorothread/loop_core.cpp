@@ -239,8 +239,8 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
 }
 
 void ThreadCore::entry(corothread::Transfer transfer) {
+    corothread::arrive(transfer);
     ThreadCore& self = *t_here.thread;
-    corothread::arrive(self.context, transfer);
     try {
         self.type.run(self.body);
     } catch (...) {
@@ -284,7 +284,7 @@ void LoopCore::run_batch() {
             ThreadCore& next = ready.pop();
             next.state = EvThreadState::running;
             t_here.thread = &next;
-            corothread::switch_to(context, next.context, locals);
+            switch_from(context, next.context);
         }
         return;
     }
@@ -292,7 +292,7 @@ void LoopCore::run_batch() {
     ThreadCore& first = ready.pop();
     first.state = EvThreadState::running;
     t_here.thread = &first;
-    corothread::switch_to(context, first.context, locals);
+    switch_from(context, first.context);
     if (budget <= 0) adapt_batch();
 }
 

@@ -130,6 +130,7 @@ struct LoopCore final : corothread::StackObserver {
     ~LoopCore();
 
     // Scheduling.
+    void switch_from(corothread::Context& self, corothread::Context& to);
     void leave(ThreadCore& self);            // self is parked or ready: run somebody else
     ThreadCore* take_next();                 // the next ready one while the batch lasts
     void adapt_batch();
@@ -288,16 +289,22 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
     return &next;
 }
 
+[[gnu::always_inline]] inline void LoopCore::switch_from(corothread::Context& self, corothread::Context& to) {
+    corothread::switch_to(self, to, locals, [](corothread::Context&) -> const corothread::ThreadLocals& {
+        return t_here.loop->locals;
+    });
+}
+
 [[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
     ThreadCore* const next = take_next();
     if (next == nullptr) {
         t_here.thread = nullptr;
-        corothread::switch_to(self.context, context, locals);
+        switch_from(self.context, context);
     } else {
         next->state = EvThreadState::running;
         if (next == &self) return;
         t_here.thread = next;
-        corothread::switch_to(self.context, next->context, locals);
+        switch_from(self.context, next->context);
     }
 }
 
@@ -344,8 +351,9 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     self.waiting = &point;
     self.state = EvThreadState::parked;
     l.leave(self);
-    self.waiting = nullptr;
-    if (timed) l.timers.disarm(self);
+    ThreadCore& back = *t_here.thread;  // self, which need not have survived in a register
+    back.waiting = nullptr;
+    if (timed) back.loop.timers.disarm(back);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 

@@ -1,0 +1,157 @@
+// What stands behind the handles of the C face, and how errors leave it. Internal.
+//
+// The C face has no logic of its own: it checks arguments, calls the C++ classes, and turns their results
+// into -1 or NULL and errno. What it adds is ownership: sockets and timers hang on their EVTHREAD, the rest
+// on the EVLOOP.
+#pragma once
+
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <system_error>
+
+#include "cutils/deadline.h"
+#include "cutils/intrusive.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_socket.h"
+#include "evcorothread/ev_tcp_acceptor.h"
+#include "evcorothread/ev_thread.h"
+#include "evcorothread/ev_timer.h"
+#include "evcorothread/evthread.h"
+#include "evcorothread/loop_core_internal.h"
+
+namespace evcorothread::c_face {
+
+struct Stacks {
+    explicit Stacks(corothread::StackPoolOptions options) : pool(options) {}
+    corothread::StackPool pool;
+    std::size_t loops = 0;  // that use it
+};
+
+}  // namespace evcorothread::c_face
+
+struct tagEVTIMER final : cutils::ListHook<> {
+    tagEVTIMER(EVLOOP& loop, int timer_id, cutils::Duration timer_period, bool is_recurrent,
+               EVTIMER_PROC timer_proc, void* data);
+    ~tagEVTIMER() { unlink(); }
+
+    EVLOOP& owner;
+    int id;
+    cutils::Duration period;
+    bool recurrent;
+    EVTIMER_PROC proc;
+    void* user_data;
+    evcorothread::EvTimer timer;
+};
+
+struct tagEVSOCKET final : cutils::ListHook<> {
+    tagEVSOCKET(EVTHREAD& thread, evcorothread::EvSocket stream);
+    ~tagEVSOCKET() { unlink(); }
+
+    EVTHREAD* owner;
+    evcorothread::EvSocket socket;
+    bool connecting = false;
+};
+
+// Not started: on the heap, in its loop's list. Started: on the heap, freed at the end of its coroutine. Made
+// by an acceptor: on its coroutine's stack.
+struct tagEVTHREAD final : cutils::ListHook<> {
+    tagEVTHREAD(EVLOOP& its_loop, EVTHREAD_PROC thread_proc, void* context, std::string_view thread_name);
+    ~tagEVTHREAD();  // timers stop, sockets close
+
+    // What its coroutine does.
+    void run(EVSOCKET* socket);
+    [[nodiscard]] bool is_current() const;
+
+    EVLOOP& loop;
+    EVTHREAD_PROC proc;
+    void* user_ctx;
+    bool started = false;
+    evcorothread::EvThread handle;             // from the start on; not for those of an acceptor
+    evcorothread::ThreadCore* core = nullptr;  // while its coroutine runs
+    cutils::List<tagEVTIMER> timers;
+    cutils::List<tagEVSOCKET> sockets;
+    char name[32];
+};
+
+struct tagEVTCPACCEPTOR final : cutils::ListHook<> {
+    ~tagEVTCPACCEPTOR() { unlink(); }
+    EVLOOP* loop = nullptr;
+    std::optional<evcorothread::EvTcpAcceptor> acceptor;
+};
+
+struct tagEVLOOP {
+    explicit tagEVLOOP(evcorothread::c_face::Stacks& its_stacks) : stacks(its_stacks), loop(its_stacks.pool) {
+        ++stacks.loops;
+    }
+    ~tagEVLOOP();
+
+    evcorothread::c_face::Stacks& stacks;
+    evcorothread::EvLoop loop;
+    cutils::List<tagEVTHREAD> unstarted;
+    cutils::List<tagEVTCPACCEPTOR> acceptors;
+    cutils::List<tagEVTIMER> timers;
+    bool running = false;
+    bool ran = false;
+};
+
+namespace evcorothread::c_face {
+
+inline int fail(int number) {
+    errno = number;
+    return -1;
+}
+inline int fail(const std::error_code& error) { return fail(nutils::to_errno(error)); }
+
+inline std::nullptr_t fail_null(int number) {
+    errno = number;
+    return nullptr;
+}
+
+// The errno of the exception being handled.
+int errno_of_exception() noexcept;
+
+// Runs `f`; when it throws, errno says what, and `failure` is returned. Nothing else stands between C++ and
+// C.
+template <class Value, class F>
+Value guarded(Value failure, F&& f) noexcept {
+    try {
+        return f();
+    } catch (...) {
+        errno = errno_of_exception();
+        return failure;
+    }
+}
+
+// Seconds beyond these would not fit in 64 bits of nanoseconds.
+inline constexpr std::int64_t kNeverSeconds = 9'000'000'000;
+
+inline bool is_never(const timeval& time) { return time.tv_sec >= kNeverSeconds; }
+
+// Before: !is_never(time).
+inline Duration duration_of(const timeval& time) {
+    if (time.tv_sec <= -kNeverSeconds) return Duration(-1);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+inline Deadline deadline_of(const timeval& time) {
+    return is_never(time) ? Deadline::never : Deadline(duration_of(time));
+}
+
+inline bool usable(const EVLOOP* loop) { return loop != nullptr && loop->loop.on_loop_thread(); }
+inline bool usable(const EVTHREAD* thread) { return thread != nullptr && usable(&thread->loop); }
+inline bool usable(const EVSOCKET* socket) { return socket != nullptr && usable(socket->owner); }
+
+// May a call on `socket` wait here? Only in a coroutine of its loop.
+inline bool may_wait(const EVSOCKET* socket) {
+    return socket != nullptr && this_evthread::in_evthread() &&
+           &this_evthread::loop() == &socket->owner->loop.loop;
+}
+
+// In the C structure and out of it. An address that makes no sense, and only that, comes out as none.
+nutils::SockAddr from_c(const SOCKADDR& address);
+void to_c(const nutils::SockAddr& address, SOCKADDR& out);
+
+}  // namespace evcorothread::c_face
