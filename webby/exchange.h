@@ -1,0 +1,120 @@
+// Exchange: a connection at work. The engine, the request and the response of one conversation, and the application
+// that answers; everything about HTTP that is the same whoever does the reading and writing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "cutils/clock.h"
+#include "cutils/deadline.h"
+#include "cutils/export.h"
+#include "nutils/io_result.h"
+#include "nutils/sock_addr.h"
+#include "webby/access_log.h"
+#include "webby/application.h"
+#include "webby/http1_engine.h"
+#include "webby/http_date.h"
+#include "webby/limits.h"
+#include "webby/request.h"
+#include "webby/response.h"
+
+namespace webby {
+
+// What the connections of one loop or thread share. Owner: the server; outlives its exchanges.
+struct ExchangeContext {
+    const Application& application;
+    const Limits& limits;
+    DateCache dates{};
+    AccessLog* access_log = nullptr;  // none: null
+    bool draining = false;            // every response closes its connection
+    std::uint64_t requests = 0;       // answered so far
+};
+
+// What an exchange asks of its driver in the middle of a request.
+class Wire {
+  public:
+    // Sends the engine's output, then waits for input and gives it to the engine.
+    virtual nutils::IoResult refill(cutils::Deadline deadline) = 0;
+    virtual nutils::SockAddr peer() const = 0;
+    // The driver's clock, as of lately.
+    virtual cutils::TimePoint now() const = 0;
+
+  protected:
+    ~Wire() = default;
+};
+
+// A driver does this and nothing else:
+//
+//   exchange.begin(wire);
+//   for (;;) switch (exchange.advance()) {
+//       case Want::input: send engine().output() if there is some; sleep if is_idle(), else read into
+//                         engine().input_space()
+//       case Want::send:  send engine().output()
+//       case Want::close: send it, then close, lingering if engine().lingers()
+//   }
+//
+// Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool), and an idle
+//        connection has none. One thread.
+class EVC_API Exchange final : public RequestSource {
+  public:
+    enum class Want { input, send, close };
+
+    explicit Exchange(ExchangeContext& context);
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    // Starts anew, for a connection that has just come or wakes up. Lifetime: wire, until the next begin().
+    void begin(Wire& wire);
+
+    // Goes as far as it can with what has been received; runs servlets.
+    // Suspends: where a servlet does.
+    [[nodiscard]] Want advance();
+
+    [[nodiscard]] Http1Engine& engine() { return engine_; }
+    [[nodiscard]] const Http1Engine& engine() const { return engine_; }
+
+    // For Request.
+    nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) override;
+    nutils::SockAddr peer() const override;
+
+  private:
+    void start();
+    void answer();
+    void refuse();
+    void respond();
+
+    ExchangeContext& context_;
+    Request request_;
+    Response response_;
+    Http1Engine engine_;
+    Router::Match match_;
+    Wire* wire_ = nullptr;
+    std::string_view piece_;  // of a streamed body, not read yet
+    bool streaming_ = false;
+
+    friend class ExchangePool;
+    Exchange* next_free_ = nullptr;
+};
+
+// Exchanges waiting for work, the one used last on top. As many as were ever busy at once, up to a bound.
+class EVC_API ExchangePool {
+  public:
+    // Lifetime: context outlives the pool.
+    explicit ExchangePool(ExchangeContext& context) : context_(context) {}
+    ExchangePool(const ExchangePool&) = delete;
+    ExchangePool& operator=(const ExchangePool&) = delete;
+    ~ExchangePool();
+
+    // One that begin() may be called on. May throw std::bad_alloc.
+    [[nodiscard]] Exchange* take();
+    void give(Exchange* exchange);
+
+  private:
+    static constexpr std::size_t kKeep = 1024;
+    ExchangeContext& context_;
+    Exchange* free_ = nullptr;
+    std::size_t count_ = 0;
+};
+
+}  // namespace webby

@@ -1,0 +1,262 @@
+#include "webby/http1_engine.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <new>
+#include <tuple>
+#include <utility>
+
+#include "cutils/check.h"
+
+namespace webby {
+
+using Event = Http1Parser::Event;
+
+namespace {
+
+constexpr std::size_t kKeep = 64 * 1024;  // memory that one large response needed is not kept for ever
+
+[[nodiscard]] inline char* put(char* out, std::string_view text) {
+    std::memcpy(out, text.data(), text.size());
+    return out + text.size();
+}
+// At most 20 bytes.
+[[nodiscard]] char* put_number(char* out, std::uint64_t number) { return std::to_chars(out, out + 20, number).ptr; }
+
+}  // namespace
+
+Http1Engine::Http1Engine(const Limits& limits, RequestHead& head) : limits_(limits), head_(head), parser_(limits) {
+    grow(kFirstBuffer);
+}
+
+void Http1Engine::reset() {
+    requests_ = 0;
+    eof_ = closing_soon_ = lingers_ = false;
+    if (has_output()) sent();
+    if (output_.capacity() > kKeep) output_.shrink();
+    if (is_idle()) return;  // the parser waits for a first byte already
+    begin_ = end_ = at_ = 0;
+    begin_next();
+}
+
+void Http1Engine::begin_next() {
+    begin_ += at_;
+    if (begin_ == end_) begin_ = end_ = 0;
+    at_ = 0;
+    body_eaten_ = 0;
+    continued_ = false;
+    phase_ = Phase::head;
+    parser_.begin(head_);
+}
+
+// --- input ---
+
+std::span<char> Http1Engine::input_space() {
+    if (phase_ == Phase::head) {
+        if (begin_ > 0) {  // the head has to stand in one piece
+            std::memmove(buffer_.get(), text(), end_ - begin_);
+            end_ -= std::exchange(begin_, 0);
+        }
+        if (end_ == capacity_) grow(capacity_ * 2);
+    } else {
+        // The head stays where it is, a servlet may be reading it. Behind it the body comes and goes.
+        const std::size_t left = end_ - begin_ - at_;
+        if (at_ > head_size_) std::memmove(text() + head_size_, text() + at_, left);
+        at_ = head_size_;
+        end_ = begin_ + head_size_ + left;
+        EVC_CHECK(end_ < capacity_, "Http1Engine::input_space() before next() said need_input");
+    }
+    return {buffer_.get() + end_, capacity_ - end_};
+}
+
+void Http1Engine::grow(std::size_t capacity) {
+    std::unique_ptr<char[]> bigger(new char[capacity]);
+    if (end_ > 0) std::memcpy(bigger.get(), buffer_.get(), end_);
+    buffer_ = std::move(bigger);
+    capacity_ = capacity;
+}
+
+// So that input_space() never has to move the head once it has been reported.
+void Http1Engine::make_body_room() {
+    const std::size_t room = std::max(kBodyRoom, Http1Parser::max_waiting(limits_) + 1);
+    if (capacity_ - begin_ - head_size_ >= room) return;
+    grow(begin_ + head_size_ + room);
+    head_.set_text(text());
+}
+
+void Http1Engine::time_out() {
+    if (phase_ == Phase::draining || is_idle()) return close(false);
+    if (phase_ == Phase::head || phase_ == Phase::body) refuse(Status::request_timeout);
+}
+
+Http1Engine::Step Http1Engine::take_step() {
+    switch (phase_) {
+        case Phase::head: return next_in_head();
+        case Phase::body: return next_in_body();
+        case Phase::complete: return Step::end;
+        case Phase::refused: return Step::refused;
+        case Phase::draining:
+            if (!drain()) return phase_ == Phase::closed ? Step::close : Step::need_input;
+            return next_in_head();
+        case Phase::closed: break;
+    }
+    return Step::close;
+}
+
+Http1Engine::Step Http1Engine::next_in_head() {
+    if (begin_ == end_) {  // also after draining
+        if (!eof_) return Step::need_input;
+        close(false);
+        return Step::close;
+    }
+    switch (parse()) {
+        case Event::head:
+            head_size_ = at_;
+            phase_ = Phase::body;
+            if (head_.has_body()) make_body_room();
+            return Step::head;
+        case Event::need_more: return eof_ ? refuse(Status::bad_request) : Step::need_input;
+        default: return refuse(parser_.refusal());
+    }
+}
+
+Http1Engine::Step Http1Engine::next_in_body() {
+    switch (parse()) {
+        case Event::body: body_eaten_ += piece().size(); return Step::body;
+        case Event::end: phase_ = Phase::complete; return Step::end;
+        case Event::need_more: break;
+        default: return refuse(parser_.refusal());
+    }
+    if (eof_) return refuse(Status::bad_request);
+    if (head_.expects_continue && !continued_ && at_ == head_size_ && begin_ + at_ == end_) {
+        continued_ = true;
+        constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+        std::ignore = put(output_room(kContinue.size()), kContinue);
+        output_.commit(kContinue.size());
+    }
+    return Step::need_input;
+}
+
+// Eats the rest of a body that nobody wants. True when the next request begins.
+bool Http1Engine::drain() {
+    for (;;) switch (parse()) {
+            case Event::body:
+                body_eaten_ += piece().size();
+                if (body_eaten_ <= limits_.drain) break;
+                close(true);
+                return false;
+            case Event::end: begin_next(); return true;
+            case Event::need_more:
+                if (eof_) close(false);
+                return false;
+            default: close(true); return false;
+        }
+}
+
+Http1Engine::Step Http1Engine::refuse(Status status) {
+    refusal_ = status;
+    phase_ = Phase::refused;
+    return Step::refused;
+}
+
+void Http1Engine::close(bool lingering) {
+    phase_ = Phase::closed;
+    lingers_ = lingering && !eof_;
+}
+
+// --- output ---
+
+inline char* Http1Engine::output_room(std::size_t bytes) {
+    const std::span<char> room = output_.writable(bytes);
+    if (room.empty()) throw std::bad_alloc();
+    return room.data();
+}
+
+// A connection is kept when the client wants it, the server does not mind, and the place where the next request begins
+// can be reached with reasonable effort.
+inline bool Http1Engine::decide_keep_alive(const Response& response) {
+    if (phase_ == Phase::refused || closing_soon_ || response.closes_connection() || !head_.keep_alive) return false;
+    if (limits_.requests > 0 && requests_ >= limits_.requests) return false;
+    if (phase_ == Phase::complete || !head_.has_body()) return true;
+    // Nobody knows whether a client that waits for "100 Continue" will now send its body or the next request.
+    if (head_.expects_continue && !continued_ && begin_ + at_ == end_) return false;
+    return !head_.has_length || head_.content_length - body_eaten_ <= limits_.drain;
+}
+
+void Http1Engine::respond(Response& response, const DateLine& date) {
+    EVC_CHECK(phase_ == Phase::body || phase_ == Phase::complete || phase_ == Phase::refused,
+              "Http1Engine::respond() without a request that waits for its response");
+    ++requests_;
+    const bool keep = decide_keep_alive(response);
+    const bool bodyless = is_bodyless(response.status()) || head_.method == Method::head;
+    const bool inline_body = !bodyless && !response.has_file() && response.body_size() <= kInlineBody;
+    write_head(response, date, keep, inline_body);
+    if (response.has_file()) {
+        nutils::UniqueFd file = response.take_file();
+        if (!bodyless && file_count_ > 0) file_ = std::move(file);
+    } else if (!bodyless && !inline_body) {
+        response.swap_body(body_);
+    }
+
+    if (!keep) {
+        const bool all_read = phase_ == Phase::complete || (phase_ == Phase::body && !head_.has_body());
+        return close(!all_read || begin_ + at_ != end_ || head_.keep_alive);
+    }
+    if (phase_ == Phase::body && head_.has_body())
+        phase_ = Phase::draining;
+    else
+        begin_next();
+}
+
+void Http1Engine::write_head(const Response& response, const DateLine& date, bool keep, bool inline_body) {
+    constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\n";
+    constexpr std::size_t kFixed = 256;  // everything below but what is added to it
+    const Status status = response.status();
+    const std::uint64_t body_size = response.body_size();
+    file_offset_ = response.file_offset();
+    file_count_ = body_size;
+
+    const std::string_view type = response.content_type();
+    const std::string_view fields = response.wire_fields();
+    const std::size_t body_here = inline_body ? static_cast<std::size_t>(body_size) : 0;
+    char* const begin = output_room(kFixed + type.size() + fields.size() + body_here);
+    char* out = begin;
+    if (status == Status::ok) {
+        out = put(out, kOk);
+    } else {
+        out = put(out, "HTTP/1.1 ");
+        out = put_number(out, to_number(status));
+        out = put(out, " ");
+        out = put(out, reason_phrase(status));
+        out = put(out, "\r\n");
+    }
+    out = put(out, {date.data(), date.size()});
+    if (!is_bodyless(status)) {
+        if (!type.empty()) {
+            out = put(out, "Content-Type: ");
+            out = put(out, type);
+            out = put(out, "\r\n");
+        }
+        out = put(out, "Content-Length: ");
+        out = put_number(out, body_size);
+        out = put(out, "\r\n");
+    }
+    if (!keep)
+        out = put(out, "Connection: close\r\n");
+    else if (head_.version == Version::http_1_0)
+        out = put(out, "Connection: keep-alive\r\n");
+    out = put(out, fields);
+    out = put(out, "\r\n");
+    if (inline_body) out = put(out, response.body_text());
+    output_.commit(static_cast<std::size_t>(out - begin));
+}
+
+void Http1Engine::sent() {
+    output_.clear();
+    if (body_.capacity() > kKeep) std::string().swap(body_);
+    body_.clear();
+    if (file_) file_.reset();
+}
+
+}  // namespace webby

@@ -1,0 +1,170 @@
+// Http1Engine: one side of an HTTP/1.1 conversation. Eats bytes and emits requests, takes responses and emits bytes;
+// never touches a socket, a clock or a thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cutils/export.h"
+#include "nutils/byte_buffer.h"
+#include "nutils/unique_fd.h"
+#include "webby/http1_parser.h"
+#include "webby/http_date.h"
+#include "webby/http_types.h"
+#include "webby/limits.h"
+#include "webby/request_head.h"
+#include "webby/response.h"
+
+namespace webby {
+
+// Whoever drives it turns this crank:
+//
+//   for (;;) switch (engine.next()) {
+//       case Step::head:       choose who answers; set_body_limit(); perhaps respond() already
+//       case Step::body:       keep or forget engine.piece()
+//       case Step::end:        respond()
+//       case Step::refused:    respond() with engine.refusal(); the connection closes after it
+//       case Step::need_input: send output(), if any; then read into input_space() and say received(),
+//                              end_of_input() or time_out()
+//       case Step::close:      send output(), if any; then close, lingering if lingers()
+//   }
+//
+// Pipelined requests come one by one, in order; their responses gather in output() and go out together.
+//
+// Owner: a connection while it works; an idle one has none. Reused for the next: reset(). One thread.
+// Cost:  no allocation once it has seen a few requests.
+class EVC_API Http1Engine {
+  public:
+    enum class Step { need_input, head, body, end, refused, close };
+
+    // Lifetime: both must outlive the engine. Requests are read into `head`.
+    Http1Engine(const Limits& limits, RequestHead& head);
+
+    // For a connection that has just come, or comes back from being idle.
+    void reset();
+
+    // --- input ---
+
+    // Where the next bytes go; never empty. Before: the last step was need_input.
+    [[nodiscard]] std::span<char> input_space();
+    void received(std::size_t bytes) { end_ += bytes; }
+    // The client will send nothing more. Requests that are complete are still answered.
+    void end_of_input() { eof_ = true; }
+    // The client took too long. In the middle of a request it is refused with 408; between two the engine closes.
+    void time_out();
+
+    [[nodiscard]] Step next() { return is_idle() && !eof_ ? Step::need_input : take_step(); }
+
+    // A part of the body, after Step::body. Lifetime: until the next call of next() or input_space().
+    [[nodiscard]] std::string_view piece() const { return parser_.piece(); }
+    // Why, after Step::refused.
+    [[nodiscard]] Status refusal() const { return refusal_; }
+    // After Step::head.
+    void set_body_limit(std::uint64_t bytes) { parser_.set_body_limit(bytes); }
+
+    // True when the current request has been refused and waits for the answer that says so.
+    [[nodiscard]] bool next_is_refused() const { return phase_ == Phase::refused; }
+    [[nodiscard]] bool at_end_of_input() const { return eof_; }
+
+    // True when nothing of the next request is here: the connection may be put to sleep.
+    [[nodiscard]] bool is_idle() const { return phase_ == Phase::head && begin_ == end_; }
+    // True between the first byte of a request and the end of its head.
+    [[nodiscard]] bool is_reading_head() const { return phase_ == Phase::head && begin_ != end_; }
+
+    // True while the rest of a body is eaten that nobody reads.
+    [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
+    // How many requests have been answered since reset().
+    [[nodiscard]] std::uint64_t requests() const { return requests_; }
+
+    // --- output ---
+
+    // Writes the response to the current request, once, after head, end or refused; takes its body along.
+    //
+    // After: the next step is the next request, what is left of this one's body (forgotten, up to Limits::drain), or
+    //        close.
+    // Cost:  about 150 instructions for a small response. May throw std::bad_alloc, nothing written.
+    void respond(Response& response, const DateLine& date);
+
+    // What has to be sent: text, then body, then count bytes of a file.
+    struct Output {
+        std::string_view text;
+        std::string_view body;
+        int file = -1;
+        off_t offset = 0;
+        std::uint64_t count = 0;
+    };
+    [[nodiscard]] bool has_output() const { return !output_.empty(); }
+    [[nodiscard]] Output output() const { return {output_.readable(), body_, file_.get(), file_offset_, file_count_}; }
+    // Send before the next respond(): a body or a file cannot be followed by another response, and text has gathered.
+    [[nodiscard]] bool must_send() const { return file_ || !body_.empty() || output_.size() >= kSendAt; }
+    // All of output() has been sent.
+    void sent();
+
+    // From now on every response closes its connection: the server is stopping.
+    void close_after_response() { closing_soon_ = true; }
+    // After Step::close: the client may still be sending, so a plain close(2) could destroy the answer on its way.
+    [[nodiscard]] bool lingers() const { return lingers_; }
+
+  private:
+    enum class Phase : std::uint8_t {
+        head,      // waiting for a request, or in the middle of its head
+        body,      // the head is out, the body is not complete
+        complete,  // the request is complete and waits for its response
+        refused,   // … or was refused, and waits for the answer that says so
+        draining,  // answered before its body was complete: eating the rest
+        closed,
+    };
+    static constexpr std::size_t kFirstBuffer = 8 * 1024;
+    static constexpr std::size_t kBodyRoom = 4 * 1024;
+    static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
+    static constexpr std::size_t kSendAt = 16 * 1024;
+
+    [[nodiscard]] char* text() const { return buffer_.get() + begin_; }
+    Http1Parser::Event parse() { return parser_.parse(text(), at_, end_ - begin_); }
+    Step take_step();
+    Step next_in_head();
+    Step next_in_body();
+    bool drain();
+    Step refuse(Status status);
+    void close(bool lingering);
+    void begin_next();
+    bool decide_keep_alive(const Response& response);
+    void write_head(const Response& response, const DateLine& date, bool keep, bool inline_body);
+    [[nodiscard]] char* output_room(std::size_t bytes);
+    void grow(std::size_t capacity);
+    void make_body_room();
+
+    const Limits& limits_;
+    RequestHead& head_;
+    Http1Parser parser_;
+
+    std::unique_ptr<char[]> buffer_;
+    std::size_t capacity_ = 0;
+    std::size_t begin_ = 0;  // of the current request
+    std::size_t end_ = 0;    // of what has been received
+    std::size_t at_ = 0;     // how much of the request is eaten, from begin_
+    std::size_t head_size_ = 0;
+    std::uint64_t body_eaten_ = 0;
+    std::uint64_t requests_ = 0;
+
+    nutils::ByteBuffer output_;
+    std::string body_;
+    nutils::UniqueFd file_;
+    off_t file_offset_ = 0;
+    std::uint64_t file_count_ = 0;
+
+    Phase phase_ = Phase::closed;
+    Status refusal_ = Status::bad_request;
+    bool eof_ = false;
+    bool continued_ = false;
+    bool closing_soon_ = false;
+    bool lingers_ = false;
+};
+
+}  // namespace webby

@@ -1,0 +1,144 @@
+// The program: serves a folder. Everything it does, an application can do with webby::Server.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "corothread/stack_pool.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/signal_watch.h"
+#include "webby/server.h"
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+struct Arguments {
+    webby::ServerOptions server;
+    std::string root = ".";
+    std::string paradigm = "coroutine";
+    double io_timeout = 30;
+    double idle_timeout = 60;
+    double head_timeout = 10;
+};
+
+void describe(CLI::App& program, Arguments& arguments) {
+    webby::ServerOptions& server = arguments.server;
+    const CLI::Range count(std::size_t{1}, std::size_t{10'000'000});
+    const CLI::Range seconds(0.001, 1'000'000.0);
+    program.set_version_flag("--version", "webby " EVC_VERSION);
+    program.add_option("--listen", server.listen, "where to listen; may be repeated; port 0 takes a free one")
+        ->type_name("ADDR:PORT")
+        ->allow_extra_args(false)
+        ->capture_default_str();
+    program.add_option("--root", arguments.root, "the folder to serve")->type_name("DIR")->capture_default_str();
+    program.add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine")
+        ->check(CLI::IsMember({"coroutine"}))
+        ->type_name("NAME")
+        ->capture_default_str();
+    program.add_option("--max-active", server.max_active, "requests in progress at most: the stacks")
+        ->check(count)
+        ->type_name("N")
+        ->capture_default_str();
+    program.add_option("--stack-pages", server.stack_pages, "pages of 4 KiB a stack")
+        ->check(CLI::Range(std::size_t{4}, std::size_t{65'536}))
+        ->type_name("N")
+        ->capture_default_str();
+    program.add_option("--max-connections", server.max_connections, "connections at most, idle ones among them")
+        ->check(count)
+        ->type_name("N")
+        ->capture_default_str();
+    program.add_option("--io-timeout", arguments.io_timeout, "without progress in a body or a response")
+        ->check(seconds)
+        ->type_name("S")
+        ->capture_default_str();
+    program.add_option("--idle-timeout", arguments.idle_timeout, "between two requests")
+        ->check(seconds)
+        ->type_name("S")
+        ->capture_default_str();
+    program.add_option("--head-timeout", arguments.head_timeout, "for the head of a request, from its first byte")
+        ->check(seconds)
+        ->type_name("S")
+        ->capture_default_str();
+    program.add_option("--access-log", server.access_log, "common log format; - for stdout")->type_name("FILE|-");
+}
+
+std::chrono::milliseconds to_milliseconds(double seconds) {
+    return std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
+}
+
+// One line on stderr, whatever CLI11 has to say.
+int complain(std::string text) {
+    for (char& c : text)
+        if (c == '\n') c = ' ';
+    std::fprintf(stderr, "webby: %s\n", text.c_str());
+    return kUsageError;
+}
+
+// Connections are descriptors; the soft limit is for programs that use select(2).
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string url_of(const nutils::SockAddr& address) {
+    return address.is_ip() ? "http://" + address.to_string() + "/" : address.to_string();
+}
+
+int serve(const Arguments& arguments) {
+    webby::Server server(arguments.server);
+    server.files("/", arguments.root);
+
+    corothread::StackPool stacks({.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
+    evcorothread::EvLoop loop(stacks);
+    if (const cutils::Result<void> listening = server.attach(loop); !listening)
+        return complain(listening.error().message());
+
+    bool stopping = false;
+    const evcorothread::SignalWatch signals(loop, {SIGTERM, SIGINT}, [&](int signal) {
+        if (stopping) ::_exit(128 + signal);
+        stopping = true;
+        server.stop();
+    });
+
+    const std::vector<nutils::SockAddr>& addresses = server.addresses();
+    for (std::size_t i = 1; i < addresses.size(); ++i)
+        cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(addresses[i]).c_str());
+    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(), url_of(addresses[0]).c_str(),
+                arguments.paradigm.c_str());
+    std::fflush(stdout);
+
+    loop.run();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    CLI::App program("webby: serves a folder over HTTP/1.1, a coroutine a request.", "webby");
+    describe(program, arguments);
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+        return complain(error.what());
+    }
+    webby::Timeouts& timeouts = arguments.server.timeouts;
+    timeouts.io = to_milliseconds(arguments.io_timeout);
+    timeouts.idle = to_milliseconds(arguments.idle_timeout);
+    timeouts.head = to_milliseconds(arguments.head_timeout);
+    raise_descriptor_limit();
+    try {
+        return serve(arguments);
+    } catch (const std::exception& error) {  // no memory for so many stacks
+        return complain(error.what());
+    }
+}

@@ -1,0 +1,110 @@
+// Request: what a servlet is asked.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cutils/deadline.h"
+#include "cutils/export.h"
+#include "nutils/io_result.h"
+#include "nutils/sock_addr.h"
+#include "webby/headers.h"
+#include "webby/http_types.h"
+#include "webby/request_head.h"
+#include "webby/route_params.h"
+
+namespace webby {
+
+// What a request asks of the connection it came by. The exchange implements it; servlets do not see it.
+class RequestSource {
+  public:
+    virtual nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) = 0;
+    virtual nutils::SockAddr peer() const = 0;
+
+  protected:
+    ~RequestSource() = default;
+};
+
+// Owner:    the connection; a servlet gets a reference that is good until it returns. One thread.
+// Lifetime: every string_view here lives as long as the reference.
+class EVC_API Request {
+  public:
+    [[nodiscard]] Method method() const { return head_.method; }
+    // As the client wrote it.
+    [[nodiscard]] std::string_view method_name() const { return head_.view(head_.method_name); }
+    [[nodiscard]] Version version() const { return head_.version; }
+
+    // As the client wrote it, path and query.
+    [[nodiscard]] std::string_view target() const { return head_.view(head_.target); }
+
+    // Percent-decoded and normalised: begins with "/", has no "." or ".." segment, no "//", no NUL. "*" for OPTIONS *.
+    [[nodiscard]] std::string_view path() const {
+        return head_.decoded_path.empty() ? head_.view(head_.path) : std::string_view(head_.decoded_path);
+    }
+
+    // What follows the "?", as the client wrote it.
+    [[nodiscard]] std::string_view query() const { return head_.view(head_.query); }
+
+    // The decoded value of the first query parameter of that name: in "?q=a+b", query_param("q") is "a b".
+    [[nodiscard]] std::optional<std::string> query_param(std::string_view name) const;
+
+    // What the route's ":name" or "*name" matched; empty when the route has no such part.
+    //
+    //   server.get("/hello/:name", …)      "/hello/Ada"  ->  param("name") == "Ada"
+    [[nodiscard]] std::string param(std::string_view name) const { return std::string(param_view(name)); }
+    [[nodiscard]] std::string_view param_view(std::string_view name) const { return params_.find(name); }
+
+    // The host the client asked for, perhaps with ":port"; from an absolute target before Host. Empty with HTTP/1.0.
+    [[nodiscard]] std::string_view host() const { return head_.view(head_.authority); }
+
+    [[nodiscard]] const Headers& headers() const { return head_.headers; }
+    // The value of the first field of that name, empty when there is none.
+    [[nodiscard]] std::string_view header(std::string_view name) const {
+        return head_.headers.find(name).value_or(std::string_view());
+    }
+
+    // Whether the client wants the connection kept; the server may close it all the same.
+    [[nodiscard]] bool keep_alive() const { return head_.keep_alive; }
+
+    // The whole body. Empty for a route that reads it itself (RouteOptions::stream_body).
+    [[nodiscard]] std::string_view body() const { return body_; }
+
+    // Content-Length; nothing when there is none or the body is chunked.
+    [[nodiscard]] std::optional<std::uint64_t> content_length() const {
+        return head_.has_length ? std::optional(head_.content_length) : std::nullopt;
+    }
+
+    // Takes what is there of the body, or waits for it. For routes with RouteOptions::stream_body.
+    //
+    // Suspends: when nothing of the body has arrived yet.
+    // After:    on success 1 <= bytes <= buffer.size().
+    // Errors:   eof        the body is complete; repeats
+    //           timed_out  nothing came within the deadline
+    //           too_long   the body is larger than its limit: answer 413 (the engine will if you do not)
+    //           truncated  the client went away in the middle
+    //           other      malformed chunks (errc::bad_message), or the connection's error
+    [[nodiscard]] nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) {
+        return source_->read_body(buffer, deadline);
+    }
+
+    // Who is asking. Cost: one getpeername(2) where the connection does not remember it.
+    [[nodiscard]] nutils::SockAddr peer() const { return source_->peer(); }
+
+    // For the exchange, which fills it.
+    [[nodiscard]] RequestHead& head() { return head_; }
+    [[nodiscard]] const RequestHead& head() const { return head_; }
+    [[nodiscard]] RouteParams& params() { return params_; }
+    [[nodiscard]] std::string& body_storage() { return body_; }
+    void set_source(RequestSource& source) { source_ = &source; }
+
+  private:
+    RequestHead head_;
+    RouteParams params_;
+    std::string body_;
+    RequestSource* source_ = nullptr;
+};
+
+}  // namespace webby

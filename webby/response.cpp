@@ -1,0 +1,147 @@
+#include "webby/response.h"
+
+#include "cutils/log.h"
+#include "webby/ascii.h"
+#include "webby/uri.h"
+
+namespace webby {
+namespace {
+
+constexpr ascii::CharSet kUriSafe([](char c) {
+    return ascii::is_alnum(c) || (c != 0 && ascii::contains("-._~!$&'()*+,;=:@/?#[]%", c));
+});
+
+bool is_server_field(std::string_view name) {
+    switch (name.size()) {
+        case 4: return ascii::equal_ignoring_case(name, "Date");
+        case 10: return ascii::equal_ignoring_case(name, "Connection");
+        case 14: return ascii::equal_ignoring_case(name, "Content-Length");
+        case 17: return ascii::equal_ignoring_case(name, "Transfer-Encoding");
+        default: return false;
+    }
+}
+
+bool is_content_type(std::string_view name) {
+    return name.size() == 12 && ascii::equal_ignoring_case(name, "Content-Type");
+}
+
+// The values are not logged: they are what an attacker chose.
+bool is_allowed(std::string_view name, std::string_view value) {
+    if (name.empty() || !ascii::kToken.has_all(name)) {
+        cutils::log(cutils::LogLevel::warning, "response field refused: its name is not a token");
+        return false;
+    }
+    const char* reason = nullptr;
+    if (is_server_field(name)) reason = "the server writes it itself";
+    if (!ascii::kFieldValue.has_all(value)) reason = "control characters in the value";
+    if (reason == nullptr) return true;
+    cutils::log(cutils::LogLevel::warning, "response field %.*s refused: %s", static_cast<int>(name.size()), name.data(),
+                reason);
+    return false;
+}
+
+}  // namespace
+
+bool Response::add_header(std::string_view name, std::string_view value) {
+    if (!is_allowed(name, value)) return false;
+    if (is_content_type(name)) {
+        set_type(value);
+        return true;
+    }
+    fields_.append(name).append(": ").append(value).append("\r\n");
+    return true;
+}
+
+bool Response::set_header(std::string_view name, std::string_view value) {
+    if (!is_allowed(name, value)) return false;
+    remove_header(name);
+    return add_header(name, value);
+}
+
+// Where the line of the first field of that name begins, npos without one.
+std::size_t Response::find_line(std::string_view name, std::size_t from) const {
+    while (from < fields_.size()) {
+        const std::string_view rest = std::string_view(fields_).substr(from);
+        if (rest.size() > name.size() && rest[name.size()] == ':' &&
+            ascii::equal_ignoring_case(rest.substr(0, name.size()), name))
+            return from;
+        from = fields_.find('\n', from) + 1;
+    }
+    return std::string::npos;
+}
+
+void Response::remove_header(std::string_view name) {
+    if (is_content_type(name)) type_ = {};
+    for (std::size_t at = 0; (at = find_line(name, at)) != std::string::npos;)
+        fields_.erase(at, fields_.find('\n', at) + 1 - at);
+}
+
+std::optional<std::string_view> Response::find_header(std::string_view name) const {
+    if (is_content_type(name)) return type_.empty() ? std::nullopt : std::optional(type_);
+    const std::size_t at = find_line(name, 0);
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + name.size() + 2;
+    return std::string_view(fields_).substr(begin, fields_.find('\r', begin) - begin);
+}
+
+void Response::set_type(std::string_view type) {
+    type_storage_.assign(type);
+    type_ = type_storage_;
+}
+
+void Response::body(std::string_view bytes, std::string_view type) {
+    drop_file();
+    body_.assign(bytes);
+    if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
+}
+
+void Response::take_body(std::string&& bytes, std::string_view type) {
+    drop_file();
+    body_ = std::move(bytes);
+    if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
+}
+
+void Response::file(nutils::UniqueFd file, std::uint64_t size, off_t offset) {
+    body_.clear();
+    file_ = std::move(file);
+    file_size_ = size;
+    file_offset_ = offset;
+}
+
+void Response::redirect(std::string_view location, Status status) {
+    static constexpr char kHex[] = "0123456789ABCDEF";
+    std::string safe;
+    safe.reserve(location.size());
+    for (const char c : location) {
+        if (kUriSafe.has(c)) {
+            safe += c;
+            continue;
+        }
+        safe += '%';
+        safe += kHex[static_cast<unsigned char>(c) >> 4];
+        safe += kHex[static_cast<unsigned char>(c) & 15];
+    }
+    set_header("Location", safe);
+    error(status);
+}
+
+void Response::error(Status status, std::string_view detail) {
+    status_ = status;
+    std::string page = std::to_string(to_number(status));
+    page.append(" ").append(reason_phrase(status)).append("\n");
+    if (!detail.empty()) page.append(detail).append("\n");
+    text(page);
+}
+
+void Response::clear() {
+    constexpr std::size_t kKeep = 64 * 1024;  // what one large response needed is not kept for ever
+    if (body_.capacity() > kKeep) std::string().swap(body_);
+    fields_.clear();
+    body_.clear();
+    type_ = {};
+    drop_file();
+    status_ = Status::ok;
+    close_ = false;
+}
+
+}  // namespace webby

@@ -1,0 +1,108 @@
+// Response: what a servlet answers.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cutils/export.h"
+#include "nutils/unique_fd.h"
+#include "webby/http_types.h"
+
+namespace webby {
+
+// Starts as an empty 200. Set a status, fields and one body; the last body wins.
+//
+//   response.text("Hello\n");
+//   response.status(Status::created).add_header("Location", "/things/7");
+//   response.redirect("/elsewhere");
+//
+// The server adds Date, Content-Length and Connection, and leaves the body out where HTTP wants none (HEAD, 204, 304):
+// a servlet answers HEAD as it answers GET.
+//
+// Owner: the connection; a servlet gets a reference that is good until it returns. One thread.
+// Cost:  fields are kept as they will be sent; the memory is kept from response to response.
+class EVC_API Response {
+  public:
+    Response& status(Status status) {
+        status_ = status;
+        return *this;
+    }
+    [[nodiscard]] Status status() const { return status_; }
+
+    // Adds a field; set_header() replaces all of that name.
+    //
+    // Errors: false, the response unchanged and a line in the log, when the name is not a token, the value has a CR, LF
+    //         or another control character (nobody splits a response through us), or the field is one that the server
+    //         writes itself (Connection, Content-Length, Date, Transfer-Encoding).
+    bool add_header(std::string_view name, std::string_view value);
+    bool set_header(std::string_view name, std::string_view value);
+    void remove_header(std::string_view name);
+    // The first value of that name. Lifetime: until the next change of the response.
+    [[nodiscard]] std::optional<std::string_view> find_header(std::string_view name) const;
+
+    // The body and its type, UTF-8. json() takes JSON text.
+    void text(std::string_view body) { set_body(body, "text/plain; charset=utf-8"); }
+    void html(std::string_view body) { set_body(body, "text/html; charset=utf-8"); }
+    void json(std::string_view body) { set_body(body, "application/json"); }
+    // Any bytes. An empty type leaves the type as it is. take_body() does not copy them.
+    void body(std::string_view bytes, std::string_view type);
+    void take_body(std::string&& bytes, std::string_view type);
+
+    // The bytes [offset, offset + size) of a regular file, sent by the kernel. A file that is shorter by then cuts the
+    // connection, so that the client cannot take the part for the whole.
+    void file(nutils::UniqueFd file, std::uint64_t size, off_t offset = 0);
+
+    // Sends the client elsewhere. What may not stand in a URI is percent-encoded.
+    void redirect(std::string_view location, Status status = Status::found);
+
+    // A short page that says what is wrong; `detail` is for people.
+    void error(Status status, std::string_view detail = {});
+
+    // The connection closes after this response.
+    void close_connection() { close_ = true; }
+
+    // For filters, logs and the engine.
+    [[nodiscard]] bool closes_connection() const { return close_; }
+    [[nodiscard]] std::uint64_t body_size() const { return file_ ? file_size_ : body_.size(); }
+    [[nodiscard]] std::string_view body_text() const { return body_; }
+    [[nodiscard]] bool has_file() const { return static_cast<bool>(file_); }
+    [[nodiscard]] std::string_view content_type() const { return type_; }
+
+    // For the engine: the fields in wire form; what takes the body along; back to an empty 200.
+    [[nodiscard]] std::string_view wire_fields() const { return fields_; }
+    [[nodiscard]] nutils::UniqueFd take_file() { return std::move(file_); }
+    [[nodiscard]] off_t file_offset() const { return file_offset_; }
+    void swap_body(std::string& other) { body_.swap(other); }
+    void clear();
+
+  private:
+    // `type` lives for ever.
+    void set_body(std::string_view bytes, std::string_view type) {
+        drop_file();
+        body_.clear();
+        body_.append(bytes);  // cheaper than assign(): nothing to replace
+        type_ = type;
+    }
+    void set_type(std::string_view type);
+    void drop_file() {
+        if (file_) file_.reset();
+    }
+    [[nodiscard]] std::size_t find_line(std::string_view name, std::size_t from) const;
+
+    std::string fields_;  // "Name: value\r\n", one after the other
+    std::string body_;
+    std::string_view type_;  // eternal, or in type_storage_
+    std::string type_storage_;
+    nutils::UniqueFd file_;
+    std::uint64_t file_size_ = 0;
+    off_t file_offset_ = 0;
+    Status status_ = Status::ok;
+    bool close_ = false;
+};
+
+}  // namespace webby

@@ -1,0 +1,132 @@
+// Server: a web server to put into an application.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cutils/export.h"
+#include "cutils/result.h"
+#include "nutils/sock_addr.h"
+#include "webby/filter.h"
+#include "webby/http_types.h"
+#include "webby/limits.h"
+#include "webby/servlet.h"
+
+namespace evcorothread {
+class EvLoop;
+}
+
+namespace webby {
+
+// Who drives the connections. Servlets and filters are the same under all of them.
+enum class Paradigm {
+    coroutine,  // one OS thread, a coroutine a request
+};
+
+[[nodiscard]] EVC_API std::string_view to_string(Paradigm paradigm);
+
+struct ServerOptions {
+    // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
+    std::vector<std::string> listen{"127.0.0.1:8080"};
+    Paradigm paradigm = Paradigm::coroutine;
+    Limits limits{};
+    Timeouts timeouts{};
+    std::size_t max_active = 1000;            // requests in progress: the stacks. attach() uses the loop's own
+    std::size_t stack_pages = 16;             // of 4 KiB, a stack
+    std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
+    std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
+    std::string access_log{};                 // a file, "-" for stdout, "" for none
+};
+
+// Usage:
+//
+//   webby::Server server({.listen = {"127.0.0.1:8080"}});
+//   server.get("/hello/:name", [](webby::Request& request, webby::Response& response) {
+//       response.text("Hello, " + request.param("name") + "!\n");
+//   });
+//   server.files("/", "./site");
+//   server.run();                                // or start(), or attach(loop) to one you already run
+//
+// Routes first, then one of run(), start() and attach(), once. Patterns: see Router.
+//
+// Owner:  the application. Several servers may live in one process.
+// Thread: one thread sets it up. Servlets run on the loop's thread: that of run(), one of its own after start(), that of
+//         the attached loop. stop() may be called from anywhere.
+// Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach().
+class EVC_API Server {
+  public:
+    explicit Server(ServerOptions options = {});
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+    // Cuts what is still in flight. A started server is stopped and joined first. An attached one: on the loop's thread,
+    // outside its coroutines and callbacks.
+    ~Server();
+
+    template <ServletFunction F>
+    void get(std::string_view pattern, F&& function, RouteOptions options = {}) {
+        add(Method::get, pattern, make_servlet(std::forward<F>(function)), options);
+    }
+    template <ServletFunction F>
+    void post(std::string_view pattern, F&& function, RouteOptions options = {}) {
+        add(Method::post, pattern, make_servlet(std::forward<F>(function)), options);
+    }
+    template <ServletFunction F>
+    void put(std::string_view pattern, F&& function, RouteOptions options = {}) {
+        add(Method::put, pattern, make_servlet(std::forward<F>(function)), options);
+    }
+    template <ServletFunction F>
+    void del(std::string_view pattern, F&& function, RouteOptions options = {}) {
+        add(Method::del, pattern, make_servlet(std::forward<F>(function)), options);
+    }
+    template <ServletFunction F>
+    void patch(std::string_view pattern, F&& function, RouteOptions options = {}) {
+        add(Method::patch, pattern, make_servlet(std::forward<F>(function)), options);
+    }
+    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet, RouteOptions options = {});
+    void add_filter(std::unique_ptr<Filter> filter);
+
+    // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with ./public/x. See
+    // StaticFiles for what is served and what never is.
+    void files(std::string_view prefix, const std::string& folder);
+
+    // Serves in the calling thread until stop().
+    // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served then.
+    cutils::Result<void> run();
+
+    // Serves in a thread of its own; it listens when start() returns. join() waits until it has stopped.
+    cutils::Result<void> start();
+    void join();
+
+    // Serves on a loop that the application runs, with that loop's stacks. On the loop's thread.
+    // Lifetime: the loop must outlive the server.
+    cutils::Result<void> attach(evcorothread::EvLoop& loop);
+
+    // Stops listening, closes idle connections, lets requests in flight finish (ServerOptions::drain). Returns at once;
+    // run() returns, the started thread ends, the attached loop runs out of our work, when that is done. Any thread, any
+    // number of times; before run(), start() or attach() it makes them stop as soon as they have begun.
+    void stop();
+
+    // Where it listens, in the order of ServerOptions::listen, with real ports. After start() or attach(), or in run().
+    [[nodiscard]] const std::vector<nutils::SockAddr>& addresses() const;
+
+    struct Counts {
+        std::size_t connections = 0;
+        std::size_t idle = 0;     // without a stack
+        std::size_t waiting = 0;  // for a stack
+        std::uint64_t requests = 0;
+    };
+    // On the loop's thread.
+    [[nodiscard]] Counts counts() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace webby
