@@ -24,7 +24,8 @@ int poll_timeout(cutils::Duration left) {
 // Waits until `fd` is ready for `events` (or broken, which the next system call will tell).
 std::error_code wait_until_ready(int fd, short events, Deadline end) {
     for (;;) {
-        const cutils::Duration left = end.is_never() ? end.remaining({}) : end.remaining(cutils::monotonic_now());
+        const cutils::Duration left =
+            end.is_never() ? end.remaining({}) : end.remaining(cutils::monotonic_now());
         if (left == cutils::Duration::zero()) return NetError::timed_out;
         pollfd waiting = {fd, events, 0};
         const int ready = ::poll(&waiting, 1, poll_timeout(left));
@@ -33,7 +34,8 @@ std::error_code wait_until_ready(int fd, short events, Deadline end) {
     }
 }
 
-// Tries, and waits for `events` as long as there is nothing to be had. Reads no clock when the first try succeeds.
+// Tries, and waits for `events` as long as there is nothing to be had. Reads no clock when the first try
+// succeeds.
 template <class Try>
 IoResult try_or_wait(int fd, short events, Deadline deadline, Try attempt) {
     if (fd < 0) return {0, NetError::closed};
@@ -61,7 +63,8 @@ std::error_code connect_and_wait(int fd, const SockAddr& peer, Deadline deadline
 Result<BlockingSocket> BlockingSocket::connect(const SockAddr& peer, Deadline deadline) {
     Result<UniqueFd> made = socket_stream(peer.family());
     if (!made) return Error(made.error().code(), "socket for " + peer.to_string());
-    if (auto error = connect_and_wait(made->get(), peer, deadline)) return Error(error, "connect " + peer.to_string());
+    if (auto error = connect_and_wait(made->get(), peer, deadline))
+        return Error(error, "connect " + peer.to_string());
     return BlockingSocket(std::move(*made));
 }
 
@@ -94,9 +97,9 @@ Result<BlockingSocket> BlockingListener::accept(Deadline deadline, SockAddr* pee
         Accepted connection = accept_one(fd_.get(), peer);
         switch (connection.outcome()) {
             case AcceptOutcome::accepted: return BlockingSocket(std::move(connection.fd));
-            case AcceptOutcome::lost: continue;
             case AcceptOutcome::exhausted:
             case AcceptOutcome::broken: return Error(connection.error, "accept");
+            case AcceptOutcome::lost:  // the next one is there at once, but the deadline has its say
             case AcceptOutcome::empty: break;
         }
         deadline = deadline.resolved(cutils::monotonic_now());

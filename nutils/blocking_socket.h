@@ -1,4 +1,5 @@
-// BlockingSocket, BlockingListener: sockets for ordinary OS threads. The thread waits in poll(2), with a deadline.
+// BlockingSocket, BlockingListener: sockets for ordinary OS threads. The thread waits in poll(2), with a
+// deadline.
 #pragma once
 
 #include <span>
@@ -20,7 +21,8 @@ namespace nutils {
 //   auto peer = BlockingSocket::connect(SockAddr::loopback(9999), 3s).value();
 //   peer.send_all("hello\n", 3s).or_throw();
 //
-// Owner: of its descriptor; moves, never copies. Threads: one may receive while another sends; close(), and moving it,
+// Owner: of its descriptor; moves, never copies. Threads: one may receive while another sends; close(), and
+//        moving it,
 // only when no other thread uses it (shutdown_both(fd()) wakes one that waits).
 // "Suspends" of ByteStream: blocks the OS thread. Not for use inside a coroutine: it stops all of its loop.
 class EVC_API BlockingSocket final : public ByteStream {
@@ -29,7 +31,8 @@ class EVC_API BlockingSocket final : public ByteStream {
     explicit BlockingSocket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
     // Connects.
-    // Errors: timed_out; the errno of socket(2) or connect(2); the address stands in the context.
+    // Errors: timed_out; the errno of socket(2) or connect(2); would_block when the queue of a unix listener
+    //         is full (try again later). The address stands in the context.
     [[nodiscard]] static cutils::Result<BlockingSocket> connect(const SockAddr& peer, Deadline deadline);
 
     [[nodiscard]] IoResult recv(std::span<char> buffer, Deadline deadline) override;
@@ -65,8 +68,8 @@ class EVC_API BlockingListener {
     // Waits for a connection. Connections that died in the queue are passed over.
     //
     // After:  on success *peer says who it is, when asked for.
-    // Errors: timed_out; closed; EMFILE, ENFILE, ENOBUFS, ENOMEM: try again later, the connection still waits;
-    //         another errno of accept(2): the listener is unusable.
+    // Errors: timed_out; closed; EMFILE, ENFILE, ENOBUFS, ENOMEM: try again later, the connection still
+    //         waits; another errno of accept(2): the listener is unusable.
     [[nodiscard]] cutils::Result<BlockingSocket> accept(Deadline deadline, SockAddr* peer = nullptr);
 
     // Where it listens: the port that was chosen for port 0.

@@ -39,7 +39,8 @@ std::error_code ByteBuffer::append(std::string_view data) noexcept {
     if (data.empty()) return {};
     if (data.size() > available()) return NetError::too_long;
     // Part of ourselves: making room may move it, so remember it by its place.
-    const bool own = !std::less<>()(data.data(), memory_.get() + begin_) && std::less<>()(data.data(), memory_.get() + end_);
+    const bool own = !std::less<>()(data.data(), memory_.get() + begin_) &&
+                     std::less<>()(data.data(), memory_.get() + end_);
     const std::size_t place = own ? static_cast<std::size_t>(data.data() - memory_.get()) - begin_ : 0;
     if (!make_room(data.size())) return std::make_error_code(std::errc::not_enough_memory);
     std::memcpy(memory_.get() + end_, own ? memory_.get() + begin_ + place : data.data(), data.size());
@@ -60,8 +61,8 @@ bool ByteBuffer::make_room(std::size_t bytes) noexcept {
     if (bytes > available()) return false;
     if (bytes <= capacity_ - end_) return true;
     const std::size_t needed = size() + bytes;
-    // Moving the unread bytes to the front is paid for by the consumed ones in front of them, if there are as many;
-    // otherwise a full buffer that is read a byte at a time would be moved for every byte.
+    // Moving the unread bytes to the front is paid for by the consumed ones in front of them, if there are as
+    // many; otherwise a full buffer that is read a byte at a time would be moved for every byte.
     if (needed <= capacity_ && begin_ >= size()) {
         std::memmove(memory_.get(), memory_.get() + begin_, size());
         end_ -= begin_;

@@ -21,8 +21,9 @@ namespace nutils {
 //   buffer.consume(parse(buffer.readable()));                // whatever the parser took
 //
 // Owner: of its memory; moves, never copies; a moved-from buffer is empty and usable. One thread.
-// Cost:  amortised O(1) a byte: what is consumed makes room again without an allocation, and the memory in use stays
-//        below four times the bytes it holds at the worst moment (twice the maximum, when there is one).
+// Cost:  amortised O(1) a byte: what is consumed makes room again without an allocation, and the memory in
+//        use stays below four times the bytes it holds at the worst moment (twice the maximum, when there is
+//        one).
 class EVC_API ByteBuffer {
   public:
     static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max() / 4;
@@ -48,11 +49,11 @@ class EVC_API ByteBuffer {
     // The memory it has now.
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
-    // Room for at least `at_least` bytes behind the readable ones: all there is, up to the maximum. What is written to
-    // it counts once it is committed.
+    // Room for at least `at_least` bytes behind the readable ones: all there is, up to the maximum. What is
+    // written to it counts once it is committed.
     //
-    // After:  a span of at_least bytes or more; empty, and nothing changed, when that is more than available() or
-    //         there is no memory.
+    // After:  a span of at_least bytes or more; empty, and nothing changed, when that is more than
+    //         available() or there is no memory.
     // Lifetime: until anything but a const function or commit() is called.
     [[nodiscard]] std::span<char> writable(std::size_t at_least = 1) noexcept;
 
@@ -79,8 +80,8 @@ class EVC_API ByteBuffer {
     // Forgets what is readable and keeps the memory.
     void clear() noexcept { begin_ = end_ = 0; }
 
-    // Gives back the memory that is not needed for what is readable; all of it when the buffer is empty. Keeps what it
-    // has when there is no memory to move to.
+    // Gives back the memory that is not needed for what is readable; all of it when the buffer is empty.
+    // Keeps what it has when there is no memory to move to.
     void shrink() noexcept;
 
   private:

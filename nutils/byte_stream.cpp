@@ -28,7 +28,8 @@ ByteStream::~ByteStream() = default;
 
 IoResult ByteStream::sendv(std::span<const iovec> pieces, Deadline deadline) {
     for (const iovec& piece : pieces)
-        if (piece.iov_len > 0) return send({static_cast<const char*>(piece.iov_base), piece.iov_len}, deadline);
+        if (piece.iov_len > 0)
+            return send({static_cast<const char*>(piece.iov_base), piece.iov_len}, deadline);
     return {};
 }
 

@@ -1,5 +1,5 @@
-// ByteStream: a two-way stream of bytes whose other end may make you wait: a socket of a coroutine, a TLS connection, a
-// socket of an ordinary thread. Protocol code written against it runs on all of them.
+// ByteStream: a two-way stream of bytes whose other end may make you wait: a socket of a coroutine, a TLS
+// connection, a socket of an ordinary thread. Protocol code written against it runs on all of them.
 #pragma once
 
 #include <sys/uio.h>
@@ -18,6 +18,8 @@ namespace nutils {
 
 using cutils::Deadline;
 
+// What protocol code gets by reference and neither owns nor closes:
+//
 //   bool greet(ByteStream& peer, Deadline deadline) {
 //       ByteBuffer input(4096);
 //       auto line = peer.recv_until(input, "\n", 1024, deadline);
@@ -26,11 +28,12 @@ using cutils::Deadline;
 //       return bool(peer.send_all(answer, deadline));
 //   }
 //
-// Whoever implements it says where it waits: that is "Suspends" below. One reader and one writer may use a stream at
-// the same time when the implementation says so.
+// Whoever implements it says where it waits: that is "Suspends" below. One reader and one writer may use a
+// stream at the same time when the implementation says so.
 //
-// A deadline that passes harms nothing: bytes that have moved are counted in the result together with timed_out, and
-// the stream is still usable. Each call looks at its deadline as one for the whole call, however many steps it takes.
+// A deadline that passes harms nothing: bytes that have moved are counted in the result together with
+// timed_out, and the stream is still usable. Each call looks at its deadline as one for the whole call,
+// however many steps it takes.
 class EVC_API ByteStream {
   public:
     virtual ~ByteStream();
@@ -63,7 +66,8 @@ class EVC_API ByteStream {
     // Ends our half: the peer reads eof behind what was sent. Receiving goes on. Never suspends.
     virtual IoResult shutdown_send() = 0;
 
-    // Ends it. Every later call returns `closed`, and so does one that waits elsewhere. Idempotent; never suspends.
+    // Ends it. Every later call returns `closed`, and so does one that waits elsewhere. Idempotent; never
+    // suspends.
     virtual void close() noexcept = 0;
 
     // The time by which deadlines are counted. By default the monotonic clock; a loop may have a virtual one.
@@ -74,12 +78,12 @@ class EVC_API ByteStream {
     // Fills the whole buffer.
     //
     // After:  on success bytes == buffer.size(); an empty buffer succeeds at once.
-    // Errors: those of recv; bytes says how many at the front of the buffer were received before. eof with bytes > 0:
-    //         the peer stopped in the middle.
+    // Errors: those of recv; bytes says how many at the front of the buffer were received before. eof with
+    //         bytes > 0: the peer stopped in the middle.
     [[nodiscard]] virtual IoResult recv_exact(std::span<char> buffer, Deadline deadline);
 
-    // Receives into `buffer` until `delimiter` is in it. What came behind stays in the buffer for the next call, and
-    // what is there already is looked at first.
+    // Receives into `buffer` until `delimiter` is in it. What came behind stays in the buffer for the next
+    // call, and what is there already is looked at first.
     //
     //   while (auto line = stream.recv_until(input, "\r\n", 8192, 30s)) {
     //       handle(input.readable().substr(0, line.bytes - 2));
@@ -90,10 +94,10 @@ class EVC_API ByteStream {
     // After:  on success the first `bytes` readable bytes end with the delimiter; bytes <= limit.
     // Errors: too_long   no delimiter within the first `limit` bytes, or the buffer is at its maximum
     //         those of recv, errc::not_enough_memory
-    //         bytes is then what the buffer holds: all of it without a complete delimiter, unless too_long. eof with
-    //         bytes > 0: the last line has no end. Nothing is lost; the call can be repeated.
-    [[nodiscard]] virtual IoResult recv_until(ByteBuffer& buffer, std::string_view delimiter, std::size_t limit,
-                                              Deadline deadline);
+    //         bytes is then what the buffer holds: all of it without a complete delimiter, unless too_long.
+    //         eof with bytes > 0: the last line has no end. Nothing is lost; the call can be repeated.
+    [[nodiscard]] virtual IoResult recv_until(ByteBuffer& buffer, std::string_view delimiter,
+                                              std::size_t limit, Deadline deadline);
 
     // Sends all of `data`.
     //
@@ -103,8 +107,8 @@ class EVC_API ByteStream {
 
     // Sends all pieces, in their order.
     //
-    // After:  on success bytes is their total size. The pieces themselves are used up: on an error they describe what
-    //         is left, some of them empty.
+    // After:  on success bytes is their total size. The pieces themselves are used up: on an error they
+    //         describe what is left, some of them empty.
     // Errors: those of send; bytes says how many went before.
     [[nodiscard]] virtual IoResult send_all_v(std::span<iovec> pieces, Deadline deadline);
 

@@ -1,5 +1,5 @@
-// The system calls of datagram sockets, under the same rules as nutils/socket_ops.h: EINTR never comes out, EAGAIN is
-// NetError::would_block, nothing waits, descriptors are born close-on-exec and non-blocking.
+// The system calls of datagram sockets, under the same rules as nutils/socket_ops.h: EINTR never comes out,
+// EAGAIN is NetError::would_block, nothing waits, descriptors are born close-on-exec and non-blocking.
 //
 // A datagram is all or nothing, and an empty one is a datagram too: there is no end of stream here.
 #pragma once
@@ -28,8 +28,8 @@ namespace nutils {
 // Takes one datagram, and who sent it.
 //
 // After:  bytes of it are in `buffer`; *from is set when asked for.
-// Errors: would_block; too_long when it did not fit: bytes is what did, the rest is lost; the errno of recvmsg(2),
-//         ECONNREFUSED among them: an earlier datagram found nobody.
+// Errors: would_block; too_long when it did not fit: bytes is what did, the rest is lost; the errno of
+//         recvmsg(2), ECONNREFUSED among them: an earlier datagram found nobody.
 // Cost:   one recvmsg(2); no allocation.
 [[nodiscard]] EVC_API IoResult recv_from(int fd, std::span<char> buffer, SockAddr* from = nullptr) noexcept;
 

@@ -8,8 +8,8 @@
 
 namespace nutils {
 
-// A value of three words; true when there is no error. Both fields can be set: a deadline that passes half-way reports
-// the bytes that did move, and the stream stays usable.
+// A value of three words; true when there is no error. Both fields can be set: a deadline that passes
+// half-way reports the bytes that did move, and the stream stays usable.
 //
 //   while (auto got = socket.recv(buffer, 30s)) handle({buffer, got.bytes});
 //
@@ -30,7 +30,8 @@ struct [[nodiscard]] IoResult {
     [[nodiscard]] bool closed() const noexcept { return error == NetError::closed; }
     [[nodiscard]] bool would_block() const noexcept { return error == NetError::would_block; }
 
-    // For those who want exceptions: the bytes, or std::system_error (which forgets how many bytes moved before).
+    // For those who want exceptions: the bytes, or std::system_error (which forgets how many bytes moved
+    // before).
     std::size_t or_throw() const {
         if (error) throw std::system_error(error);
         return bytes;

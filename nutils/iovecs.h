@@ -20,8 +20,8 @@ namespace nutils {
     return total;
 }
 
-// What is left of `pieces` once their first `bytes` bytes are done. Changes the piece in which they end, drops those
-// before it, and empty ones at the front: the result is empty when nothing is left.
+// What is left of `pieces` once their first `bytes` bytes are done. Changes the piece in which they end,
+// drops those before it, and empty ones at the front: the result is empty when nothing is left.
 //
 // Before: bytes <= total_size(pieces).
 [[nodiscard]] inline std::span<iovec> advanced(std::span<iovec> pieces, std::size_t bytes) noexcept {

@@ -27,15 +27,15 @@ class EVC_API IpAddress {
     // scope: the index of the network interface, for link-local addresses; 0 for none.
     explicit IpAddress(const in6_addr& address, std::uint32_t scope = 0) noexcept;
 
-    [[nodiscard]] static IpAddress any() noexcept { return IpAddress(in_addr{}); }     // 0.0.0.0
-    [[nodiscard]] static IpAddress any6() noexcept { return IpAddress(in6_addr{}); }   // ::
-    [[nodiscard]] static IpAddress loopback() noexcept;                                // 127.0.0.1
-    [[nodiscard]] static IpAddress loopback6() noexcept;                               // ::1
+    [[nodiscard]] static IpAddress any() noexcept { return IpAddress(in_addr{}); }    // 0.0.0.0
+    [[nodiscard]] static IpAddress any6() noexcept { return IpAddress(in6_addr{}); }  // ::
+    [[nodiscard]] static IpAddress loopback() noexcept;                               // 127.0.0.1
+    [[nodiscard]] static IpAddress loopback6() noexcept;                              // ::1
 
-    // Reads "192.0.2.1", "2001:db8::1", "fe80::1%eth0" or "fe80::1%2" (without brackets). Strict: four decimal
-    // numbers without leading zeros, nothing around them.
-    // Errors: errc::invalid_argument, with the text and what is wrong with it. An interface name that this machine
-    //         does not have is errc::no_such_device.
+    // Reads "192.0.2.1", "2001:db8::1", "fe80::1%eth0" or "fe80::1%2" (without brackets). Strict: four
+    // decimal numbers without leading zeros, nothing around them.
+    // Errors: errc::invalid_argument, with the text and what is wrong with it. An interface name that this
+    //         machine does not have is errc::no_such_device.
     [[nodiscard]] static cutils::Result<IpAddress> parse(std::string_view text);
 
     // What parse() reads: the shortest form of RFC 5952; the scope as a number.
@@ -50,7 +50,8 @@ class EVC_API IpAddress {
     [[nodiscard]] bool is_link_local() const noexcept;
     // ::ffff:192.0.2.1, the way an IPv6 socket shows an IPv4 peer.
     [[nodiscard]] bool is_v4_mapped() const noexcept;
-    // The IPv4 address inside a mapped one; any other address as it is. Use it before comparing with access lists.
+    // The IPv4 address inside a mapped one; any other address as it is. Use it before comparing with access
+    // lists.
     [[nodiscard]] IpAddress unmapped() const noexcept;
 
     [[nodiscard]] std::uint32_t scope() const noexcept { return scope_; }

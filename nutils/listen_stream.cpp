@@ -60,8 +60,8 @@ Result<void> remove_stale_socket(const SockAddr& address) {
     if (!S_ISSOCK(before.st_mode)) return in_use("a file that is not a socket is at " + path);
     Result<UniqueFd> probe = socket_stream(AF_UNIX);
     if (!probe) return probe.error();
-    // Only "connection refused" proves that nobody listens. A full queue, a missing permission or a datagram socket
-    // prove that somebody may.
+    // Only "connection refused" proves that nobody listens. A full queue, a missing permission or a datagram
+    // socket prove that somebody may.
     if (connect_start(probe->get(), address) != std::errc::connection_refused)
         return in_use("somebody is listening at " + path);
     struct stat after = {};
@@ -74,7 +74,8 @@ Result<void> remove_stale_socket(const SockAddr& address) {
 Result<void> bind_to(int fd, const SockAddr& address) {
     if (::bind(fd, address.data(), address.size()) == 0) return {};
     const Error refused = failed(errno, "bind", address);
-    const bool file_in_the_way = refused == std::errc::address_in_use && address.is_unix() && !address.is_abstract();
+    const bool file_in_the_way =
+        refused == std::errc::address_in_use && address.is_unix() && !address.is_abstract();
     if (!file_in_the_way) return refused;
     Result<void> removed = remove_stale_socket(address);
     if (!removed) return removed;

@@ -1,11 +1,10 @@
-// NetError: the ordinary outcomes of network input and output that errno has no good word for, in one error category.
+// NetError: the ordinary outcomes of input and output that errno has no good word for, in one error category.
 //
 // Every error of this toolkit is a std::error_code: one of these, or the errno of a system call
 // (std::generic_category). A NetError also compares equal to the std::errc that is closest in meaning:
 //
 //   if (error == NetError::timed_out) …     our deadline passed; the stream is still usable
-//   if (error == std::errc::timed_out) …    that, or the kernel gave up on the peer (ETIMEDOUT): ask the first way
-//                                           when the difference matters
+//   if (error == std::errc::timed_out) …    that, or the kernel gave up on the peer (ETIMEDOUT)
 #pragma once
 
 #include <string>
@@ -62,9 +61,9 @@ EVC_API extern const EternalNetCategory net_category_holder;
 // The error that errno `number` stands for: would_block for EAGAIN, std::generic_category for all others.
 [[nodiscard]] EVC_API std::error_code errno_code(int number) noexcept;
 
-// The other way, for the C face: what to store in errno. 0 for no error; the errno of a system or generic code as it
-// is; ENODATA, ETIMEDOUT, ECANCELED, EBUSY, EBADF, EAGAIN, EINPROGRESS, ECONNREFUSED, EMSGSIZE, ECONNABORTED for a
-// NetError in the order above; EIO for what has no errno.
+// The other way, for the C face: what to store in errno. 0 for no error; the errno of a system or generic
+// code as it is; ENODATA, ETIMEDOUT, ECANCELED, EBUSY, EBADF, EAGAIN, EINPROGRESS, ECONNREFUSED, EMSGSIZE,
+// ECONNABORTED for a NetError in the order above; EIO for what has no errno.
 [[nodiscard]] EVC_API int to_errno(const std::error_code& error) noexcept;
 
 }  // namespace nutils

@@ -20,7 +20,8 @@ sigset_t sigpipe_only() noexcept {
 SigpipeGuard::SigpipeGuard() noexcept {
     const sigset_t sigpipe = sigpipe_only();
     sigset_t before;
-    if (pthread_sigmask(SIG_BLOCK, &sigpipe, &before) == 0) blocked_here_ = sigismember(&before, SIGPIPE) == 0;
+    if (pthread_sigmask(SIG_BLOCK, &sigpipe, &before) == 0)
+        blocked_here_ = sigismember(&before, SIGPIPE) == 0;
 }
 
 SigpipeGuard::~SigpipeGuard() {

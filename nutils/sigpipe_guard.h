@@ -1,5 +1,5 @@
-// SigpipeGuard: keeps SIGPIPE away from this thread while something writes that has no MSG_NOSIGNAL: sendfile, splice,
-// write to a pipe, a foreign library.
+// SigpipeGuard: keeps SIGPIPE away from this thread while something writes that has no MSG_NOSIGNAL:
+// sendfile, splice, write to a pipe, a foreign library.
 #pragma once
 
 #include "cutils/export.h"

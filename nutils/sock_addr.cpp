@@ -31,7 +31,6 @@ Error refuse(std::string_view text, const std::string& why) {
     return in_address(text, {std::make_error_code(std::errc::invalid_argument), why});
 }
 
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
     std::uint16_t port = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -122,7 +121,8 @@ void SockAddr::set_unix(std::string_view sun_path) noexcept {
 }
 
 Result<SockAddr> SockAddr::make_unix(std::string_view name, bool abstract) {
-    if (name.empty()) return Error(std::make_error_code(std::errc::invalid_argument), "empty unix socket path");
+    if (name.empty())
+        return Error(std::make_error_code(std::errc::invalid_argument), "empty unix socket path");
     if (name.size() > kMaxPath)
         return Error(std::make_error_code(std::errc::filename_too_long),
                      "unix socket path of " + std::to_string(name.size()) + " bytes, at most " +
@@ -157,7 +157,8 @@ Result<SockAddr> SockAddr::parse(std::string_view text) {
     if (text.substr(0, kUnixPrefix.size()) == kUnixPrefix) return parse_unix(text);
     if (!text.empty() && text.front() == '[') return parse_bracketed(text);
     const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos) return refuse(text, "no port; write ADDRESS:PORT, :PORT or unix:PATH");
+    if (colon == std::string_view::npos)
+        return refuse(text, "no port; write ADDRESS:PORT, :PORT or unix:PATH");
     const std::string_view host = text.substr(0, colon);
     if (host.find(':') != std::string_view::npos)
         return refuse(text, "an IPv6 address needs brackets, [ADDRESS]:PORT");

@@ -30,8 +30,8 @@ namespace nutils {
 //   unix:/run/web.sock          a socket file
 //   unix:@web                   an abstract name: no file, gone with its socket
 //
-// In the text of a unix address control characters and the backslash stand as \xNN, since the peer chooses its own
-// name and a log must not break over it; a file whose name begins with '@' stands as unix:\x40name.
+// In the text of a unix address control characters and the backslash stand as \xNN, since the peer chooses
+// its own name and a log must not break over it; a file whose name begins with '@' stands as unix:\x40name.
 class EVC_API SockAddr {
   public:
     // No address at all: is_none().
@@ -39,18 +39,23 @@ class EVC_API SockAddr {
 
     [[nodiscard]] static SockAddr any(std::uint16_t port) noexcept { return from(IpAddress::any(), port); }
     [[nodiscard]] static SockAddr any6(std::uint16_t port) noexcept { return from(IpAddress::any6(), port); }
-    [[nodiscard]] static SockAddr loopback(std::uint16_t port) noexcept { return from(IpAddress::loopback(), port); }
-    [[nodiscard]] static SockAddr loopback6(std::uint16_t port) noexcept { return from(IpAddress::loopback6(), port); }
+    [[nodiscard]] static SockAddr loopback(std::uint16_t port) noexcept {
+        return from(IpAddress::loopback(), port);
+    }
+    [[nodiscard]] static SockAddr loopback6(std::uint16_t port) noexcept {
+        return from(IpAddress::loopback6(), port);
+    }
     [[nodiscard]] static SockAddr from(const IpAddress& address, std::uint16_t port) noexcept;
 
     // A socket file, or an abstract name when `path` begins with '@' (write "./@file" for a file named so).
-    // Errors: errc::filename_too_long beyond 107 bytes (never cut off), errc::invalid_argument for an empty one or a
-    //         zero byte in the name of a file.
+    // Errors: errc::filename_too_long beyond 107 bytes (never cut off), errc::invalid_argument for an empty
+    //         one or a zero byte in the name of a file.
     [[nodiscard]] static cutils::Result<SockAddr> unix_path(std::string_view path);
 
     // Reads the text forms above.
-    // Errors: those of IpAddress::parse() and unix_path(); errc::invalid_argument when there is no port, a port is not
-    //         a number from 0 to 65535, or an IPv6 address has no brackets. The context quotes the part that is wrong.
+    // Errors: those of IpAddress::parse() and unix_path(); errc::invalid_argument when there is no port, a
+    //         port is not a number from 0 to 65535, or an IPv6 address has no brackets. The context quotes
+    //         the part that is wrong.
     [[nodiscard]] static cutils::Result<SockAddr> parse(std::string_view text);
 
     // What the kernel says. None when the family is not one of ours or `size` is too short for it.
@@ -61,8 +66,8 @@ class EVC_API SockAddr {
     [[nodiscard]] static cutils::Result<SockAddr> local_of(int fd);
     [[nodiscard]] static cutils::Result<SockAddr> peer_of(int fd);
 
-    // The text that parse() reads. "none" without an address; "unix:" for the unnamed unix socket that a client has
-    // (which parse() refuses, since nobody can connect to it).
+    // The text that parse() reads. "none" without an address; "unix:" for the unnamed unix socket that a
+    // client has (which parse() refuses, since nobody can connect to it).
     [[nodiscard]] std::string to_string() const;
 
     // For system calls.

@@ -40,7 +40,8 @@ IoResult recv_again(int fd, std::span<char> buffer, int flags, ssize_t result) n
 }
 
 IoResult send_again(int fd, std::string_view data, int flags, ssize_t result) noexcept {
-    while (interrupted(result)) result = ::send(fd, data.data(), data.size(), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (interrupted(result))
+        result = ::send(fd, data.data(), data.size(), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     return result >= 0 ? success(result) : failure();
 }
 
@@ -111,7 +112,8 @@ AcceptOutcome accept_outcome(const std::error_code& error) noexcept {
     switch (to_errno(error)) {
         case 0: return AcceptOutcome::accepted;
         case EAGAIN: return AcceptOutcome::empty;
-        // accept(2) hands out what the network said about the new connection; that is not the listener's fault.
+        // accept(2) hands out what the network said about the new connection; that is not the listener's
+        // fault.
         case ECONNABORTED:
         case ECONNRESET:
         case EPERM:  // a firewall rule

@@ -1,8 +1,8 @@
 // The socket system calls as they should have been: what can go wrong is a value, and the traps are closed.
 //
 //   * EINTR never comes out; EAGAIN is NetError::would_block; the end of a stream is NetError::eof.
-//   * Nothing ever waits: every transfer carries MSG_DONTWAIT, so even a descriptor that somebody else made blocking,
-//     or shares with another process, does not stall the caller.
+//   * Nothing ever waits: every transfer carries MSG_DONTWAIT, so even a descriptor that somebody else made
+//     blocking, or shares with another process, does not stall the caller (sendfile_some is the exception).
 //   * Every new descriptor is close-on-exec and non-blocking, without a moment in between.
 //   * No call raises SIGPIPE, and none touches the process's signal dispositions.
 //
@@ -47,19 +47,21 @@ inline constexpr std::size_t kMaxPieces = 1024;
 // Cost:   one recv(2); no allocation.
 [[nodiscard]] inline IoResult recv_some(int fd, std::span<char> buffer, int flags = 0) noexcept {
     const ssize_t result = ::recv(fd, buffer.data(), buffer.size(), flags | MSG_DONTWAIT);
-    if (result > 0) [[likely]] return {static_cast<std::size_t>(result), {}};
+    if (result > 0) [[likely]]
+        return {static_cast<std::size_t>(result), {}};
     return detail::recv_again(fd, buffer, flags, result);
 }
 
 // Hands over as much of `data` as the kernel takes now.
 //
 // After:  on success bytes <= data.size(), and 0 only when data is empty.
-// Errors: would_block (nothing was taken), or the errno of send(2): EPIPE and ECONNRESET when the peer is gone.
-//         `flags`: those of send(2), for instance MSG_MORE.
+// Errors: would_block (nothing was taken), or the errno of send(2): EPIPE and ECONNRESET when the peer is
+//         gone. `flags`: those of send(2), for instance MSG_MORE.
 // Cost:   one send(2); no allocation.
 [[nodiscard]] inline IoResult send_some(int fd, std::string_view data, int flags = 0) noexcept {
     const ssize_t result = ::send(fd, data.data(), data.size(), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (result >= 0) [[likely]] return {static_cast<std::size_t>(result), {}};
+    if (result >= 0) [[likely]]
+        return {static_cast<std::size_t>(result), {}};
     return detail::send_again(fd, data, flags, result);
 }
 
@@ -69,7 +71,8 @@ inline constexpr std::size_t kMaxPieces = 1024;
     message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg(2) does not write to it
     message.msg_iovlen = pieces.size() < detail::kMaxPieces ? pieces.size() : detail::kMaxPieces;
     const ssize_t result = ::sendmsg(fd, &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (result >= 0) [[likely]] return {static_cast<std::size_t>(result), {}};
+    if (result >= 0) [[likely]]
+        return {static_cast<std::size_t>(result), {}};
     return detail::sendv_again(fd, message, flags, result);
 }
 
@@ -79,9 +82,10 @@ inline constexpr std::size_t kMaxPieces = 1024;
 
 // Sends up to `count` bytes of the file `in`, from `offset` on, without copying them through this process.
 //
+// Before: `out` is non-blocking; there is no MSG_DONTWAIT for it. The disk may still make it wait.
 // After:  offset is moved forward by `bytes`.
-// Errors: would_block; eof when the file ends at or before offset; the errno of sendfile(2), EINVAL for a file that
-//         cannot be sent this way (then read it and use send_some).
+// Errors: would_block; eof when the file ends at or before offset; the errno of sendfile(2), EINVAL for a
+//         file that cannot be sent this way (then read it and use send_some).
 // Cost:   one sendfile(2), and two signal-mask calls: sendfile has no MSG_NOSIGNAL.
 [[nodiscard]] EVC_API IoResult sendfile_some(int out, int in, off_t& offset, std::size_t count) noexcept;
 
@@ -98,12 +102,13 @@ inline constexpr std::size_t kMaxPieces = 1024;
 // Begins to connect; never waits.
 //
 // After:  no error: connected. in_progress: wait until the socket is writable, then ask connect_result().
-// Errors: in_progress; the errno of connect(2). would_block, from a unix socket: its listener's queue is full and
-//         nothing was begun; try again later.
+// Errors: in_progress; the errno of connect(2). would_block, from a unix socket: its listener's queue is full
+//         and nothing was begun; try again later.
 [[nodiscard]] EVC_API std::error_code connect_start(int fd, const SockAddr& peer) noexcept;
 
 // How it ended, once the socket has become writable after connect_start() said in_progress.
-// Errors: in_progress when it has not ended yet (a spurious wake-up: wait on); the errno of the failed connect.
+// Errors: in_progress when it has not ended yet (a spurious wake-up: wait on); the errno of the failed
+//         connect.
 [[nodiscard]] EVC_API std::error_code connect_result(int fd) noexcept;
 
 // ---- accepting ----
@@ -112,8 +117,8 @@ inline constexpr std::size_t kMaxPieces = 1024;
 enum class AcceptOutcome {
     accepted,   // there is a connection: go on accepting
     empty,      // nobody is waiting (would_block): wait until the listener is readable
-    lost,       // one connection died in the queue (ECONNABORTED, or a network error of its own): go on accepting
-    exhausted,  // no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): it stays readable; back off, do not spin
+    lost,       // one connection died in the queue (ECONNABORTED and the like): go on accepting
+    exhausted,  // no descriptor or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM): still readable, so back off
     broken,     // the listener itself is unusable (EBADF, EINVAL, …): give up
 };
 

@@ -1,7 +1,7 @@
 // What can be set on, and asked of, a socket that exists.
 //
-// Each function is one or a few setsockopt(2). Any thread. Errors: the errno of setsockopt(2); options of TCP are
-// EOPNOTSUPP or ENOPROTOOPT on a unix socket.
+// Each function is one or a few setsockopt(2). Any thread. Errors: the errno of setsockopt(2); options of TCP
+// are EOPNOTSUPP or ENOPROTOOPT on a unix socket.
 #pragma once
 
 #include <sys/types.h>
@@ -17,11 +17,12 @@ namespace nutils {
 // Sends small pieces at once instead of waiting for more (TCP_NODELAY). For request-response protocols: on.
 [[nodiscard]] EVC_API std::error_code set_no_delay(int fd, bool on) noexcept;
 
-// Holds incomplete segments back until it is turned off (TCP_CORK): headers and the sendfile behind them in one piece.
+// Holds incomplete segments back until it is turned off (TCP_CORK): headers and the sendfile behind them in
+// one piece.
 [[nodiscard]] EVC_API std::error_code set_cork(int fd, bool on) noexcept;
 
-// Asks a silent peer whether it is still there: after `idle`, then every `interval`, and gives it up with ETIMEDOUT
-// after `count` questions without an answer.
+// Asks a silent peer whether it is still there: after `idle`, then every `interval`, and gives it up with
+// ETIMEDOUT after `count` questions without an answer.
 // Units: whole seconds, at least one; less is EINVAL.
 struct KeepAlive {
     std::chrono::seconds idle{60};
@@ -31,17 +32,19 @@ struct KeepAlive {
 [[nodiscard]] EVC_API std::error_code set_keep_alive(int fd, const KeepAlive& keep_alive) noexcept;
 [[nodiscard]] EVC_API std::error_code clear_keep_alive(int fd) noexcept;
 
-// Gives a peer up with ETIMEDOUT that acknowledges nothing for this long (TCP_USER_TIMEOUT); zero: the system's choice.
+// Gives a peer up with ETIMEDOUT that acknowledges nothing for this long (TCP_USER_TIMEOUT); zero: the
+// system's choice.
 [[nodiscard]] EVC_API std::error_code set_user_timeout(int fd, std::chrono::milliseconds timeout) noexcept;
 
-// The kernel's buffers. The kernel doubles the number for its own bookkeeping and caps it at net.core.{r,w}mem_max; a
-// fixed size turns off its automatic tuning.
+// The kernel's buffers. The kernel doubles the number for its own bookkeeping and caps it at
+// net.core.{r,w}mem_max; a fixed size turns off its automatic tuning.
 // Units: bytes.
 [[nodiscard]] EVC_API std::error_code set_recv_buffer(int fd, int bytes) noexcept;
 [[nodiscard]] EVC_API std::error_code set_send_buffer(int fd, int bytes) noexcept;
 
-// What close() does with bytes not yet sent. Do not make it wait (a timeout would block the thread in close); a reset
-// throws them away and tells the peer so (RST), which frees the port at once: for peers that misbehave.
+// What close() does with bytes not yet sent. Do not make it wait (a timeout would block the thread in close);
+// a reset throws them away and tells the peer so (RST), which frees the port at once: for peers that
+// misbehave.
 [[nodiscard]] EVC_API std::error_code set_reset_on_close(int fd, bool on) noexcept;
 
 // O_NONBLOCK, for descriptors that came from elsewhere; ours are born with it.

@@ -12,7 +12,8 @@ void close_fd(int fd) noexcept {
     const int saved = errno;
     // EINTR and EIO leave the descriptor closed as well; there is nothing to do about them.
     const int closed = ::close(fd);
-    EVC_CHECK(closed == 0 || errno != EBADF, "a descriptor is closed that is not open: somebody closed it twice");
+    EVC_CHECK(closed == 0 || errno != EBADF,
+              "a descriptor is closed that is not open: somebody closed it twice");
     errno = saved;
 }
 

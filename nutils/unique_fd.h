@@ -7,11 +7,11 @@
 
 namespace nutils {
 
-// Closes `fd` once, whatever close(2) says: on Linux the descriptor is gone even after EINTR, and a second close could
-// hit the descriptor that another thread has just been given. Keeps errno.
+// Closes `fd` once, whatever close(2) says: on Linux the descriptor is gone even after EINTR, and a second
+// close could hit the descriptor that another thread has just been given. Keeps errno.
 //
-// Before: fd is open and owned by the caller. A descriptor that is not open means that somebody closes twice, which
-//         one day closes a stranger's connection: it aborts.
+// Before: fd is open and owned by the caller. A descriptor that is not open means that somebody closes twice,
+//         which one day closes a stranger's connection: it aborts.
 EVC_API void close_fd(int fd) noexcept;
 
 // Owner: whoever holds it; moves, never copies. One thread at a time.

@@ -8,9 +8,9 @@
 
 #include "nutils/socket_ops.h"
 #include "test/support/fault_injection.h"
+#include "test/support/net_strings.h"
 #include "test/support/socket_pairs.h"
 #include "test/support/temp_dir.h"
-#include "test/support/net_strings.h"
 
 using namespace nutils;
 using namespace test_support;
@@ -63,7 +63,9 @@ TEST(DatagramOps, WithoutATargetItGoesToThePeer) {
     LONGS_EQUAL(5, received(buffer).bytes);
 }
 
-TEST(DatagramOps, SaysWouldBlockWhenNothingIsThere) { CHECK(recv_from(two.get(), buffer, &from).would_block()); }
+TEST(DatagramOps, SaysWouldBlockWhenNothingIsThere) {
+    CHECK(recv_from(two.get(), buffer, &from).would_block());
+}
 
 TEST(DatagramOps, NeverLetsEintrOut) {
     faults.fail("sendto", EINTR, 2);

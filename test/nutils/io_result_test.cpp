@@ -7,7 +7,7 @@
 
 using namespace nutils;
 
-TEST_GROUP(IoResult) {};
+TEST_GROUP(IoResult){};
 
 TEST(IoResult, IsTrueWithoutAnError) {
     CHECK(bool(IoResult{}));
@@ -21,12 +21,12 @@ TEST(IoResult, IsFalseWithAnErrorEvenWhenBytesMoved) {
 }
 
 TEST(IoResult, SaysWhichErrorItIs) {
-    CHECK(IoResult(0, NetError::eof).eof());
-    CHECK(IoResult(0, NetError::timed_out).timed_out());
-    CHECK(IoResult(0, NetError::canceled).canceled());
-    CHECK(IoResult(0, NetError::busy).busy());
-    CHECK(IoResult(0, NetError::closed).closed());
-    CHECK(IoResult(0, NetError::would_block).would_block());
+    CHECK(IoResult{0, NetError::eof}.eof());
+    CHECK(IoResult{0, NetError::timed_out}.timed_out());
+    CHECK(IoResult{0, NetError::canceled}.canceled());
+    CHECK(IoResult{0, NetError::busy}.busy());
+    CHECK(IoResult{0, NetError::closed}.closed());
+    CHECK(IoResult{0, NetError::would_block}.would_block());
 }
 
 TEST(IoResult, SuccessIsNoneOfTheErrors) {
@@ -39,7 +39,7 @@ TEST(IoResult, AConnectionTheKernelGaveUpIsNotOurDeadline) {
     CHECK(!(IoResult{0, errno_code(ETIMEDOUT)}.timed_out()));
 }
 
-TEST(IoResult, OrThrowGivesTheBytes) { LONGS_EQUAL(7, IoResult(7, {}).or_throw()); }
+TEST(IoResult, OrThrowGivesTheBytes) { LONGS_EQUAL(7, (IoResult{7, {}}.or_throw())); }
 
 TEST(IoResult, OrThrowThrowsTheSameCode) {
     try {

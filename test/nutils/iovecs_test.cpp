@@ -10,7 +10,8 @@ using namespace nutils;
 namespace {
 std::string text_of(std::span<const iovec> pieces) {
     std::string text;
-    for (const iovec& piece : pieces) text += std::string(static_cast<const char*>(piece.iov_base), piece.iov_len) + "|";
+    for (const iovec& piece : pieces)
+        text += std::string(static_cast<const char*>(piece.iov_base), piece.iov_len) + "|";
     return text;
 }
 }  // namespace
@@ -30,9 +31,7 @@ TEST(Iovecs, AdvancedByNothingDropsEmptyPiecesInFront) {
     CHECK_EQUAL("x|", text_of(advanced(empty_first, 0)));
 }
 
-TEST(Iovecs, AdvancedIntoAPieceShortensIt) {
-    CHECK_EQUAL("b||cde|f|", text_of(advanced(pieces, 1)));
-}
+TEST(Iovecs, AdvancedIntoAPieceShortensIt) { CHECK_EQUAL("b||cde|f|", text_of(advanced(pieces, 1))); }
 
 TEST(Iovecs, AdvancedToTheEndOfAPieceDropsItAndEmptyOnesBehind) {
     CHECK_EQUAL("cde|f|", text_of(advanced(pieces, 2)));

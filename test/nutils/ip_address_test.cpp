@@ -23,7 +23,7 @@ std::string refusal(std::string_view text) {
 }
 }  // namespace
 
-TEST_GROUP_BASE(IpAddress, test_support::Fixture) {};
+TEST_GROUP_BASE(IpAddress, test_support::Fixture){};
 
 TEST(IpAddress, DefaultIsAnyV4) {
     CHECK_EQUAL(IpAddress::any(), IpAddress());
@@ -38,15 +38,13 @@ TEST(IpAddress, KnowsTheSpecialAddresses) {
 }
 
 TEST(IpAddress, TextComesBackAsItWas) {
-    for (const char* text : {"0.0.0.0", "255.255.255.255", "192.0.2.1", "::", "::1", "2001:db8::1", "fe80::1%2",
-                             "2001:db8:0:1:1:1:1:1", "::ffff:192.0.2.1", "1:2:3:4:5:6:7:8",
+    for (const char* text : {"0.0.0.0", "255.255.255.255", "192.0.2.1", "::", "::1", "2001:db8::1",
+                             "fe80::1%2", "2001:db8:0:1:1:1:1:1", "::ffff:192.0.2.1", "1:2:3:4:5:6:7:8",
                              "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295"})
         CHECK_EQUAL(std::string(text), ip(text).to_string());
 }
 
-TEST(IpAddress, ShortensV6) {
-    CHECK_EQUAL("2001:db8::1", ip("2001:0DB8:0:0:0:0:0:1").to_string());
-}
+TEST(IpAddress, ShortensV6) { CHECK_EQUAL("2001:db8::1", ip("2001:0DB8:0:0:0:0:0:1").to_string()); }
 
 TEST(IpAddress, ReadsAScopeByInterfaceName) {
     const unsigned index = if_nametoindex("lo");
@@ -55,15 +53,16 @@ TEST(IpAddress, ReadsAScopeByInterfaceName) {
 }
 
 TEST(IpAddress, RefusesWhatIsNotAnAddress) {
-    for (const std::string_view text : {"1.2.3"sv, "1.2.3.4.5"sv, "1.2.3.256"sv, "01.2.3.4"sv, "1.2.3.4 "sv, " 1.2.3.4"sv,
-                                        "1.2.3.-4"sv, "0x7f.0.0.1"sv, "127.1"sv, "2130706433"sv, "localhost"sv, "a"sv,
-                                        "1.2.3.4\0"sv, "1.2.3.4\0.evil"sv, "1.2.3.4%1"sv})
+    for (const std::string_view text :
+         {"1.2.3"sv, "1.2.3.4.5"sv, "1.2.3.256"sv, "01.2.3.4"sv, "1.2.3.4 "sv, " 1.2.3.4"sv, "1.2.3.-4"sv,
+          "0x7f.0.0.1"sv, "127.1"sv, "2130706433"sv, "localhost"sv, "a"sv, "1.2.3.4\0"sv, "1.2.3.4\0.evil"sv,
+          "1.2.3.4%1"sv})
         STRCMP_CONTAINS("is not an IP address", refusal(text).c_str());
 }
 
 TEST(IpAddress, RefusesWhatIsNotAnIpv6Address) {
-    for (const std::string_view text :
-         {"::1::"sv, ":1"sv, "1:2:3:4:5:6:7:8:9"sv, "12345::"sv, "::g"sv, "::1 "sv, "::1\0"sv, "::1.2.3"sv, ":"sv})
+    for (const std::string_view text : {"::1::"sv, ":1"sv, "1:2:3:4:5:6:7:8:9"sv, "12345::"sv, "::g"sv,
+                                        "::1 "sv, "::1\0"sv, "::1.2.3"sv, ":"sv})
         STRCMP_CONTAINS("is not an IPv6 address", refusal(text).c_str());
 }
 
@@ -105,11 +104,13 @@ TEST(IpAddress, TellsAny) {
 
 TEST(IpAddress, TellsLoopback) {
     CHECK(ip("127.0.0.1").is_loopback() && ip("127.255.0.9").is_loopback() && ip("::1").is_loopback());
-    CHECK(!ip("128.0.0.1").is_loopback() && !ip("::2").is_loopback() && !ip("::ffff:127.0.0.1").is_loopback());
+    CHECK(!ip("128.0.0.1").is_loopback() && !ip("::2").is_loopback() &&
+          !ip("::ffff:127.0.0.1").is_loopback());
 }
 
 TEST(IpAddress, TellsLinkLocal) {
-    CHECK(ip("169.254.1.1").is_link_local() && ip("fe80::1").is_link_local() && ip("febf::1").is_link_local());
+    CHECK(ip("169.254.1.1").is_link_local() && ip("fe80::1").is_link_local() &&
+          ip("febf::1").is_link_local());
     CHECK(!ip("169.253.1.1").is_link_local() && !ip("fec0::1").is_link_local());
 }
 

@@ -42,9 +42,11 @@ class ForeignCategory : public std::error_category {
 
 }  // namespace
 
-TEST_GROUP(NetError) {};
+TEST_GROUP(NetError){};
 
-TEST(NetError, IsInACategoryNamedNet) { STRCMP_EQUAL("net", make_error_code(NetError::eof).category().name()); }
+TEST(NetError, IsInACategoryNamedNet) {
+    STRCMP_EQUAL("net", make_error_code(NetError::eof).category().name());
+}
 
 TEST(NetError, EveryErrorIsTrue) {
     for (const auto& expected : kAllErrors) CHECK(bool(make_error_code(expected.error)));
@@ -103,7 +105,7 @@ TEST(NetError, FromErrnoEverythingElseIsGeneric) {
 
 TEST(NetError, FromErrnoZeroIsNoError) { CHECK(!errno_code(0)); }
 
-TEST_GROUP(ToErrno) {};
+TEST_GROUP(ToErrno){};
 
 TEST(ToErrno, OfNoErrorIsZero) {
     LONGS_EQUAL(0, to_errno({}));

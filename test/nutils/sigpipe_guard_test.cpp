@@ -37,7 +37,7 @@ ssize_t write_to_broken_pipe() {
 
 }  // namespace
 
-TEST_GROUP(SigpipeGuard) {};
+TEST_GROUP(SigpipeGuard){};
 
 TEST(SigpipeGuard, TakesTheSignalAway) {
     SigpipeGuard guard;

@@ -15,10 +15,10 @@
 
 #include "nutils/socket_ops.h"
 #include "test/support/death.h"
-#include "test/support/socket_pairs.h"
-#include "test/support/temp_dir.h"
 #include "test/support/fault_injection.h"
 #include "test/support/net_strings.h"
+#include "test/support/socket_pairs.h"
+#include "test/support/temp_dir.h"
 
 using namespace nutils;
 using namespace test_support;
@@ -71,14 +71,15 @@ TEST(SockAddr, MakesTheUsualOnes) {
 }
 
 TEST(SockAddr, IpTextComesBackAsItWas) {
-    for (const char* text : {"127.0.0.1:80", "0.0.0.0:0", "[::1]:80", "[fe80::1%2]:65535", "[::ffff:1.2.3.4]:1"})
+    for (const char* text :
+         {"127.0.0.1:80", "0.0.0.0:0", "[::1]:80", "[fe80::1%2]:65535", "[::ffff:1.2.3.4]:1"})
         comes_back(text);
 }
 
 TEST(SockAddr, UnixTextComesBackAsItWas) {
-    for (const char* text : {"unix:/run/web.sock", "unix:relative", "unix:@web", "unix:@a b:c", "unix:./@file",
-                             "unix:\\x40file", "unix:@\\x00\\x01\\x7f", "unix:a\\x5cb", "unix:/t\\x0a", "unix:@@",
-                             "unix:/\xc3\xbc.sock"})
+    for (const char* text :
+         {"unix:/run/web.sock", "unix:relative", "unix:@web", "unix:@a b:c", "unix:./@file", "unix:\\x40file",
+          "unix:@\\x00\\x01\\x7f", "unix:a\\x5cb", "unix:/t\\x0a", "unix:@@", "unix:/\xc3\xbc.sock"})
         comes_back(text);
 }
 
@@ -100,8 +101,9 @@ TEST(SockAddr, RefusesWhatHasNoPort) {
 }
 
 TEST(SockAddr, RefusesNames) {
-    STRCMP_EQUAL("address \"localhost:80\": \"localhost\" is not an IP address (names are not looked up here)",
-                 refusal("localhost:80").c_str());
+    STRCMP_EQUAL(
+        "address \"localhost:80\": \"localhost\" is not an IP address (names are not looked up here)",
+        refusal("localhost:80").c_str());
 }
 
 TEST(SockAddr, RefusesIpv6WithoutBrackets) {
@@ -109,7 +111,9 @@ TEST(SockAddr, RefusesIpv6WithoutBrackets) {
         STRCMP_CONTAINS("an IPv6 address needs brackets, [ADDRESS]:PORT", refusal(text).c_str());
 }
 
-TEST(SockAddr, RefusesBracketsThatDoNotClose) { STRCMP_CONTAINS("'[' without ']'", refusal("[::1:80").c_str()); }
+TEST(SockAddr, RefusesBracketsThatDoNotClose) {
+    STRCMP_CONTAINS("'[' without ']'", refusal("[::1:80").c_str());
+}
 
 TEST(SockAddr, RefusesBracketsAroundAnythingElse) {
     STRCMP_CONTAINS("\"127.0.0.1\" is not an IPv6 address; only those stand in brackets",
@@ -124,8 +128,8 @@ TEST(SockAddr, RefusesWhatFollowsTheBrackets) {
 
 TEST(SockAddr, RefusesPortsThatAreNone) {
     for (const std::string_view port :
-         {""sv, "65536"sv, "99999"sv, "-1"sv, "+1"sv, " 80"sv, "80 "sv, "http"sv, "0x50"sv, "080"sv, "00"sv, "8\0"sv,
-          "18446744073709551696"sv}) {
+         {""sv, "65536"sv, "99999"sv, "-1"sv, "+1"sv, " 80"sv, "80 "sv, "http"sv, "0x50"sv, "080"sv, "00"sv,
+          "8\0"sv, "18446744073709551696"sv}) {
         const std::string shown = port == "8\0"sv ? "8\\x00" : std::string(port);
         const std::string wanted = "\"" + shown + "\" is not a port, a number from 0 to 65535";
         CHECK(refusal("127.0.0.1:" + std::string(port)).find(wanted) != std::string::npos);
@@ -163,7 +167,8 @@ TEST(SockAddr, TakesAPathOf107Bytes) {
 }
 
 TEST(SockAddr, NeverCutsALongerPath) {
-    for (const std::string& path : {"/" + std::string(107, 'p'), "@" + std::string(108, 'n'), std::string(5000, 'p')}) {
+    for (const std::string& path :
+         {"/" + std::string(107, 'p'), "@" + std::string(108, 'n'), std::string(5000, 'p')}) {
         const auto made = SockAddr::unix_path(path);
         CHECK(!made && made.error() == std::errc::filename_too_long);
         STRCMP_CONTAINS("at most 107 fit", made.error().context().c_str());
@@ -186,7 +191,8 @@ TEST(SockAddr, AnAbstractNameBeginsWithAZeroForTheKernel) {
 }
 
 TEST(SockAddr, ReadsWhatTheKernelSays) {
-    for (const SockAddr& address : {SockAddr::loopback(80), addr("[fe80::1%2]:81"), addr("unix:/x"), addr("unix:@x")})
+    for (const SockAddr& address :
+         {SockAddr::loopback(80), addr("[fe80::1%2]:81"), addr("unix:/x"), addr("unix:@x")})
         CHECK_EQUAL(address, SockAddr::from_sockaddr(address.data(), address.size()));
 }
 
@@ -235,7 +241,8 @@ TEST(SockAddr, WhatTheKernelLeavesBehindAnAddressMakesNoDifference) {
     raw.sin_family = AF_INET;
     raw.sin_port = htons(80);
     raw.sin_addr = IpAddress::loopback().v4();
-    CHECK_EQUAL(SockAddr::loopback(80), SockAddr::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), sizeof raw));
+    CHECK_EQUAL(SockAddr::loopback(80),
+                SockAddr::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), sizeof raw));
 }
 
 TEST(SockAddr, TakesItselfApart) {
@@ -253,7 +260,8 @@ TEST(SockAddr, TheWrongQuestionAborts) {
 }
 
 TEST(SockAddr, IsAKey) {
-    const std::unordered_set<SockAddr> seen = {SockAddr::any(1), SockAddr::any(2), SockAddr::any(1), addr("unix:@x")};
+    const std::unordered_set<SockAddr> seen = {SockAddr::any(1), SockAddr::any(2), SockAddr::any(1),
+                                               addr("unix:@x")};
     LONGS_EQUAL(3, seen.size());
     const std::set<SockAddr> sorted(seen.begin(), seen.end());
     LONGS_EQUAL(3, sorted.size());

@@ -14,9 +14,9 @@
 #include "nutils/socket_options.h"
 #include "test/support/death.h"
 #include "test/support/fault_injection.h"
+#include "test/support/net_strings.h"
 #include "test/support/socket_pairs.h"
 #include "test/support/temp_dir.h"
-#include "test/support/net_strings.h"
 
 using namespace nutils;
 using namespace test_support;
@@ -355,7 +355,7 @@ TEST(SocketOps, ConnectsOverTcp) {
 }
 
 TEST(SocketOps, ConnectsOverUnixAtOnce) {
-    listen_on(SockAddr::unix_path("@evcorothread-test-connect").value());
+    listen_on(abstract_address("connect"));
     const UniqueFd fd = socket_stream(AF_UNIX).value();
     CHECK(!connect_start(fd.get(), address));
     CHECK(!connect_result(fd.get()));
@@ -386,7 +386,7 @@ TEST(SocketOps, ASecondConnectIsInProgress) {
 }
 
 TEST(SocketOps, ConnectingToAFullUnixQueueWouldBlock) {
-    listen_on(SockAddr::unix_path("@evcorothread-test-full").value(), {.backlog = 0});
+    listen_on(abstract_address("full"), {.backlog = 0});
     std::vector<UniqueFd> waiting;
     std::error_code error;
     while (!error && waiting.size() < 10) {
@@ -424,7 +424,7 @@ TEST(SocketOps, AcceptsAConnectionAndSaysWhoseItIs) {
 }
 
 TEST(SocketOps, AcceptsWithoutAskingWhoseItIs) {
-    listen_on(SockAddr::unix_path("@evcorothread-test-accept").value());
+    listen_on(abstract_address("accept"));
     const UniqueFd client = socket_stream(AF_UNIX).value();
     CHECK(!connect_start(client.get(), address));
     CHECK(bool(accept_one(listener.get())));
@@ -449,7 +449,8 @@ TEST(SocketOps, TellsApartWhyThereIsNoConnection) {
     const auto outcome_of = [](int number) { return accept_outcome(errno_code(number)); };
     for (const int number : {ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH, ENETUNREACH, ENOPROTOOPT})
         CHECK(outcome_of(number) == AcceptOutcome::lost);
-    for (const int number : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) CHECK(outcome_of(number) == AcceptOutcome::exhausted);
+    for (const int number : {EMFILE, ENFILE, ENOBUFS, ENOMEM})
+        CHECK(outcome_of(number) == AcceptOutcome::exhausted);
     for (const int number : {EBADF, EINVAL, ENOTSOCK, EFAULT, EOPNOTSUPP})
         CHECK(outcome_of(number) == AcceptOutcome::broken);
     CHECK(outcome_of(EAGAIN) == AcceptOutcome::empty);

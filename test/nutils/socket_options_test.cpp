@@ -11,8 +11,8 @@
 
 #include "nutils/socket_ops.h"
 #include "test/support/fault_injection.h"
-#include "test/support/socket_pairs.h"
 #include "test/support/net_strings.h"
+#include "test/support/socket_pairs.h"
 
 using namespace nutils;
 using namespace test_support;

@@ -4,8 +4,8 @@
 
 #include <atomic>
 
-#include "test/support/sanitizers.h"
 #include "test/support/harness.h"
+#include "test/support/sanitizers.h"
 
 #include "CppUTest/MemoryLeakWarningPlugin.h"
 #include "CppUTest/PlatformSpecificFunctions_c.h"
@@ -32,7 +32,8 @@ bool must_fail() {
     return true;
 }
 
-// Where CppUTest watches memory, its allocator is what may fail. The name must stay: it says which delete fits.
+// Where CppUTest watches memory, its allocator is what may fail. The name must stay: it says which delete
+// fits.
 class FailingAllocator : public TestMemoryAllocator {
   public:
     explicit FailingAllocator(const TestMemoryAllocator& like)

@@ -6,8 +6,8 @@
 
 namespace test_support {
 
-// While one exists, allocations (new, new[], and inside libraries) can be made to fail: they throw std::bad_alloc or,
-// nothrow, return null. Only those of the thread that made it.
+// While one exists, allocations (new, new[], and inside libraries) can be made to fail: they throw
+// std::bad_alloc or, nothrow, return null. Only those of the thread that made it.
 //
 //   AllocationFaults faults;
 //   faults.fail_nth(1);
@@ -35,8 +35,9 @@ class AllocationFaults {
     [[nodiscard]] std::size_t failed() const;
 };
 
-// Runs `attempt` with its first allocation failing, then with its second, and so on until a run needs fewer. Returns
-// how many runs met a failure. std::bad_alloc may leave `attempt`; whatever it made must be gone by then.
+// Runs `attempt` with its first allocation failing, then with its second, and so on until a run needs fewer.
+// Returns how many runs met a failure. std::bad_alloc may leave `attempt`; whatever it made must be gone by
+// then.
 template <class F>
 std::size_t for_each_failing_allocation(F&& attempt) {
     for (std::size_t n = 1;; ++n) {

@@ -41,4 +41,15 @@ std::string abort_message(const std::function<void()>& offence) {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? said : "did not abort";
 }
 
+int death_signal(const std::function<void()>& offence) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        for (const int number : {SIGSEGV, SIGBUS, SIGABRT}) ::signal(number, SIG_DFL);
+        offend(offence, STDERR_FILENO);
+    }
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) return -1;
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
 }  // namespace test_support

@@ -1,4 +1,4 @@
-// abort_message: what a caller's bug says before it ends the process.
+// abort_message, death_signal: what a caller's bug says before it ends the process, and how it ends it.
 #pragma once
 
 #include <functional>
@@ -6,11 +6,16 @@
 
 namespace test_support {
 
-// Runs `offence` in a child process and returns what it printed to stderr when it aborted, or "did not abort".
+// Runs `offence` in a child process and returns what it printed to stderr when it aborted, or "did not
+// abort".
 //
 //   STRCMP_CONTAINS("empty buffer", abort_message([&] { recv_some(fd, {}); }).c_str());
 //
 // Before: no other thread holds a lock that `offence` needs: the child has only the calling thread.
 [[nodiscard]] std::string abort_message(const std::function<void()>& offence);
+
+// Runs `offence` in a child process with default signal handlers (no sanitizer's report) and returns the
+// signal that ended it; 0 when it lived on.
+[[nodiscard]] int death_signal(const std::function<void()>& offence);
 
 }  // namespace test_support

@@ -1,11 +1,13 @@
 // FaultInjection: system calls that fail, give little, or are watched, when a test says so.
 //
-// How it gets in the way: the linker's --wrap. A test program whose test/<layer>/wrap.txt names `recv` has every call of
-// recv in its objects and our static libraries go to __wrap_recv, defined by TEST_SUPPORT_WRAP in one file of the test:
+// How it gets in the way: the linker's --wrap. A test program whose test/<layer>/wrap.txt names `recv` has
+// every call of recv in its objects and our static libraries go to __wrap_recv, defined by TEST_SUPPORT_WRAP
+// in one file of the test:
 //
 //   // test/<layer>/wrapped_calls.cpp
 //   #include "test/support/wrapped_socket_calls.h"       // everything that test/nutils/wrap.txt names
-//   TEST_SUPPORT_WRAP(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event), (epoll, what, fd, event))
+//   TEST_SUPPORT_WRAP(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event), (epoll, what, fd,
+//   event))
 //
 // Calls made inside shared libraries (libc, libevent, libstdc++) are not seen. The test's own calls are.
 #pragma once
@@ -113,7 +115,9 @@ class FaultInjection {
     FaultInjection& operator=(const FaultInjection&) = delete;
 
     // The next `times` calls fail with errno `error`, after `skip` that go through.
-    void fail(const char* call, int error, long times = 1, long skip = 0) { answer(call, -1, error, times, skip); }
+    void fail(const char* call, int error, long times = 1, long skip = 0) {
+        answer(call, -1, error, times, skip);
+    }
 
     // The next `times` calls return `result` and do nothing.
     void answer(const char* call, long result, int error = 0, long times = 1, long skip = 0) {
@@ -124,7 +128,8 @@ class FaultInjection {
         site.skip_ = skip;
     }
 
-    // The n-th wrapped call of any name from now on fails (1: the next). close() does close, and then says so.
+    // The n-th wrapped call of any name from now on fails (1: the next). close() does close, and then says
+    // so.
     void fail_nth(long n, int error) {
         const std::lock_guard lock(FaultSite::mutex());
         FaultSite::overall() = {0, n, 0, error};
@@ -136,8 +141,8 @@ class FaultInjection {
         FaultSite::named(call).limit_ = bytes;
     }
 
-    // Runs `action` each time before the call: what another process or thread might do just then. Calls that `action`
-    // makes itself do not run it again.
+    // Runs `action` each time before the call: what another process or thread might do just then. Calls that
+    // `action` makes itself do not run it again.
     void before(const char* call, std::function<void()> action) {
         const std::lock_guard lock(FaultSite::mutex());
         FaultSite::named(call).before_ = std::move(action);
@@ -187,8 +192,8 @@ inline std::optional<InjectedFault> FaultSite::enter() {
     return fault_;
 }
 
-// Runs `attempt` with its first wrapped call failing with errno `error`, then with its second, and so on until a run
-// makes fewer. Returns how many runs met a failure.
+// Runs `attempt` with its first wrapped call failing with errno `error`, then with its second, and so on
+// until a run makes fewer. Returns how many runs met a failure.
 template <class F>
 long for_each_failing_call(int error, F&& attempt) {
     for (long n = 1;; ++n) {
@@ -202,22 +207,22 @@ long for_each_failing_call(int error, F&& attempt) {
 }  // namespace test_support
 
 // Defines the stand-in of `name`. At namespace scope, in one file of a test program whose wrap.txt names it.
-#define TEST_SUPPORT_WRAP(type, name, parameters, arguments)                                              \
-    extern "C" type __real_##name parameters;                                                             \
-    extern "C" type __wrap_##name parameters;                                                             \
-    static ::test_support::FaultSite fault_site_##name(#name);                                            \
-    type __wrap_##name parameters {                                                                       \
-        if (const auto fault = fault_site_##name.enter()) return static_cast<type>(fault->take());        \
-        return __real_##name arguments;                                                                   \
+#define TEST_SUPPORT_WRAP(type, name, parameters, arguments)                                       \
+    extern "C" type __real_##name parameters;                                                      \
+    extern "C" type __wrap_##name parameters;                                                      \
+    static ::test_support::FaultSite fault_site_##name(#name);                                     \
+    type __wrap_##name parameters {                                                                \
+        if (const auto fault = fault_site_##name.enter()) return static_cast<type>(fault->take()); \
+        return __real_##name arguments;                                                            \
     }
 
 // The same for a transfer whose parameter `size` limit() cuts down.
-#define TEST_SUPPORT_WRAP_SIZED(type, name, parameters, size, arguments)                                  \
-    extern "C" type __real_##name parameters;                                                             \
-    extern "C" type __wrap_##name parameters;                                                             \
-    static ::test_support::FaultSite fault_site_##name(#name);                                            \
-    type __wrap_##name parameters {                                                                       \
-        if (const auto fault = fault_site_##name.enter()) return static_cast<type>(fault->take());        \
-        size = fault_site_##name.limited(size);                                                           \
-        return __real_##name arguments;                                                                   \
+#define TEST_SUPPORT_WRAP_SIZED(type, name, parameters, size, arguments)                           \
+    extern "C" type __real_##name parameters;                                                      \
+    extern "C" type __wrap_##name parameters;                                                      \
+    static ::test_support::FaultSite fault_site_##name(#name);                                     \
+    type __wrap_##name parameters {                                                                \
+        if (const auto fault = fault_site_##name.enter()) return static_cast<type>(fault->take()); \
+        size = fault_site_##name.limited(size);                                                    \
+        return __real_##name arguments;                                                            \
     }

@@ -30,7 +30,8 @@ std::string FdLeakCheck::leaked() const {
         const ssize_t length =
             ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target - 1);
         if (!text.empty()) text += ", ";
-        text += std::to_string(fd) + " -> " + std::string(target, length > 0 ? static_cast<std::size_t>(length) : 0);
+        text += std::to_string(fd) + " -> " +
+                std::string(target, length > 0 ? static_cast<std::size_t>(length) : 0);
     }
     return text;
 }

@@ -1,4 +1,7 @@
-// The main() of every test program: CppUTest's command line, with what every test must leave behind checked around it.
+// The main() of every test program: CppUTest's command line, with what every test must leave behind checked
+// around it.
+#include "test/support/harness.h"
+
 #include "CppUTest/CommandLineTestRunner.h"
 #include "CppUTest/MemoryLeakWarningPlugin.h"
 #include "CppUTest/TestRegistry.h"
@@ -7,9 +10,9 @@
 
 namespace {
 
-// CppUTest's bookkeeping at the end of each block hides overruns from ASan, and its lock around every allocation hides
-// races from TSan. Both have leak detection or need none, so under them memory comes straight from malloc.
-// Before all other constructors: a block must be freed the way it was allocated.
+// CppUTest's bookkeeping at the end of each block hides overruns from ASan, and its lock around every
+// allocation hides races from TSan. Both have leak detection or need none, so under them memory comes
+// straight from malloc. Before all other constructors: a block must be freed the way it was allocated.
 [[gnu::constructor(101)]] void choose_memory_checks() {
     if constexpr (test_support::kSanitized)
         MemoryLeakWarningPlugin::turnOffNewDeleteOverloads();
@@ -22,7 +25,8 @@ namespace {
 int main(int argc, char** argv) {
     test_support::FdLeakPlugin descriptors;
     TestRegistry::getCurrentRegistry()->installPlugin(&descriptors);
-    // Not RunAllTests() under a sanitizer: that installs the memory plugin, which would have nothing to look at.
+    // Not RunAllTests() under a sanitizer: that installs the memory plugin, which would have nothing to look
+    // at.
     if constexpr (test_support::kSanitized)
         return CommandLineTestRunner(argc, argv, TestRegistry::getCurrentRegistry()).runAllTestsMain();
     return CommandLineTestRunner::RunAllTests(argc, argv);

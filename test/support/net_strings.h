@@ -1,4 +1,4 @@
-// How CHECK_EQUAL shows the types of nutils. Behind everything else, like test/support/harness.h.
+// How CHECK_EQUAL shows the types of nutils; with test/support/harness.h.
 #pragma once
 
 #include "nutils/ip_address.h"

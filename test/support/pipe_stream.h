@@ -1,5 +1,5 @@
-// PipeStream: two ByteStreams connected in memory, with time of their own. For protocol code: what goes in at one end
-// comes out at the other in pieces as small as the test likes, and waiting takes no time.
+// PipeStream: two ByteStreams connected in memory, with time of their own. For protocol code: what goes in at
+// one end comes out at the other in pieces as small as the test likes, and waiting takes no time.
 //
 // Header only, so that test programs below nutils need not link it.
 #pragma once
@@ -26,8 +26,8 @@ struct PipeOptions {
 
 class PipePair;
 
-// One end. Nobody else runs while it waits, so a wait that is not satisfied at once never will be: it moves the pair's
-// clock to the deadline and returns timed_out; without a deadline it fails the test.
+// One end. Nobody else runs while it waits, so a wait that is not satisfied at once never will be: it moves
+// the pair's clock to the deadline and returns timed_out; without a deadline it fails the test.
 class PipeStream final : public nutils::ByteStream {
   public:
     [[nodiscard]] nutils::IoResult recv(std::span<char> buffer, nutils::Deadline deadline) override;
@@ -65,7 +65,8 @@ class PipeStream final : public nutils::ByteStream {
 //   serve(pipe.far);
 class PipePair {
   public:
-    explicit PipePair(const PipeOptions& options = {}) : near(*this, far), far(*this, near), options_(options) {}
+    explicit PipePair(const PipeOptions& options = {})
+        : near(*this, far), far(*this, near), options_(options) {}
     PipePair(const PipePair&) = delete;
     PipePair& operator=(const PipePair&) = delete;
 

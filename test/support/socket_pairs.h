@@ -2,7 +2,9 @@
 #pragma once
 
 #include <poll.h>
+#include <unistd.h>
 
+#include <string>
 #include <utility>
 
 #include "nutils/listen_stream.h"
@@ -21,6 +23,12 @@ struct SocketPair {
 inline bool wait_for(int fd, short events) {
     pollfd waiting = {fd, events, 0};
     return ::poll(&waiting, 1, 5000) == 1;
+}
+
+// An abstract unix address of this process's own, so that test programs can run side by side.
+inline nutils::SockAddr abstract_address(const std::string& name) {
+    return nutils::SockAddr::unix_path("@evcorothread-test-" + std::to_string(::getpid()) + "-" + name)
+        .value();
 }
 
 inline SocketPair unix_pair() {

@@ -16,7 +16,8 @@
 
 namespace test_support {
 
-// A copy of `message` whose pieces hold at most `limit` bytes together. Lifetime: that of `pieces` and `message`.
+// A copy of `message` whose pieces hold at most `limit` bytes together. Lifetime: that of `pieces` and
+// `message`.
 inline msghdr cut_message(const msghdr& message, std::size_t limit, std::array<iovec, 1024>& pieces) {
     msghdr copy = message;
     copy.msg_iov = pieces.data();
@@ -34,11 +35,13 @@ inline msghdr cut_message(const msghdr& message, std::size_t limit, std::array<i
 
 // Making and ending.
 TEST_SUPPORT_WRAP(int, socket, (int family, int type, int protocol), (family, type, protocol))
-TEST_SUPPORT_WRAP(int, socketpair, (int family, int type, int protocol, int* fds), (family, type, protocol, fds))
+TEST_SUPPORT_WRAP(int, socketpair, (int family, int type, int protocol, int* fds),
+                  (family, type, protocol, fds))
 TEST_SUPPORT_WRAP(int, bind, (int fd, const sockaddr* address, socklen_t size), (fd, address, size))
 TEST_SUPPORT_WRAP(int, listen, (int fd, int backlog), (fd, backlog))
 TEST_SUPPORT_WRAP(int, connect, (int fd, const sockaddr* address, socklen_t size), (fd, address, size))
-TEST_SUPPORT_WRAP(int, accept4, (int fd, sockaddr* address, socklen_t* size, int flags), (fd, address, size, flags))
+TEST_SUPPORT_WRAP(int, accept4, (int fd, sockaddr* address, socklen_t* size, int flags),
+                  (fd, address, size, flags))
 TEST_SUPPORT_WRAP(int, shutdown, (int fd, int how), (fd, how))
 TEST_SUPPORT_WRAP(int, unlink, (const char* path), (path))
 
@@ -74,7 +77,8 @@ int __wrap_fcntl(int fd, int command, ...) {
 }
 
 // Transfers.
-TEST_SUPPORT_WRAP_SIZED(ssize_t, recv, (int fd, void* buffer, size_t size, int flags), size, (fd, buffer, size, flags))
+TEST_SUPPORT_WRAP_SIZED(ssize_t, recv, (int fd, void* buffer, size_t size, int flags), size,
+                        (fd, buffer, size, flags))
 TEST_SUPPORT_WRAP_SIZED(ssize_t, send, (int fd, const void* data, size_t size, int flags), size,
                         (fd, data, size, flags))
 TEST_SUPPORT_WRAP_SIZED(ssize_t, read, (int fd, void* buffer, size_t size), size, (fd, buffer, size))
