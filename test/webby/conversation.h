@@ -43,6 +43,14 @@ class Conversation final : public webby::Wire {
         run();
     }
 
+    // A new connection, with the same exchange.
+    void start_again() {
+        exchange_.begin(*this);
+        heard_.clear();
+        closed_ = false;
+        sends_ = 0;
+    }
+
     // Everything the server has said, without Date fields.
     [[nodiscard]] const std::string& heard() const { return heard_; }
     // The status code of the first response, "" without one.

@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 
+#include "cutils/log.h"
 #include "test/support/allocation_faults.h"
 #include "test/webby/conversation.h"
 #include "webby/application.h"
@@ -63,7 +64,11 @@ TEST_GROUP_BASE(Http1Engine, test_support::Fixture) {
     Application app;
     Limits limits;
 
-    void setup() override { add_routes(app); }
+    void setup() override {
+        add_routes(app);
+        cutils::set_log_sink([](cutils::LogLevel, std::string_view, void*) {});  // what servlets throw
+    }
+    void teardown() override { cutils::set_log_sink(nullptr); }
 
     // What the server says to `input`, however it is cut up.
     std::string answer(std::string_view input) {
@@ -227,12 +232,26 @@ TEST(Http1Engine, LargeBodiesArriveWhole) {
 }
 
 TEST(Http1Engine, AServletCanReadTheBodyItself) {
-    CHECK_EQUAL(ok("abc|def|g|eof"), answer("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nabcdefg").substr(0, 0) +
-                                         [&] {
-                                             Conversation talk(app);
-                                             talk.say("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nabcdefg");
-                                             return talk.heard();
-                                         }());
+    for (const std::string_view body : {"Content-Length: 7\r\n\r\nabcdefg",
+                                        "Transfer-Encoding: chunked\r\n\r\n7\r\nabcdefg\r\n0\r\n\r\n"}) {
+        Conversation talk(app);
+        talk.say("POST /stream HTTP/1.1\r\nHost: a\r\n" + std::string(body) + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK_EQUAL(ok("abc|def|g|eof") + std::string(kHello), talk.heard());
+    }
+}
+
+TEST(Http1Engine, AStreamedBodyComesAsItArrives) {
+    const std::string input = "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef";
+    Conversation talk(app);
+    talk.say(input, input.size() - 5);
+    CHECK_EQUAL(ok("a|bcd|ef|eof"), talk.heard());
+}
+
+TEST(Http1Engine, AStreamedBodyIsContinuedWhenItIsRead) {
+    Conversation talk(app);
+    const std::string head = "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    talk.say(head + "ab", head.size());
+    CHECK_EQUAL("HTTP/1.1 100 Continue\r\n\r\n" + ok("ab|eof"), talk.heard());
 }
 
 TEST(Http1Engine, AStreamedBodyThatIsMalformedIsNotAnsweredWithSuccess) {
@@ -528,6 +547,18 @@ TEST(Http1Engine, RandomBytesAreRefusedOrAwaited) {
         Conversation talk(app);
         talk.say(round % 2 == 0 ? bytes : "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + bytes, 100);
         CHECK(talk.heard().find("200 OK") == std::string::npos);
+    }
+}
+
+TEST(Http1Engine, AnEngineIsReusedAfterAnything) {
+    for (const char* before : {"GARBAGE\r\n\r\n", "GET /hel", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
+                               "GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nmore", "GET /hello HTTP/1.0\r\n\r\n"}) {
+        Conversation talk(app);
+        talk.say(before);
+        talk.start_again();
+        talk.say("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK_EQUAL(std::string(kHello), talk.heard());
+        CHECK(talk.idle());
     }
 }
 

@@ -54,7 +54,8 @@ TEST(HttpDate, RefusesEverythingElse) {
 
 TEST(HttpDate, TheCacheIsAHeaderLineOfTheCurrentSecond) {
     DateCache cache;
-    const std::string line(cache.header_line(cutils::monotonic_now()));
+    const DateLine& text = cache.header_line(cutils::monotonic_now());
+    const std::string line(text.data(), text.size());
     LONGS_EQUAL(37, line.size());
     STRCMP_EQUAL("Date: ", line.substr(0, 6).c_str());
     STRCMP_EQUAL("\r\n", line.substr(35).c_str());

@@ -1,0 +1,417 @@
+#!/usr/bin/env bash
+# webby beside nginx and a raw libevent responder: requests a second, requests a CPU second, system calls and user
+# instructions a request, memory of an idle connection. The server has one core, the load (wrk) another.
+#
+#   bench/http.sh [--quick] [--out FILE] [--rounds N] [--seconds N] [--servers "webby nginx raw"]
+#                 [--server-core N] [--load-core N]
+#
+# Writes a Markdown report to stdout and to FILE. Only loopback and free ports; every process it starts is ended.
+# Before: `make bench all` has been run; OUT names the folder with the programs (default out/release).
+set -euo pipefail
+# shellcheck source=bench/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+out_dir=${OUT:-$root_dir/out/release}
+report=
+rounds=5
+seconds=5
+connections=256
+idle_connections=8000
+counted_requests=200000
+servers="webby nginx raw"
+server_core=0
+load_core=1
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) rounds=3 seconds=2 counted_requests=100000 && shift ;;
+    --out) report=$2 && shift 2 ;;
+    --rounds) rounds=$2 && shift 2 ;;
+    --seconds) seconds=$2 && shift 2 ;;
+    --servers) servers=$2 && shift 2 ;;
+    --server-core) server_core=$2 && shift 2 ;;
+    --load-core) load_core=$2 && shift 2 ;;
+    *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+    esac
+done
+
+need wrk nginx taskset valgrind awk curl
+[ "$(nproc)" -ge 2 ] || die "needs two cores: one for the server, one for the load"
+out_dir=$(realpath -m "$out_dir")
+need_program "$out_dir/bench/idle_clients"
+case $servers in *raw*) need_program "$out_dir/bench/raw_libevent" ;; esac
+case $servers in *webby*) need_program "$out_dir/bench/hello" ;; esac
+ulimit -Sn "$(ulimit -Hn)"
+[ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -gt $((idle_connections + 200)) ] ||
+    die "$idle_connections idle connections need more descriptors: ulimit -n $((idle_connections + 1000))"
+
+# What counts system calls and instructions here.
+syscall_counter=none
+if command -v perf >/dev/null && perf stat -e raw_syscalls:sys_enter true 2>&1 | grep -q '[0-9] *raw_syscalls'; then
+    syscall_counter=perf
+    perf list 'syscalls:sys_enter_*' 2>/dev/null | sed -n 's/^ *syscalls:sys_enter_\([a-z0-9_]*\).*/\1/p' \
+        >"$scratch/tracepoints"
+elif command -v strace >/dev/null && strace -c -o /dev/null true 2>/dev/null; then
+    syscall_counter=strace
+    need h2load
+fi
+instruction_counter=cachegrind
+if command -v perf >/dev/null && perf stat -x, -e instructions:u true 2>&1 | grep -q '^[0-9]'; then
+    instruction_counter=perf
+fi
+
+# --- the three servers ---
+
+site=$scratch/site
+mkdir -p "$site"
+printf 'Hello, world!\n' >"$site/hello.txt"
+head -c 1024 /dev/urandom >"$site/1k.bin"
+head -c 65536 /dev/urandom >"$site/64k.bin"
+
+free_port() {  # below the range the kernel hands out for outgoing connections
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 10000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
+    done
+}
+
+write_nginx_config() {  # write_nginx_config FILE PORT PROCESSES
+    local user=
+    [ "$(id -u)" -ne 0 ] || user="user $(id -un);"
+    cat >"$1" <<EOF
+$user
+worker_processes 1;
+$3
+pid $scratch/nginx.pid;
+error_log $scratch/nginx-error.log crit;
+worker_rlimit_nofile $((idle_connections + 4000));
+events { worker_connections $((idle_connections + 2000)); use epoll; multi_accept on; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    tcp_nodelay on;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    open_file_cache max=1000 inactive=60s;
+    open_file_cache_valid 60s;
+    default_type application/octet-stream;
+    client_body_temp_path $scratch/nginx-body;
+    proxy_temp_path $scratch/nginx-proxy;
+    fastcgi_temp_path $scratch/nginx-fastcgi;
+    uwsgi_temp_path $scratch/nginx-uwsgi;
+    scgi_temp_path $scratch/nginx-scgi;
+    server {
+        listen 127.0.0.1:$2 backlog=4096;
+        root $site;
+        location = /hello { default_type text/plain; return 200 "Hello, world!\n"; }
+    }
+}
+EOF
+}
+
+declare -A label=([webby]="webby" [nginx]="nginx $(nginx -v 2>&1 | sed 's|.*/||')" [raw]="raw libevent")
+
+# wait_for_port LOG: the port that a program of ours says it serves.
+wait_for_port() {
+    local i port
+    for ((i = 0; i < 100; i++)); do
+        port=$(sed -n 's|.*127\.0\.0\.1:\([0-9]*\).*|\1|p' "$1" | head -n 1)
+        [ -z "$port" ] || { echo "$port" && return; }
+        sleep 0.1
+    done
+    say "no answer from a server; its output:" && cat "$1" >&2
+    return 1
+}
+
+wait_for_nginx() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        curl -s -o /dev/null "http://127.0.0.1:$1/hello" && return
+        sleep 0.1
+    done
+    say "nginx does not answer; its log:" && cat "$scratch"/nginx*.log >&2
+    return 1
+}
+
+# launch SERVER [WRAPPER...]: starts it on the server's core; sets $server_pid (what to end), $worker_pid (whose
+# CPU, calls and memory count) and $port.
+launch() {
+    local server=$1 log="$scratch/$1.log" processes="daemon off;"
+    shift
+    case $server in
+    webby) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/hello" --root "$site" ;;
+    raw) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/raw_libevent" ;;
+    nginx)
+        [ $# -eq 0 ] || processes="daemon off; master_process off;"  # one process for a wrapper to look into
+        port=$(free_port)
+        write_nginx_config "$scratch/nginx.conf" "$port" "$processes"
+        start "$log" taskset -c "$server_core" "$@" nginx -e stderr -p "$scratch" -c "$scratch/nginx.conf"
+        ;;
+    esac
+    server_pid=$started_pid
+    worker_pid=$server_pid
+    if [ "$server" = nginx ]; then
+        wait_for_nginx "$port"
+        [ $# -gt 0 ] || worker_pid=$(awk '{ print $1 }' "/proc/$server_pid/task/$server_pid/children")
+    else
+        port=$(wait_for_port "$log")
+    fi
+}
+
+# --- loads ---
+
+# Hundredths of a second (or whatever the kernel's tick is) of user and system time, as seconds.
+cpu_seconds() {
+    local ticks
+    ticks=$(sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }')
+    awk -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", ticks / hz }'
+}
+
+# run_wrk PORT PATH SECONDS [WRAPPER...]: sets $requests and $elapsed; ends everything when anything went wrong.
+run_wrk() {
+    local port=$1 path=$2 seconds=$3 log=$scratch/wrk.txt
+    shift 3
+    start "$log" timeout $((seconds + 20)) "$@" taskset -c "$load_core" \
+        wrk -t1 -c "$connections" -d "${seconds}s" "http://127.0.0.1:$port$path"
+    wait "$started_pid" || { cat "$log" >&2 && die "wrk failed on $path"; }
+    forget "$started_pid"
+    ! grep -q -e 'Socket errors' -e 'Non-2xx' "$log" || { cat "$log" >&2 && die "wrk saw errors on $path"; }
+    read -r requests elapsed < <(sed -n 's/^ *\([0-9]*\) requests in \([0-9.]*\)s,.*/\1 \2/p' "$log") ||
+        { cat "$log" >&2 && die "no figures from wrk"; }
+}
+
+# run_h2load PORT PATH N: exactly N requests, over the same number of connections.
+run_h2load() {
+    local log=$scratch/h2load.txt
+    start "$log" timeout 300 taskset -c "$load_core" \
+        h2load --h1 -t1 -m1 -c "$connections" -n "$3" "http://127.0.0.1:$1$2"
+    wait "$started_pid" || { cat "$log" >&2 && die "h2load failed"; }
+    forget "$started_pid"
+    grep -q " $3 succeeded" "$log" || { cat "$log" >&2 && die "h2load saw errors"; }
+    requests=$3
+}
+
+declare -A pid_of worker_of port_of result
+
+# throughput NAME PATH SERVER...: alternates between the servers, all of them up; medians into result[].
+throughput() {
+    local name=$1 path=$2 server round before after requests elapsed
+    shift 2
+    for server in "$@"; do run_wrk "${port_of[$server]}" "$path" 1; done
+    for ((round = 1; round <= rounds; round++)); do
+        for server in "$@"; do
+            before=$(cpu_seconds "${worker_of[$server]}")
+            run_wrk "${port_of[$server]}" "$path" "$seconds"
+            after=$(cpu_seconds "${worker_of[$server]}")
+            awk -v n="$requests" -v t="$elapsed" 'BEGIN { print n / t }' >>"$scratch/$name.$server.rps"
+            awk -v n="$requests" -v c="$before" -v d="$after" 'BEGIN { print n / (d - c) }' \
+                >>"$scratch/$name.$server.rpcs"
+            awk -v t="$elapsed" -v c="$before" -v d="$after" 'BEGIN { print 100 * (d - c) / t }' \
+                >>"$scratch/$name.$server.busy"
+        done
+        say "$name: round $round of $rounds"
+    done
+    for server in "$@"; do
+        for what in rps rpcs busy; do result[$name.$server.$what]=$(median <"$scratch/$name.$server.$what"); done
+        # The ratio of each round, then the median: what disturbs the machine disturbs neighbours alike.
+        [ -z "${worker_of[nginx]:-}" ] ||
+            result[$name.$server.ratio]=$(paste "$scratch/$name.$server.rpcs" "$scratch/$name.nginx.rpcs" |
+                awk '{ print $1 / $2 }' | median)
+    done
+}
+
+# The kinds that perf is asked for; strace tells of all.
+calls=(recvfrom recvmsg read readv pread64 sendto sendmsg write writev sendfile64 epoll_wait epoll_pwait epoll_pwait2
+    epoll_ctl accept4 accept setsockopt close openat openat2 newfstat newfstatat statx futex clock_nanosleep
+    timerfd_settime madvise mmap)
+
+# syscalls SERVER NAME PATH: system calls a request, by kind, into $scratch/NAME.SERVER.calls. Opening the connections is
+# in it: a few calls each, among hundreds of thousands. perf counts under wrk at full speed; strace slows the server
+# down, so it gets a fixed number of requests.
+syscalls() {
+    local server=$1 name=$2 path=$3 pid=${worker_of[$1]} call events=raw_syscalls:sys_enter requests elapsed tracer
+    local counts=$scratch/$name.$server.counts
+    case $syscall_counter in
+    perf)
+        for call in "${calls[@]}"; do
+            ! grep -qx "$call" "$scratch/tracepoints" || events+=",syscalls:sys_enter_$call"
+        done
+        run_wrk "${port_of[$server]}" "$path" $((seconds + 1)) \
+            perf stat -x, -o "$scratch/perf.txt" -e "$events" -p "$pid" --
+        awk -F, '$3 ~ /sys_enter/ { sub(/.*sys_enter_?/, "", $3); print ($3 == "" ? "all" : $3), $1 }' \
+            "$scratch/perf.txt" >"$counts"
+        ;;
+    strace)
+        start "$scratch/strace.log" strace -c -f -U name,calls -p "$pid" -o "$scratch/strace.txt"
+        tracer=$started_pid
+        sleep 1
+        run_h2load "${port_of[$server]}" "$path" "$counted_requests"
+        kill -INT "$tracer"
+        stop "$tracer"
+        awk '$2 ~ /^[0-9]+$/ { print ($1 == "total" ? "all" : $1), $2 }' "$scratch/strace.txt" >"$counts"
+        ;;
+    *) return 0 ;;
+    esac
+    awk -v n="$requests" '$2 / n >= 0.00005 { print $1, $2 / n }' "$counts" >"$scratch/$name.$server.calls"
+    result[$name.$server.calls]=$(awk '$1 == "all" { print $2 }' "$scratch/$name.$server.calls")
+}
+
+# instructions SERVER: user-space instructions a request. cachegrind counts a process from its start to its end: two runs
+# that differ only in length, so that starting, connecting and ending cancel out.
+instructions() {
+    local server=$1 length before=0 counts=() requests elapsed
+    if [ "$instruction_counter" = perf ]; then
+        run_wrk "${port_of[$server]}" /hello "$seconds" \
+            perf stat -x, -o "$scratch/perf.txt" -e instructions:u -p "${worker_of[$server]}" --
+        result[$server.instructions]=$(
+            awk -F, -v n="$requests" '$3 ~ /instructions/ { print $1 / n }' "$scratch/perf.txt")
+        return
+    fi
+    for length in 1 $((seconds + 1)); do
+        launch "$server" valgrind --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null
+        run_wrk "$port" /hello "$length"
+        [ "$before" -gt 0 ] || before=$requests
+        stop "$server_pid"
+        counts+=("$(sed -n 's/.*I *refs: *\([0-9,]*\).*/\1/p' "$scratch/$server.log" | tr -d , | tail -n 1)")
+    done
+    if [ -z "${counts[0]}" ] || [ -z "${counts[1]}" ]; then
+        say "${label[$server]}: valgrind gave no count"
+        return
+    fi
+    result[$server.instructions]=$(((counts[1] - counts[0]) / (requests - before)))
+}
+
+resident_kilobytes() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
+
+# idle_memory SERVER: a fresh process, one request, then thousands of connections that were answered and fell silent.
+idle_memory() {
+    local server=$1 before after clients i
+    launch "$server"
+    "$out_dir/bench/idle_clients" "$port" 1 </dev/null >/dev/null || die "${label[$server]} does not answer"
+    before=$(resident_kilobytes "$worker_pid")
+    mkfifo "$scratch/hold"
+    : >"$scratch/idle.txt"
+    exec 9<>"$scratch/hold"  # both ends: opening it must not wait for the other side
+    "$out_dir/bench/idle_clients" "$port" "$idle_connections" <"$scratch/hold" >"$scratch/idle.txt" 2>&1 9>&- &
+    clients=$!
+    started+=("$clients")
+    for ((i = 0; i < 600; i++)); do
+        ! grep -q open "$scratch/idle.txt" || break
+        kill -0 "$clients" 2>/dev/null || break
+        sleep 0.1
+    done
+    grep -q open "$scratch/idle.txt" || {
+        cat "$scratch/idle.txt" >&2
+        die "${label[$server]}: not all became idle"
+    }
+    after=$(resident_kilobytes "$worker_pid")
+    exec 9>&-
+    stop "$clients"
+    rm "$scratch/hold"
+    stop "$server_pid"
+    result[$server.idle]=$(awk -v a="$before" -v b="$after" -v n="$idle_connections" \
+        'BEGIN { printf "%.0f", (b - a) * 1024 / n }')
+    result[$server.resident]=$(awk -v b="$after" 'BEGIN { printf "%.1f", b / 1024 }')
+}
+
+# --- the report ---
+
+row() {  # row TITLE KEY FORMAT [MORE-CELLS...]: % in KEY stands for the server
+    local server cell line="| $1 |"
+    for server in $servers; do line+=" $(rounded "${result[${2//%/$server}]:--}" "$3") |"; done
+    shift 3
+    for cell in "$@"; do line+=" $cell |"; done
+    echo "$line"
+}
+
+head_row() {  # head_row TITLE [MORE-COLUMNS...]
+    local server line="| $1 |" rule="|---|" column
+    shift
+    for server in $servers; do line+=" ${label[$server]} |" rule+="---:|"; done
+    for column in "$@"; do line+=" $column |" rule+="---|"; done
+    printf '%s\n%s\n' "$line" "$rule"
+}
+
+calls_table() {  # calls_table NAME TITLE: what syscalls() has counted
+    local call server line files=()
+    [ "$syscall_counter" != none ] || return 0
+    for server in $servers; do files+=("$scratch/$1.$server.calls"); done
+    head_row "$2"
+    awk '$1 != "all" { n[$1] += $2 } END { for (call in n) print n[call], call }' "${files[@]}" | sort -rn |
+        while read -r _ call; do
+            line="| \`$call\` |"
+            for server in $servers; do
+                line+=" $(awk -v call="$call" '$1 == call { printf "%.4f", $2 }' "$scratch/$1.$server.calls") |"
+            done
+            echo "$line"
+        done
+    echo
+}
+
+write_report() {
+    echo "# HTTP: webby, nginx, raw libevent"
+    echo
+    echo "$(date -u +%F), $(machine), TCP congestion control $(cat /proc/sys/net/ipv4/tcp_congestion_control)." \
+        "Server on core $server_core, load on core $load_core; medians of $rounds alternating runs of $seconds s" \
+        "with wrk, $connections keep-alive connections. System calls counted with $syscall_counter, instructions" \
+        "of GET /hello with $instruction_counter."
+    echo
+    head_row "GET /hello" reach stretch
+    row "requests / s (the load's core may be the limit)" hello.%.rps %.0f "" ""
+    row "server's core busy, %" hello.%.busy %.0f "" ""
+    row "requests / CPU second" hello.%.rpcs %.0f "" ""
+    row "… against nginx" hello.%.ratio %.2f "≥ 1.3 ×" "1.5 ×"
+    row "system calls / request" hello.%.calls %.3f "≤ 2.02" ""
+    row "user instructions / request" %.instructions %.0f "≤ 2,000" "1,600"
+    row "bytes of server memory / idle connection ($idle_connections of them)" %.idle %.0f "≤ 1,024" "600"
+    row "MiB resident with them" %.resident %.1f "" ""
+    echo
+    calls_table hello "system calls a request, GET /hello"
+    [ -n "$static_servers" ] || return 0
+    local servers=$static_servers
+    head_row "static files"
+    for size in 1k 64k; do
+        row "${size%k} KiB: requests / s" "$size.%.rps" %.0f
+        row "${size%k} KiB: requests / CPU second" "$size.%.rpcs" %.0f
+        row "${size%k} KiB: … against nginx" "$size.%.ratio" %.2f
+    done
+    row "1 KiB: system calls / request" "1k.%.calls" %.3f
+    echo
+    calls_table 1k "system calls a request, 1 KiB file"
+}
+
+# --- the run ---
+
+say "server on core $server_core, load on core $load_core, $rounds rounds of $seconds s"
+static_servers=
+for server in $servers; do
+    launch "$server"
+    pid_of[$server]=$server_pid worker_of[$server]=$worker_pid port_of[$server]=$port
+    [ "$server" = raw ] || static_servers+="$server "
+done
+# shellcheck disable=SC2086
+throughput hello /hello $servers
+for size in 1k 64k; do
+    # shellcheck disable=SC2086
+    [ -z "$static_servers" ] || throughput "$size" "/$size.bin" $static_servers
+done
+for server in $servers; do
+    say "${label[$server]}: system calls ($syscall_counter)"
+    syscalls "$server" hello /hello
+    [ "$server" = raw ] || syscalls "$server" 1k /1k.bin
+done
+[ "$instruction_counter" != perf ] || for server in $servers; do instructions "$server"; done
+for server in $servers; do stop "${pid_of[$server]}"; done
+for server in $servers; do
+    if [ "$instruction_counter" != perf ]; then
+        say "${label[$server]}: instructions ($instruction_counter)"
+        instructions "$server"
+    fi
+    say "${label[$server]}: $idle_connections idle connections"
+    idle_memory "$server"
+done
+write_report >"$scratch/report.md"
+cat "$scratch/report.md"
+[ -z "$report" ] || cp "$scratch/report.md" "$report"

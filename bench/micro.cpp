@@ -1,0 +1,48 @@
+// Switching, spawning, joining and taking stacks: ours beside raw jump_fcontext and Boost.Fiber, one process,
+// so that bench/micro.sh can divide each by the raw ping-pong of the same run.
+//
+// Every figure is per operation: one switch to another coroutine, one spawn+finish+join, one stack taken and
+// given back. `deep` means that each coroutine yields four calls below the function it was spawned with.
+#include <benchmark/benchmark.h>
+
+#include <initializer_list>
+#include <string>
+
+#include "bench/micro_boost_fiber.h"
+#include "bench/micro_ours.h"
+#include "bench/micro_raw.h"
+
+namespace {
+
+using Function = void (*)(benchmark::State&);
+
+void add(const char* name, Function function, std::initializer_list<long> counts) {
+    for (const long count : counts) benchmark::RegisterBenchmark(name, function)->Arg(count);
+}
+
+void add(const char* name, Function function) { benchmark::RegisterBenchmark(name, function); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    add("raw/ping_pong", bench::raw::ping_pong);
+    add("raw/yield", bench::raw::yield<0>, {2, 1000, 10000});
+    add("raw/yield_deep", bench::raw::yield<4>, {2, 1000, 10000});
+    add("raw/stack_malloc", bench::raw::stack_malloc);
+    add("raw/stack_mmap", bench::raw::stack_mmap);
+
+    add("boost_fiber/yield", bench::boost_fiber::yield<0>, {2, 1000, 10000});
+    add("boost_fiber/yield_deep", bench::boost_fiber::yield<4>, {2, 1000, 10000});
+    add("boost_fiber/spawn_join", bench::boost_fiber::spawn_join, {1, 1000});
+
+    add("ours/yield", bench::ours::yield<0>, {2, 1000, 10000});
+    add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
+    add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
+    add("ours/stack_take_give", bench::ours::stack_take_give);
+
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return 0;
+}

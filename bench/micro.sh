@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Switching, spawning, memory and sleeping: ours beside raw jump_fcontext and Boost.Fiber, several runs, medians.
+#
+#   bench/micro.sh [--quick] [--out FILE] [--runs N] [--core N]
+#
+# Each run is a fresh process pinned to one core in which everything takes turns, and is divided by the raw
+# jump_fcontext ping-pong of that same run (×); the medians over all runs are printed as Markdown, to stdout and to FILE.
+# Before: `make bench` has been run; OUT names the folder with the programs (default out/release).
+set -euo pipefail
+# shellcheck source=bench/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+out_dir=${OUT:-$root_dir/out/release}
+report=
+runs=7
+core=1
+min_time=0.1
+repetitions=3
+sleep_seconds=4
+sleepers=100000
+crowds="100000 1000000"
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) runs=3 min_time=0.03 sleep_seconds=2 && shift ;;
+    --out) report=$2 && shift 2 ;;
+    --runs) runs=$2 && shift 2 ;;
+    --core) core=$2 && shift 2 ;;
+    *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+    esac
+done
+
+need taskset awk
+need_program "$out_dir/bench/micro" "$out_dir/bench/memory" "$out_dir/bench/sleepers"
+[ "$core" -lt "$(nproc)" ] || core=0
+
+# One run of bench/micro: appends "name ns ratio" lines, medians of its repetitions, to $scratch/micro.
+micro_run() {
+    timeout 600 taskset -c "$core" "$out_dir/bench/micro" --benchmark_format=csv --benchmark_min_time="$min_time" \
+        --benchmark_repetitions="$repetitions" --benchmark_enable_random_interleaving=true \
+        >"$scratch/csv" 2>"$scratch/csv.err" || { cat "$scratch/csv.err" >&2 && die "bench/micro failed"; }
+    # Columns: name, iterations, real time, cpu time, unit, bytes/s, items/s, …
+    tr -d '"' <"$scratch/csv" | awk -F, '$7 + 0 > 0 && $1 !~ /_(mean|median|stddev|cv)$/ { print $1, 1e9 / $7 }' |
+        sort -k1,1 -k2,2g | awk '
+            function flush() { if (n) { m[name] = (v[int((n + 1) / 2)] + v[int((n + 2) / 2)]) / 2 } n = 0 }
+            $1 != name { flush(); name = $1 }
+            { v[++n] = $2 }
+            END { flush(); for (b in m) print b, m[b], m[b] / m["raw/ping_pong"] }' >>"$scratch/micro"
+}
+
+nanoseconds() { awk -v b="$1" '$1 == b { print $2 }' "$scratch/micro" | median; }
+times_raw() { awk -v b="$1" '$1 == b { print $3 }' "$scratch/micro" | median; }
+
+# field FILE KEY: the median of key=… in the lines of FILE.
+field() { sed -n "s/.*\b$2=\([-0-9.]*\).*/\1/p" "$1" 2>/dev/null | median; }
+
+# verdict X LIMIT: does what was measured reach the goal?
+verdict() {
+    awk -v x="$1" -v limit="$2" 'BEGIN { print (x == "-" || x == "" ? "-" : x + 0 <= limit + 0 ? "yes" : "no") }'
+}
+
+switch_row() {  # switch_row TITLE BENCHMARK RAW-BENCHMARK REACH STRETCH
+    local ns ours raw="-" boost reached="-"
+    ns=$(nanoseconds "ours/$2")
+    ours=$(times_raw "ours/$2")
+    [ -z "$3" ] || raw=$(times_raw "raw/$3")
+    boost=$(times_raw "boost_fiber/$2")
+    [ -z "$4" ] || reached=$(verdict "$ours" "$4")
+    printf '| %s | %s | **%s** | %s | %s | %s | %s | %s |\n' "$1" "$(rounded "$ns" %.1f)" "$(rounded "$ours" %.2f)" \
+        "$(rounded "$raw" %.2f)" "$(rounded "$boost" %.2f)" "${4:+≤ $4 ×}" "${5:+$5 ×}" "$reached"
+}
+
+memory_row() {  # memory_row TITLE FIELD FORMAT COUNT LIMIT STRETCH
+    local ours reached="-"
+    ours=$(field "$scratch/memory.ours.$4" "$2")
+    [ -z "$5" ] || reached=$(verdict "$ours" "$5")
+    printf '| %s | **%s** | %s | %s | %s | %s |\n' "$1" "$(rounded "$ours" "$3")" \
+        "$(rounded "$(field "$scratch/memory.boost_fiber.$4" "$2")" "$3")" "${5:+≤ $5}" "$6" "$reached"
+}
+
+sleep_row() {  # sleep_row TITLE FIELD LIMIT STRETCH
+    local ours reached="-"
+    ours=$(field "$scratch/sleepers.ours" "$2")
+    [ -z "$3" ] || reached=$(verdict "$ours" "$3")
+    printf '| %s | **%s** | %s | %s | %s | %s |\n' "$1" "$(rounded "$ours")" \
+        "$(rounded "$(field "$scratch/sleepers.boost_fiber" "$2")")" "${3:+≤ $3}" "$4" "$reached"
+}
+
+write_report() {
+    local count
+    echo "# Switching, spawning, memory, sleeping"
+    echo
+    echo "$(date -u +%F), $(machine). Medians of $runs runs; × is raw \`jump_fcontext\` ping-pong in the same run," \
+        "$(rounded "$(nanoseconds raw/ping_pong)" %.2f) ns here."
+    echo
+    echo "| per switch, or per coroutine | ours, ns | ours, × | raw fcontext, × | Boost.Fiber, × | reach | stretch | reached |"
+    echo "|---|---:|---:|---:|---:|---|---|---|"
+    switch_row "yield, 2 coroutines" yield/2 yield/2 1.4 1.2
+    switch_row "yield, 1,000" yield/1000 yield/1000 1.6 1.4
+    switch_row "yield, 10,000" yield/10000 yield/10000 "" ""
+    switch_row "yield, 2, four calls deep" yield_deep/2 yield_deep/2 "" ""
+    switch_row "yield, 1,000, four calls deep" yield_deep/1000 yield_deep/1000 1.8 1.5
+    switch_row "yield, 10,000, four calls deep" yield_deep/10000 yield_deep/10000 "" ""
+    switch_row "spawn + finish + join, one at a time" spawn_join/1 "" 5 3.5
+    switch_row "spawn + finish + join, batches of 1,000" spawn_join/1000 "" 5 3.5
+    switch_row "stack taken and given back (raw: malloc + free)" stack_take_give stack_malloc "" ""
+    switch_row "… (raw: mmap + first page + munmap)" stack_take_give stack_mmap "" ""
+    echo
+    for count in $crowds; do
+        echo "| $count parked coroutines | ours | Boost.Fiber | reach | stretch | reached |"
+        echo "|---|---:|---:|---|---|---|"
+        if [ "$count" -ge 1000000 ]; then
+            memory_row "resident bytes each" bytes_each %.0f "$count" 4400 4200
+            memory_row "mappings" mappings %.0f "$count" 10 ""
+            memory_row "making the pool, ms" pool_ms %.0f "$count" 300 ""
+        else
+            memory_row "resident bytes each" bytes_each %.0f "$count" "" ""
+            memory_row "mappings" mappings %.0f "$count" "" ""
+            memory_row "making the pool, ms" pool_ms %.1f "$count" "" ""
+        fi
+        memory_row "page tables, bytes each (not in resident)" page_table_bytes_each %.0f "$count" "" ""
+        memory_row "stacks that are guarded" guarded %.0f "$count" "" ""
+        memory_row "starting and parking all, ms" start_ms %.0f "$count" "" ""
+        echo
+    done
+    echo "| $sleepers coroutines asleep for 0–2 s, again and again | ours | Boost.Fiber | reach | stretch | reached |"
+    echo "|---|---:|---:|---|---|---|"
+    sleep_row "CPU a sleep, ns" cpu_ns_each 1300 "1000"
+    sleep_row "woken early" early 0 ""
+    sleep_row "late, median, µs" late_p50_us "" ""
+    sleep_row "late, 99th percentile, µs" late_p99_us 1200 ""
+    sleep_row "late, worst, µs" late_max_us "" ""
+    sleep_row "times somebody else was given the core" preempted "" ""
+}
+
+say "$runs runs on core $core"
+for ((run = 1; run <= runs; run++)); do
+    micro_run
+    say "switching and spawning: run $run of $runs"
+done
+for ((run = 1; run <= (runs + 1) / 2; run++)); do
+    for engine in ours boost_fiber; do
+        for count in $crowds; do
+            timeout 120 taskset -c "$core" "$out_dir/bench/memory" "$engine" "$count" \
+                >>"$scratch/memory.$engine.$count" || say "bench/memory $engine $count failed"
+        done
+        timeout 120 taskset -c "$core" "$out_dir/bench/sleepers" "$engine" "$sleepers" "$sleep_seconds" \
+            >>"$scratch/sleepers.$engine" || say "bench/sleepers $engine failed"
+    done
+    say "memory and sleepers: run $run of $(((runs + 1) / 2))"
+done
+write_report >"$scratch/report.md"
+cat "$scratch/report.md"
+[ -z "$report" ] || cp "$scratch/report.md" "$report"
