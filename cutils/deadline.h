@@ -36,6 +36,8 @@ class Deadline {
     // From the C face's timeout: null means never. A negative or unnormalized value is taken as it counts.
     static constexpr Deadline from(const timeval* timeout) noexcept {
         if (timeout == nullptr) return Deadline(TimePoint(Duration(kNever)));
+        const double seconds = static_cast<double>(timeout->tv_sec) + static_cast<double>(timeout->tv_usec) * 1e-6;
+        if (seconds >= 9.2e9 || seconds <= -9.2e9) return Deadline(std::chrono::duration<double>(seconds));
         return Deadline(std::chrono::seconds(timeout->tv_sec) + std::chrono::microseconds(timeout->tv_usec));
     }
 
@@ -73,7 +75,7 @@ class Deadline {
     static constexpr std::int64_t saturate(std::chrono::duration<Rep, Period> d) noexcept {
         using Seconds = std::chrono::duration<double>;
         const double seconds = std::chrono::duration_cast<Seconds>(d).count();
-        if (seconds >= 9.2e9) return kNever;
+        if (!(seconds < 9.2e9)) return kNever;  // not a number, too
         if (seconds <= -9.2e9) return std::numeric_limits<std::int64_t>::min() / 2;
         return std::chrono::duration_cast<Duration>(d).count();
     }

@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 
 namespace cutils {
 namespace {
@@ -19,9 +20,12 @@ void write_to_stderr(LogLevel level, std::string_view line, void*) {
 }
 
 
-// Taken down before it is replaced, so that a reader never pairs the new function with the old context.
-std::atomic<LogSink> g_function{nullptr};
-std::atomic<void*> g_context{nullptr};
+struct Sink {
+    LogSink function;
+    void* context;
+};
+std::mutex g_mutex;  // so that a function never meets another one's context
+Sink g_sink{write_to_stderr, nullptr};
 std::atomic<LogLevel> g_level{LogLevel::info};
 
 }  // namespace
@@ -37,9 +41,8 @@ const char* to_string(LogLevel level) {
 }
 
 void set_log_sink(LogSink sink, void* context) {
-    g_function.store(nullptr, std::memory_order_release);
-    g_context.store(context, std::memory_order_release);
-    g_function.store(sink, std::memory_order_release);
+    const std::lock_guard lock(g_mutex);
+    g_sink = sink == nullptr ? Sink{write_to_stderr, nullptr} : Sink{sink, context};
 }
 
 void set_log_level(LogLevel level) { g_level.store(level, std::memory_order_relaxed); }
@@ -47,9 +50,11 @@ bool log_enabled(LogLevel level) { return level >= g_level.load(std::memory_orde
 
 void log_line(LogLevel level, std::string_view line) {
     if (!log_enabled(level)) return;
-    LogSink function = g_function.load(std::memory_order_acquire);
-    if (function == nullptr) return write_to_stderr(level, line, nullptr);
-    function(level, line, g_context.load(std::memory_order_acquire));
+    const Sink sink = [] {
+        const std::lock_guard lock(g_mutex);
+        return g_sink;
+    }();
+    sink.function(level, line, sink.context);
 }
 
 void log(LogLevel level, const char* format, ...) {

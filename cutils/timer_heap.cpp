@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cutils/scope_exit.h"
+
 namespace cutils {
 namespace {
 constexpr std::size_t kArity = 4;  // four children share a cache line
@@ -9,12 +11,12 @@ constexpr std::size_t kArity = 4;  // four children share a cache line
 
 void TimerHeap::grow(std::size_t nodes) { entries_.reserve(std::max(nodes, entries_.capacity() * 2)); }
 
-void TimerHeap::insert(TimerNode& node) {
-    entries_.push_back({node.due_, &node});
+void TimerHeap::insert(TimerNode& node, std::int64_t key) {
+    entries_.push_back({key, &node});
     sift_up(entries_.size() - 1, entries_.back());
 }
 
-void TimerHeap::move_earlier(TimerNode& node) { sift_up(node.slot_, {node.due_, &node}); }
+void TimerHeap::move_earlier(TimerNode& node, std::int64_t key) { sift_up(node.slot_, {key, &node}); }
 
 void TimerHeap::sift_up(std::size_t slot, Entry entry) {
     while (slot > 0) {
@@ -63,20 +65,20 @@ void TimerHeap::refresh_top() {
 }
 
 TimePoint TimerHeap::next_due() {
-    while (!entries_.empty() && entries_[0].key != entries_[0].node->due_) refresh_top();
+    while (!entries_.empty() && entries_[0].key < entries_[0].node->due_) refresh_top();
     return entries_.empty() ? TimePoint::max() : TimePoint(Duration(entries_[0].key));
 }
 
 std::size_t TimerHeap::run_due(TimePoint now) {
     const std::int64_t limit = now.time_since_epoch().count();
-    // A callback that arms its own node for a time already passed must not keep us here: no more rounds than there
-    // were nodes at the start.
-    std::size_t rounds = entries_.size();
+    const std::int64_t before = earliest_key_;
+    const ScopeExit restore([&] { earliest_key_ = before; });
+    if (limit < TimerNode::kNever) earliest_key_ = limit + 1;
     std::size_t ran = 0;
-    while (rounds > 0 && !entries_.empty() && entries_[0].key <= limit) {
-        --rounds;
+    while (!entries_.empty() && entries_[0].key <= limit) {
         TimerNode& node = *entries_[0].node;
-        if (node.due_ > limit) {
+        // Moved to a later time, which may be due as well: it runs at its new place in the order.
+        if (entries_[0].key < node.due_) {
             refresh_top();
             continue;
         }

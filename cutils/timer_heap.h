@@ -42,12 +42,15 @@ class TimerNode {
 class EVC_API TimerHeap {
   public:
     // Arms, or re-arms, the node. Cost: a store when it is in the heap with an earlier or equal time, else O(log n).
+    // Errors: std::bad_alloc, and the node is not armed; see reserve().
     void arm(TimerNode& node, TimePoint due) {
-        node.due_ = due.time_since_epoch().count();
+        const std::int64_t wanted = due.time_since_epoch().count();
+        const std::int64_t key = wanted > earliest_key_ ? wanted : earliest_key_;
         if (node.slot_ == TimerNode::kNone)
-            insert(node);
-        else if (node.due_ < entries_[node.slot_].key)
-            move_earlier(node);
+            insert(node, key);
+        else if (key < entries_[node.slot_].key)
+            move_earlier(node, key);
+        node.due_ = wanted;
     }
     // The node will not fire. It may stay in the heap until its old time: remove() before it dies.
     void disarm(TimerNode& node) { node.due_ = TimerNode::kNever; }
@@ -77,8 +80,8 @@ class EVC_API TimerHeap {
         TimerNode* node;
     };
     void grow(std::size_t nodes);
-    void insert(TimerNode& node);
-    void move_earlier(TimerNode& node);
+    void insert(TimerNode& node, std::int64_t key);
+    void move_earlier(TimerNode& node, std::int64_t key);
     void take_out(std::size_t slot);
     void refresh_top();
     void sift_up(std::size_t slot, Entry entry);
@@ -88,6 +91,8 @@ class EVC_API TimerHeap {
         entry.node->slot_ = static_cast<std::uint32_t>(slot);
     }
     std::vector<Entry> entries_;
+    // While run_due() runs: just behind its limit, so that what a callback arms is not met again.
+    std::int64_t earliest_key_ = std::numeric_limits<std::int64_t>::min();
 };
 
 }  // namespace cutils

@@ -104,6 +104,18 @@ TEST(Deadline, OfAnOddTimevalIsWhatItCounts) {
     CHECK(Deadline::from(&negative).passed(now));
 }
 
+TEST(Deadline, OfAnEndlessTimevalIsNever) {
+    constexpr long kLongest = std::numeric_limits<long>::max();
+    for (const timeval& timeout : {timeval{kLongest, 0}, timeval{kLongest, kLongest}, timeval{0, kLongest}})
+        CHECK(Deadline::from(&timeout).is_never() || !Deadline::from(&timeout).passed(now));
+    const timeval past = {-kLongest, 0};
+    CHECK(Deadline::from(&past).passed(now));
+}
+
+TEST(Deadline, OfWhatIsNotANumberIsNever) {
+    CHECK(Deadline(std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())).is_never());
+}
+
 TEST(Deadline, IsAValueOfTwoWords) {
     CHECK(std::is_trivially_copyable_v<Deadline>);
     CHECK(sizeof(Deadline) <= 16);

@@ -181,6 +181,40 @@ TEST(TimerHeap, ACallbackMayArmItsOwnTimerForLater) {
     CHECK(heap.next_due() == at(50));
 }
 
+TEST(TimerHeap, ATimerMovedLaterRunsAtItsNewPlaceInTheOrder) {
+    heap.arm(a, at(10));
+    heap.arm(a, at(50));
+    heap.arm(b, at(30));
+    LONGS_EQUAL(2, heap.run_due(at(100)));
+    CHECK_EQUAL("ba", log);
+}
+
+TEST(TimerHeap, ACallbackThatArmsItsTimerForThePastWaitsForTheNextCall) {
+    a.heap = &heap;
+    a.again_at = 5;
+    heap.arm(a, at(10));
+    heap.arm(b, at(20));
+    heap.arm(c, at(1000));
+    LONGS_EQUAL(2, heap.run_due(at(100)));
+    CHECK_EQUAL("ab", log);
+    CHECK(heap.next_due() == at(101));
+    LONGS_EQUAL(1, heap.run_due(at(101)));
+}
+
+TEST(TimerHeap, WithoutMemoryATimerIsNotArmed) {
+    test_support::AllocationFaults faults;
+    faults.fail_all();
+    bool thrown = false;
+    try {
+        heap.arm(a, at(10));
+    } catch (const std::bad_alloc&) {
+        thrown = true;
+    }
+    faults.stop();
+    CHECK(thrown);
+    CHECK(!a.armed());
+}
+
 TEST(TimerHeap, ATimerForNeverIsNotArmed) {
     heap.arm(a, TimePoint::max());
     CHECK(!a.armed());
