@@ -45,6 +45,17 @@ rounded() {
     awk -v x="$1" -v format="${2:-%.0f}" 'BEGIN { if (x == "" || x == "-") print "-"; else printf format, x }'
 }
 
+# verdict X "≤ LIMIT" or "≥ LIMIT": does what was measured reach the goal?
+verdict() {
+    awk -v x="$1" -v goal="$2" 'BEGIN {
+        limit = goal
+        gsub(/[^0-9.]/, "", limit)
+        if (x == "" || x == "-" || limit == "") print "-"
+        else if (goal ~ /≥/) print (x + 0 >= limit + 0 ? "yes" : "no")
+        else print (x + 0 <= limit + 0 ? "yes" : "no")
+    }'
+}
+
 # --- processes: every one that start() started is ended, by its own id, whatever happens ---
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/evc-bench.XXXXXX")

@@ -46,7 +46,7 @@ bool is_guarded(char* address) {
 }
 
 class Report {
- public:
+  public:
     Report(std::string_view engine, std::size_t count) : engine_(engine), count_(count), below_(count) {}
 
     void pool_made() { pool_ms_ = milliseconds_since(start_); }
@@ -74,7 +74,7 @@ class Report {
         std::_Exit(0);
     }
 
- private:
+  private:
     std::string engine_;
     std::size_t count_;
     std::vector<char*> below_;  // its memory is in use before the measurement begins
@@ -89,7 +89,7 @@ class Report {
 // A Boost allocator that tells the report where the guard of each stack is, or would be.
 template <class Allocator>
 class Watched {
- public:
+  public:
     explicit Watched(Report& report) : report_(report) {}
 
     boost::context::stack_context allocate() {
@@ -99,7 +99,7 @@ class Watched {
     }
     void deallocate(boost::context::stack_context& stack) { stacks_.deallocate(stack); }
 
- private:
+  private:
     Report& report_;
     Allocator stacks_{kStackPages * 4096};
 };

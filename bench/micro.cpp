@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
     add("raw/ping_pong", bench::raw::ping_pong);
     add("raw/yield", bench::raw::yield<0>, {2, 1000, 10000});
     add("raw/yield_deep", bench::raw::yield<4>, {2, 1000, 10000});
+    add("raw/calls_alone", bench::raw::calls_alone<4>);
     add("raw/stack_malloc", bench::raw::stack_malloc);
     add("raw/stack_mmap", bench::raw::stack_mmap);
 

@@ -4,7 +4,8 @@
 #   bench/micro.sh [--quick] [--out FILE] [--runs N] [--core N]
 #
 # Each run is a fresh process pinned to one core in which everything takes turns, and is divided by the raw
-# jump_fcontext ping-pong of that same run (×); the medians over all runs are printed as Markdown, to stdout and to FILE.
+# jump_fcontext ping-pong of that same run (×); the medians over all runs are printed as Markdown.
+# FILE gets a copy.
 # Before: `make bench` has been run; OUT names the folder with the programs (default out/release).
 set -euo pipefail
 # shellcheck source=bench/lib.sh
@@ -54,11 +55,6 @@ times_raw() { awk -v b="$1" '$1 == b { print $3 }' "$scratch/micro" | median; }
 # field FILE KEY: the median of key=… in the lines of FILE.
 field() { sed -n "s/.*\b$2=\([-0-9.]*\).*/\1/p" "$1" 2>/dev/null | median; }
 
-# verdict X LIMIT: does what was measured reach the goal?
-verdict() {
-    awk -v x="$1" -v limit="$2" 'BEGIN { print (x == "-" || x == "" ? "-" : x + 0 <= limit + 0 ? "yes" : "no") }'
-}
-
 switch_row() {  # switch_row TITLE BENCHMARK RAW-BENCHMARK REACH STRETCH
     local ns ours raw="-" boost reached="-"
     ns=$(nanoseconds "ours/$2")
@@ -101,6 +97,7 @@ write_report() {
     switch_row "yield, 2, four calls deep" yield_deep/2 yield_deep/2 "" ""
     switch_row "yield, 1,000, four calls deep" yield_deep/1000 yield_deep/1000 1.8 1.5
     switch_row "yield, 10,000, four calls deep" yield_deep/10000 yield_deep/10000 "" ""
+    switch_row "four calls and returns without a switch" "" calls_alone "" ""
     switch_row "spawn + finish + join, one at a time" spawn_join/1 "" 5 3.5
     switch_row "spawn + finish + join, batches of 1,000" spawn_join/1000 "" 5 3.5
     switch_row "stack taken and given back (raw: malloc + free)" stack_take_give stack_malloc "" ""

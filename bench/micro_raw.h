@@ -23,7 +23,7 @@ inline constexpr std::size_t kStackSize =
 
 // `count` stacks side by side, unguarded, never huge pages: the memory layout every engine could have.
 class Stacks {
- public:
+  public:
     explicit Stacks(std::size_t count) : size_(count * kStackSize) {
         void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -39,7 +39,7 @@ class Stacks {
         return make_fcontext(base_ + (index + 1) * kStackSize, kStackSize, entry);
     }
 
- private:
+  private:
     std::size_t size_;
     char* base_;
 };
@@ -58,7 +58,7 @@ inline void ping_pong(benchmark::State& state) {
 
 // Contexts that each jump to the next one; the benchmark's own is the first.
 class Ring {
- public:
+  public:
     explicit Ring(std::size_t count) : contexts_(count) {}
 
     void set(std::size_t index, fcontext_t context) { contexts_[index] = context; }
@@ -73,7 +73,7 @@ class Ring {
         contexts_[(current_ == 0 ? contexts_.size() : current_) - 1] = from.fctx;
     }
 
- private:
+  private:
     std::vector<fcontext_t> contexts_;
     std::size_t current_ = 0;
 };
@@ -94,6 +94,18 @@ void yield(benchmark::State& state) {
     const std::int64_t rounds = rounds_at_a_time(state.range(0));
     while (state.KeepRunningBatch(rounds)) yield_rounds<Calls>(rounds, ring);
     state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+// The calls of a deep yield without the yield: no switch can be cheaper than that.
+struct Nothing {
+    void operator()() const { asm volatile(""); }
+};
+
+template <int Calls>
+void calls_alone(benchmark::State& state) {
+    const Nothing nothing;
+    while (state.KeepRunningBatch(1000)) yield_rounds<Calls>(1000, nothing);
+    state.SetItemsProcessed(state.iterations());
 }
 
 // What taking a stack costs without a pool.

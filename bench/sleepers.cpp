@@ -30,7 +30,7 @@ constexpr std::size_t kStackPages = 5;
 constexpr std::chrono::nanoseconds kLongestSleep = 2s;
 
 class Figures {
- public:
+  public:
     Figures(std::size_t count, std::chrono::seconds seconds) : count_(count), seconds_(seconds) {
         lateness_.reserve(count * static_cast<std::size_t>(seconds.count()) * 2);
     }
@@ -82,7 +82,7 @@ class Figures {
             early_, late(0.5), late(0.99), late(1), preempted_);
     }
 
- private:
+  private:
     void note(Clock::duration lateness) {
         if (lateness.count() < 0) {
             ++early_;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmarks, and prints their reports as Markdown; they are kept in out/release/bench/ too.
 #
-#   build/bench.sh            about eight minutes
-#   build/bench.sh --quick    about three, with less to rely on
+#   build/bench.sh            a quarter of an hour
+#   build/bench.sh --quick    about five minutes, with less to rely on
 #
 # bench/micro.sh: switching, spawning, memory, sleeping, beside raw jump_fcontext and Boost.Fiber.
 # bench/http.sh:  webby beside nginx and a raw libevent responder. bench/README.md says how to read both.
