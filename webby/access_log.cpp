@@ -46,14 +46,16 @@ std::string peer_name(const Request& request) {
 }  // namespace
 
 cutils::Result<AccessLog> AccessLog::open(const std::string& path) {
-    nutils::UniqueFd file(path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                                      : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    nutils::UniqueFd file(path == "-"
+                              ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                              : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (!file) return cutils::Error::from_errno("access log " + path);
     return AccessLog(std::move(file));
 }
 
-void AccessLog::format(std::string& out, std::string_view peer, std::string_view method, std::string_view target,
-                       Version version, Status status, std::uint64_t body_bytes, std::time_t when) {
+void AccessLog::format(std::string& out, std::string_view peer, std::string_view method,
+                       std::string_view target, Version version, Status status, std::uint64_t body_bytes,
+                       std::time_t when) {
     out.append(peer).append(" - - ");
     append_time(out, when);
     out += " \"";
@@ -65,12 +67,15 @@ void AccessLog::format(std::string& out, std::string_view peer, std::string_view
         append_escaped(out, target);
         out.append(" ").append(to_string(version));
     }
-    out.append("\" ").append(std::to_string(to_number(status))).append(" ").append(std::to_string(body_bytes));
+    out.append("\" ")
+        .append(std::to_string(to_number(status)))
+        .append(" ")
+        .append(std::to_string(body_bytes));
 }
 
 void AccessLog::add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when) {
-    format(lines_, peer_name(request), request.method_name(), request.target(), request.version(), status, body_bytes,
-           when);
+    format(lines_, peer_name(request), request.method_name(), request.target(), request.version(), status,
+           body_bytes, when);
     lines_ += '\n';
     if (lines_.size() >= kFlushAt) flush();
 }
@@ -81,7 +86,8 @@ void AccessLog::flush() {
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) {
             if (!std::exchange(complained_, true))
-                cutils::log(cutils::LogLevel::warning, "access log: %s; lines are dropped", std::strerror(errno));
+                cutils::log(cutils::LogLevel::warning, "access log: %s; lines are dropped",
+                            std::strerror(errno));
             break;
         }
         done += static_cast<std::size_t>(written);

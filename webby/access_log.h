@@ -15,8 +15,8 @@ namespace webby {
 
 //   127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /hello HTTP/1.1" 200 14
 //
-// What the client chose stands there escaped, so that a line is always one line and its quotes are ours: control
-// characters, quotes, backslashes and bytes above ASCII become \xNN. Times are UTC.
+// What the client chose stands there escaped, so that a line is always one line and its quotes are ours:
+// control characters, quotes, backslashes and bytes above ASCII become \xNN. Times are UTC.
 //
 // Owner:  one for each loop or thread. Lines gather and are written with one write(2) at flush().
 // Errors: what cannot be written is dropped, with a line in the log the first time.
@@ -30,9 +30,11 @@ class EVC_API AccessLog {
     [[nodiscard]] bool has_lines() const { return !lines_.empty(); }
     void flush();
 
-    // The line for one request, without a newline. A request that was refused before its line was read has "-" there.
-    static void format(std::string& out, std::string_view peer, std::string_view method, std::string_view target,
-                       Version version, Status status, std::uint64_t body_bytes, std::time_t when);
+    // The line for one request, without a newline. A request that was refused before its line was read has
+    // "-" there.
+    static void format(std::string& out, std::string_view peer, std::string_view method,
+                       std::string_view target, Version version, Status status, std::uint64_t body_bytes,
+                       std::time_t when);
 
   private:
     explicit AccessLog(nutils::UniqueFd file) : file_(std::move(file)) {}

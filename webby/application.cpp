@@ -12,8 +12,8 @@ namespace {
 template <class F>
 void guarded(const Request& request, Response& response, F&& run) {
     const auto fail = [&](const char* what) {
-        cutils::log(cutils::LogLevel::error, "%s %s: exception: %s", std::string(request.method_name()).c_str(),
-                    std::string(request.path()).c_str(), what);
+        cutils::log(cutils::LogLevel::error, "%s %s: exception: %s",
+                    std::string(request.method_name()).c_str(), std::string(request.path()).c_str(), what);
         response.clear();
         response.error(Status::internal_error);
     };
@@ -29,8 +29,11 @@ void guarded(const Request& request, Response& response, F&& run) {
 }  // namespace
 
 void Application::run(const Router::Match& match, Request& request, Response& response) const {
-    if (filters_.empty()) return guarded(request, response, [&] { answer(match, request, response); });
+    if (!filters_.empty()) return run_filtered(match, request, response);
+    guarded(request, response, [&] { answer(match, request, response); });
+}
 
+void Application::run_filtered(const Router::Match& match, Request& request, Response& response) const {
     std::size_t entered = 0;
     guarded(request, response, [&] {
         while (entered < filters_.size())
@@ -43,10 +46,10 @@ void Application::run(const Router::Match& match, Request& request, Response& re
     }
 }
 
-void Application::answer(const Router::Match& match, Request& request, Response& response) const {
-    if (match.endpoint != nullptr) return match.endpoint->servlet->serve(request, response);
+// What no servlet answers.
+void Application::answer_itself(MethodSet allowed, const Request& request, Response& response) const {
     const bool whole_server = request.path() == "*";
-    const MethodSet allowed = whole_server ? router_.all_methods() : match.allowed;
+    if (whole_server) allowed = router_.all_methods();
     if (allowed.empty() && !whole_server) return response.error(Status::not_found);
     if (request.method() == Method::options)
         response.status(Status::no_content);

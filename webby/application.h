@@ -32,14 +32,20 @@ class EVC_API Application {
         return router_.find(request.method(), request.path(), request.params());
     }
 
-    // Runs filters and servlet, or answers 404, 405, OPTIONS itself. Never throws: an exception becomes a 500.
+    // Runs filters and servlet, or answers 404, 405, OPTIONS itself. Never throws: an exception becomes a
+    // 500.
     //
     // Before:   match came from find() for this request; its body is there, unless the route streams it.
     // Suspends: where a servlet or filter does.
     void run(const Router::Match& match, Request& request, Response& response) const;
 
   private:
-    void answer(const Router::Match& match, Request& request, Response& response) const;
+    void run_filtered(const Router::Match& match, Request& request, Response& response) const;
+    void answer(const Router::Match& match, Request& request, Response& response) const {
+        if (match.endpoint != nullptr) return match.endpoint->servlet->serve(request, response);
+        answer_itself(match.allowed, request, response);
+    }
+    void answer_itself(MethodSet allowed, const Request& request, Response& response) const;
 
     Router router_;
     std::vector<std::unique_ptr<Filter>> filters_;

@@ -28,7 +28,8 @@ bool etag_matches(std::string_view list, std::string_view etag, bool weak) {
         if (close == std::string_view::npos) return false;
         const std::size_t begin = open >= 2 && list.substr(open - 2, 2) == "W/" ? open - 2 : open;
         const std::string_view tag = list.substr(begin, close + 1 - begin);
-        if (weak ? opaque_part(tag) == opaque_part(etag) : tag == etag && !etag.starts_with("W/")) return true;
+        if (weak ? opaque_part(tag) == opaque_part(etag) : tag == etag && !etag.starts_with("W/"))
+            return true;
         list.remove_prefix(close + 1);
     }
     return false;

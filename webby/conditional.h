@@ -1,4 +1,5 @@
-// Conditional requests (RFC 9110 §13): does the client have it already, or is it not what the client thinks it is?
+// Conditional requests (RFC 9110 §13): does the client have it already, or is it not what the client thinks
+// it is?
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,8 @@ enum class Condition {
 [[nodiscard]] EVC_API Condition evaluate_conditions(const Request& request, std::string_view etag,
                                                     std::time_t modified);
 
-// Whether a list of tags, as in If-None-Match, has `etag` or is "*". Weak comparison ignores "W/"; strong wants neither
-// to be weak.
+// Whether a list of tags, as in If-None-Match, has `etag` or is "*". Weak comparison ignores "W/"; strong
+// wants neither to be weak.
 [[nodiscard]] EVC_API bool etag_matches(std::string_view list, std::string_view etag, bool weak);
 
 }  // namespace webby

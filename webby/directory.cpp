@@ -35,12 +35,14 @@ cutils::Result<nutils::UniqueFd> Directory::open_beneath(std::string_view path) 
     how.flags = static_cast<unsigned>(kFlags);
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     for (int tries = 0; tries < 10; ++tries) {
-        nutils::UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, fd_.get(), name.c_str(), &how, sizeof how)));
+        nutils::UniqueFd fd(
+            static_cast<int>(::syscall(SYS_openat2, fd_.get(), name.c_str(), &how, sizeof how)));
         if (fd) return fd;
         if (errno == EAGAIN || errno == EINTR) continue;  // something was renamed meanwhile: look again
         if (errno != ENOSYS && errno != EPERM) return failure(errno);
         if (errno == ENOSYS) has_openat2.store(false, std::memory_order_relaxed);
-        break;  // EPERM: a sandbox that does not know the call, or a file that really is forbidden: the steps tell
+        break;  // EPERM: a sandbox that does not know the call, or a file that really is forbidden: the steps
+                // tell
     }
     return open_stepwise(path);
 }

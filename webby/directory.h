@@ -18,9 +18,9 @@ class EVC_API Directory {
     // Errors: the errno of open(2) (ENOENT, ENOTDIR, EACCES, …), with the path.
     [[nodiscard]] static cutils::Result<Directory> open(const std::string& path);
 
-    // Opens a file or folder below, read-only, whatever stands in `path`: "..", a symbolic link, a path that others
-    // change meanwhile never lead out. Links that stay inside are followed where the kernel has openat2(2) (5.6);
-    // elsewhere no link is.
+    // Opens a file or folder below, read-only, whatever stands in `path`: "..", a symbolic link, a path that
+    // others change meanwhile never lead out. Links that stay inside are followed where the kernel has
+    // openat2(2) (5.6); elsewhere no link is.
     //
     // Before: path has no leading "/" and no NUL; "" is the folder itself.
     // After:  the descriptor is close-on-exec and non-blocking (a FIFO does not stall whoever opens it).

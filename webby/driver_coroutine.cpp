@@ -31,6 +31,7 @@ struct CoroutineDriver::Impl {
          std::unique_ptr<AccessLog> log)
         : loop(the_loop),
           options(the_options),
+          idle(the_options.timeouts.idle),
           access_log(std::move(log)),
           context{application, options.limits},
           exchanges(context),
@@ -50,6 +51,7 @@ struct CoroutineDriver::Impl {
 
     EvLoop& loop;
     const DriverOptions options;
+    const Deadline idle;
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
     ExchangePool exchanges;
@@ -84,9 +86,10 @@ class CoroutineDriver::Session final : public Wire {
             switch (want) {
                 case Exchange::Want::send: break;
                 case Exchange::Want::input:
+                    if (engine_.is_idle() && !socket_.may_recv()) return EvParking::Next::park(driver_.idle);
                     switch (receive()) {
                         case Received::something: break;
-                        case Received::nothing: return EvParking::Next::park(driver_.options.timeouts.idle);
+                        case Received::nothing: return EvParking::Next::park(driver_.idle);
                         case Received::failure: return EvParking::Next::close();
                     }
                     break;
@@ -114,34 +117,32 @@ class CoroutineDriver::Session final : public Wire {
     // The socket's idle timeout limits each wait: a client that takes a little now and then may take all day.
     bool send_output() {
         if (!engine_.has_output()) return true;
-        const Http1Engine::Output output = engine_.output();
-        IoResult sent;
-        if (!output.body.empty()) {
-            std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
-                                           iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-            sent = socket_.send_all_v(pieces, Deadline::never);
-        } else if (output.file >= 0) {
-            sent = socket_.send_all(output.text, MSG_MORE, Deadline::never);
-            if (sent)
-                sent = socket_.sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
-                                            Deadline::never);
-        } else {
-            sent = socket_.send_all(output.text, Deadline::never);
-        }
+        const IoResult sent =
+            engine_.must_send() ? send_large() : socket_.send_all(engine_.output_text(), Deadline::never);
         engine_.sent();
         return static_cast<bool>(sent);
     }
 
+    [[gnu::noinline]] IoResult send_large() {
+        const Http1Engine::Output output = engine_.output();
+        std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
+                                       iovec{const_cast<char*>(output.body.data()), output.body.size()}};
+        if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
+        const IoResult head = socket_.send_all(output.text, MSG_MORE, Deadline::never);
+        if (!head) return head;
+        return socket_.sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
+                                    Deadline::never);
+    }
+
     Received receive() {
-        const bool idle = engine_.is_idle();
-        if (idle && !socket_.may_recv()) return Received::nothing;
         const std::span<char> space = engine_.input_space();
-        const IoResult got = idle ? socket_.try_recv(space) : socket_.recv(space, deadline());
-        if (got) [[likely]]
+        const IoResult got = engine_.is_idle() ? socket_.try_recv(space) : socket_.recv(space, deadline());
+        if (got) [[likely]] {
             engine_.received(got.bytes);
-        else if (got.would_block())
-            return Received::nothing;
-        else if (got.eof())
+            return Received::something;
+        }
+        if (got.would_block()) return Received::nothing;
+        if (got.eof())
             engine_.end_of_input();
         else if (got.timed_out())
             engine_.time_out();
@@ -150,8 +151,9 @@ class CoroutineDriver::Session final : public Wire {
         return Received::something;
     }
 
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that dribbling
-    // does not help; a body that is read has to make progress, which the socket's idle timeout sees to.
+    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
+    // dribbling does not help; a body that is read has to make progress, which the socket's idle timeout sees
+    // to.
     Deadline deadline() {
         const bool in_head = engine_.is_reading_head();
         if (!in_head && !engine_.is_draining()) return Deadline::never;
@@ -163,8 +165,8 @@ class CoroutineDriver::Session final : public Wire {
         return *deadline_;
     }
 
-    // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input resets
-    // the connection, and the reset may overtake the answer.
+    // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
+    // resets the connection, and the reset may overtake the answer.
     void linger() {
         constexpr std::size_t kEnough = 256 * 1024;
         std::array<char, 2048> forgotten;
@@ -203,9 +205,10 @@ EvParking::Next CoroutineDriver::Connection::serve() {
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd) {
     EvSocket socket(loop, std::move(fd));
     socket.set_idle_timeout(options.timeouts.io);
-    const std::error_code error =
-        parking.adopt(std::make_unique<Connection>(std::move(socket), *this), options.timeouts.idle);
-    if (error) cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s", error.message().c_str());
+    const std::error_code error = parking.adopt(std::make_unique<Connection>(std::move(socket), *this), idle);
+    if (error)
+        cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                    error.message().c_str());
     if (parking.size() < options.max_connections || full) return;
     full = true;
     for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
@@ -232,7 +235,8 @@ CoroutineDriver::~CoroutineDriver() {
 cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr& address) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address, [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd)); });
+        driver.loop, address,
+        [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd)); });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
@@ -250,7 +254,8 @@ void CoroutineDriver::cancel() { impl_->parking.cancel_active(); }
 bool CoroutineDriver::finished() const { return impl_->context.draining && impl_->parking.size() == 0; }
 
 CoroutineDriver::Counts CoroutineDriver::counts() const {
-    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(), impl_->context.requests};
+    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),
+            impl_->context.requests};
 }
 
 }  // namespace webby

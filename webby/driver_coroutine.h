@@ -1,5 +1,5 @@
-// CoroutineDriver: serves an application on an EvLoop. A connection is a coroutine while it has work, and a few hundred
-// bytes while it has none.
+// CoroutineDriver: serves an application on an EvLoop. A connection is a coroutine while it has work, and a
+// few hundred bytes while it has none.
 #pragma once
 
 #include <chrono>
@@ -24,13 +24,13 @@ namespace webby {
 struct DriverOptions {
     Limits limits{};
     Timeouts timeouts{};
-    std::size_t max_connections = 100'000;  // idle ones among them; more wait to be accepted
+    std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long drain() lets requests in flight go on
 };
 
-// The path of a connection: accepted on the loop, without a stack; parked; its first byte takes a stack (or waits its
-// turn for one) and an Exchange; requests are answered; nothing more there: both go back, and it is parked again. So
-// the stack pool limits work in progress, not clients.
+// The path of a connection: accepted on the loop, without a stack; parked; its first byte takes a stack (or
+// waits its turn for one) and an Exchange; requests are answered; nothing more there: both go back, and it is
+// parked again. So the stack pool limits work in progress, not clients.
 //
 // Owner:  the server. Destroyed when finished(), or when its loop no longer runs.
 // Thread: the loop's, all of it.
@@ -44,11 +44,12 @@ class EVC_API CoroutineDriver {
     CoroutineDriver& operator=(const CoroutineDriver&) = delete;
     ~CoroutineDriver();
 
-    // Serves at one more address; returns it with the port that port 0 became. Errors: of EvTcpAcceptor::listen.
+    // Serves at one more address; returns it with the port that port 0 became. Errors: of
+    // EvTcpAcceptor::listen.
     cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address);
 
-    // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last of its
-    // connection; cancels what is still there after DriverOptions::drain. Idempotent.
+    // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last
+    // of its connection; cancels what is still there after DriverOptions::drain. Idempotent.
     void drain();
     // Cancels what is in flight, without waiting for anything.
     void cancel();

@@ -22,22 +22,31 @@ void Exchange::begin(Wire& wire) {
     engine_.reset();
 }
 
-Exchange::Want Exchange::advance() {
-    for (;;) {
-        switch (engine_.next()) {
-            case Step::need_input: return Want::input;
-            case Step::close: return Want::close;
-            case Step::head: start(); break;
-            case Step::body: request_.body_storage().append(engine_.piece()); break;
-            case Step::end: answer(); break;
-            case Step::refused: refuse(); break;
-        }
-        if (engine_.must_send()) return Want::send;
+inline void Exchange::respond() {
+    ++context_.requests;
+    const cutils::TimePoint now = wire_->now();
+    if (context_.draining) engine_.close_after_response();
+    if (context_.access_log != nullptr) {
+        const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
+        context_.access_log->add(request_, response_.status(), bodyless ? 0 : response_.body_size(),
+                                 context_.dates.unix_time(now));
     }
+    engine_.respond(response_, context_.dates.header_line(now));
+}
+
+inline void Exchange::answer() {
+    context_.application.run(match_, request_, response_);
+    // A body that turned out to be malformed or too large is never answered with success.
+    if (std::exchange(streaming_, false) && engine_.next_is_refused() &&
+        to_number(response_.status()) < 400) {
+        response_.clear();
+        response_.error(engine_.refusal());
+    }
+    respond();
 }
 
 // The head is there: who will answer, and with the body or before it?
-void Exchange::start() {
+inline void Exchange::start() {
     constexpr std::size_t kKeep = 64 * 1024;
     std::string& body = request_.body_storage();
     if (body.capacity() > kKeep) std::string().swap(body);
@@ -54,32 +63,24 @@ void Exchange::start() {
     }
 }
 
-void Exchange::answer() {
-    context_.application.run(match_, request_, response_);
-    // A body that turned out to be malformed or too large is never answered with success.
-    if (std::exchange(streaming_, false) && engine_.next_is_refused() && to_number(response_.status()) < 400) {
-        response_.clear();
-        response_.error(engine_.refusal());
-    }
-    respond();
-}
-
 void Exchange::refuse() {
     response_.clear();
     response_.error(engine_.refusal());
     respond();
 }
 
-void Exchange::respond() {
-    ++context_.requests;
-    const cutils::TimePoint now = wire_->now();
-    if (context_.draining) engine_.close_after_response();
-    if (context_.access_log != nullptr) {
-        const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
-        context_.access_log->add(request_, response_.status(), bodyless ? 0 : response_.body_size(),
-                                 context_.dates.unix_time(now));
+Exchange::Want Exchange::advance() {
+    for (;;) {
+        switch (engine_.next()) {
+            case Step::need_input: return Want::input;
+            case Step::close: return Want::close;
+            case Step::head: start(); break;
+            case Step::body: request_.body_storage().append(engine_.piece()); break;
+            case Step::end: answer(); break;
+            case Step::refused: refuse(); break;
+        }
+        if (engine_.must_send()) return Want::send;
     }
-    engine_.respond(response_, context_.dates.header_line(now));
 }
 
 IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) {
@@ -111,21 +112,6 @@ nutils::SockAddr Exchange::peer() const { return wire_->peer(); }
 
 ExchangePool::~ExchangePool() {
     while (free_ != nullptr) delete std::exchange(free_, free_->next_free_);
-}
-
-Exchange* ExchangePool::take() {
-    if (free_ == nullptr) return new Exchange(context_);
-    --count_;
-    return std::exchange(free_, free_->next_free_);
-}
-
-void ExchangePool::give(Exchange* exchange) {
-    if (count_ >= kKeep) {
-        delete exchange;
-        return;
-    }
-    ++count_;
-    exchange->next_free_ = std::exchange(free_, exchange);
 }
 
 }  // namespace webby

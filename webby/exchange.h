@@ -1,10 +1,11 @@
-// Exchange: a connection at work. The engine, the request and the response of one conversation, and the application
-// that answers; everything about HTTP that is the same whoever does the reading and writing.
+// Exchange: a connection at work. The engine, the request and the response of one conversation, and the
+// application that answers; everything about HTTP that is the same whoever does the reading and writing.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "cutils/clock.h"
 #include "cutils/deadline.h"
@@ -54,8 +55,8 @@ class Wire {
 //       case Want::close: send it, then close, lingering if engine().lingers()
 //   }
 //
-// Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool), and an idle
-//        connection has none. One thread.
+// Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
+//        and an idle connection has none. One thread.
 class EVC_API Exchange final : public RequestSource {
   public:
     enum class Want { input, send, close };
@@ -107,8 +108,16 @@ class EVC_API ExchangePool {
     ~ExchangePool();
 
     // One that begin() may be called on. May throw std::bad_alloc.
-    [[nodiscard]] Exchange* take();
-    void give(Exchange* exchange);
+    [[nodiscard]] Exchange* take() {
+        if (free_ == nullptr) return new Exchange(context_);
+        --count_;
+        return std::exchange(free_, free_->next_free_);
+    }
+    void give(Exchange* exchange) {
+        if (count_ >= kKeep) return delete exchange;
+        ++count_;
+        exchange->next_free_ = std::exchange(free_, exchange);
+    }
 
   private:
     static constexpr std::size_t kKeep = 1024;

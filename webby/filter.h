@@ -6,16 +6,16 @@
 
 namespace webby {
 
-// Filters form a line: on_request() in the order they were added, then the servlet, then on_response() in the opposite
-// order, of those filters whose on_request() had run.
+// Filters form a line: on_request() in the order they were added, then the servlet, then on_response() in the
+// opposite order, of those filters whose on_request() had run.
 //
 // Owner:  the application; one object for all requests. Threads and errors as for Servlet.
 class Filter {
   public:
     virtual ~Filter() = default;
 
-    // May change the response ahead of the servlet, or answer itself: then it returns false, and neither later filters
-    // nor the servlet run.
+    // May change the response ahead of the servlet, or answer itself: then it returns false, and neither
+    // later filters nor the servlet run.
     [[nodiscard]] virtual bool on_request(Request& request, Response& response) {
         (void)request, (void)response;
         return true;

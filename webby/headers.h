@@ -18,7 +18,8 @@ namespace webby {
 //   for (auto field : request.headers()) log(field.name, field.value);
 //
 // Lifetime: names and values are views into the request; they live until its response is finished.
-// Cost:     find() compares the length of each name, then its bytes; the table keeps its memory between requests.
+// Cost:     find() compares the length of each name, then its bytes; the table keeps its memory between
+//           requests.
 class EVC_API Headers {
   public:
     struct Field {
@@ -59,8 +60,8 @@ class EVC_API Headers {
     [[nodiscard]] Iterator begin() const { return {*this, 0}; }
     [[nodiscard]] Iterator end() const { return {*this, size()}; }
 
-    // For the parser, which fills the table: forgets all fields; names the text they stand in, again whenever it has
-    // moved; adds one by views into that text.
+    // For the parser, which fills the table: forgets all fields; names the text they stand in, again whenever
+    // it has moved; adds one by views into that text.
     void clear() { places_.clear(); }
     void set_text(const char* text) { text_ = text; }
     void add(std::string_view name, std::string_view value) {

@@ -1,5 +1,5 @@
-// Http1Engine: one side of an HTTP/1.1 conversation. Eats bytes and emits requests, takes responses and emits bytes;
-// never touches a socket, a clock or a thread.
+// Http1Engine: one side of an HTTP/1.1 conversation. Eats bytes and emits requests, takes responses and emits
+// bytes; never touches a socket, a clock or a thread.
 #pragma once
 
 #include <sys/types.h>
@@ -56,7 +56,8 @@ class EVC_API Http1Engine {
     void received(std::size_t bytes) { end_ += bytes; }
     // The client will send nothing more. Requests that are complete are still answered.
     void end_of_input() { eof_ = true; }
-    // The client took too long. In the middle of a request it is refused with 408; between two the engine closes.
+    // The client took too long. In the middle of a request it is refused with 408; between two the engine
+    // closes.
     void time_out();
 
     [[nodiscard]] Step next() { return is_idle() && !eof_ ? Step::need_input : take_step(); }
@@ -86,8 +87,8 @@ class EVC_API Http1Engine {
 
     // Writes the response to the current request, once, after head, end or refused; takes its body along.
     //
-    // After: the next step is the next request, what is left of this one's body (forgotten, up to Limits::drain), or
-    //        close.
+    // After: the next step is the next request, what is left of this one's body (forgotten, up to
+    //        Limits::drain), or close.
     // Cost:  about 150 instructions for a small response. May throw std::bad_alloc, nothing written.
     void respond(Response& response, const DateLine& date);
 
@@ -100,15 +101,20 @@ class EVC_API Http1Engine {
         std::uint64_t count = 0;
     };
     [[nodiscard]] bool has_output() const { return !output_.empty(); }
-    [[nodiscard]] Output output() const { return {output_.readable(), body_, file_.get(), file_offset_, file_count_}; }
-    // Send before the next respond(): a body or a file cannot be followed by another response, and text has gathered.
+    [[nodiscard]] std::string_view output_text() const { return output_.readable(); }
+    [[nodiscard]] Output output() const {
+        return {output_.readable(), body_, file_.get(), file_offset_, file_count_};
+    }
+    // Send before the next respond(): a body or a file cannot be followed by another response, and text has
+    // gathered.
     [[nodiscard]] bool must_send() const { return file_ || !body_.empty() || output_.size() >= kSendAt; }
     // All of output() has been sent.
     void sent();
 
     // From now on every response closes its connection: the server is stopping.
     void close_after_response() { closing_soon_ = true; }
-    // After Step::close: the client may still be sending, so a plain close(2) could destroy the answer on its way.
+    // After Step::close: the client may still be sending, so a plain close(2) could destroy the answer on its
+    // way.
     [[nodiscard]] bool lingers() const { return lingers_; }
 
   private:

@@ -1,5 +1,6 @@
-// Beast checks its own invariants with asserts that a client can reach: a last chunk that arrives in two pieces stops
-// at "n >= 5", although the code behind it is right without. Input from outside must never abort the process.
+// Beast checks its own invariants with asserts that a client can reach: a last chunk that arrives in two
+// pieces stops at "n >= 5", although the code behind it is right without. Input from outside must never abort
+// the process.
 #define BOOST_DISABLE_ASSERTS
 
 #include "webby/http1_parser.h"
@@ -11,7 +12,6 @@
 #include <optional>
 
 #include "webby/ascii.h"
-#include "webby/plain_head.h"
 #include "webby/uri.h"
 
 namespace webby {
@@ -41,13 +41,14 @@ std::string_view to_std(beast::string_view text) { return {text.data(), text.siz
 
 }  // namespace
 
-// Beast's parser with our conditions in its callbacks. A callback refuses by setting `refusal` and an error code,
-// which makes Beast return at once.
+// Beast's parser with our conditions in its callbacks. A callback refuses by setting `refusal` and an error
+// code, which makes Beast return at once.
 struct Http1Parser::Grammar final : http::basic_parser<true> {
     Grammar(const Limits& the_limits, RequestHead& the_head)
         : limits(the_limits), head(the_head), body_limit_left(the_limits.body) {
-        header_limit(std::numeric_limits<std::uint32_t>::max());  // the limits here count the same bytes however
-        body_limit(boost::none);                                  // they arrive; Beast's count what one call is given
+        header_limit(
+            std::numeric_limits<std::uint32_t>::max());  // the limits here count the same bytes however
+        body_limit(boost::none);                         // they arrive; Beast's count what one call is given
     }
 
     const Limits& limits;
@@ -107,8 +108,8 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
         head.headers.add(to_std(name), to_std(value));
     }
 
-    // obs-fold, which RFC 9112 §5.2 lets a server refuse: a line break between name and value, or a value that Beast
-    // had to put together in memory of its own.
+    // obs-fold, which RFC 9112 §5.2 lets a server refuse: a line break between name and value, or a value
+    // that Beast had to put together in memory of its own.
     [[nodiscard]] bool is_folded(beast::string_view name, beast::string_view value) const {
         const char* const name_end = name.data() + name.size();
         if (std::less<>()(value.data(), name_end) || std::less<>()(text_end, value.data())) return true;
@@ -139,8 +140,8 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
         head.chunked = encodings > 0;
         head.has_length = lengths > 0;
         if (head.has_length) head.content_length = *content_length();
-        // A client that speaks 1.0 cannot have meant it (RFC 9110 §10.1.1); without a body there is nothing to go on
-        // with.
+        // A client that speaks 1.0 cannot have meant it (RFC 9110 §10.1.1); without a body there is nothing
+        // to go on with.
         if (old || !head.has_body()) head.expects_continue = false;
     }
 
@@ -168,7 +169,8 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
         return body.size();
     }
 
-    void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions, beast::error_code& ec) override {
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions,
+                              beast::error_code& ec) override {
         if (extensions.size() > limits.chunk_line) return refuse(Status::bad_request, ec);
         if (size > body_limit_left) return refuse(Status::content_too_large, ec);
         body_limit_left -= size;
@@ -190,13 +192,6 @@ struct Http1Parser::GrammarBox {
 Http1Parser::Http1Parser(const Limits& limits) : limits_(limits), box_(std::make_unique<GrammarBox>()) {}
 Http1Parser::~Http1Parser() = default;
 
-void Http1Parser::begin(RequestHead& head) {
-    head_ = &head;
-    head.clear();
-    searched_ = 0;
-    state_ = State::start_line;
-}
-
 void Http1Parser::begin_grammar() {
     head_->clear();
     box_->grammar.emplace(limits_, *head_);
@@ -206,15 +201,7 @@ void Http1Parser::set_body_limit(std::uint64_t bytes) {
     if (state_ == State::body) box_->grammar->body_limit_left = bytes;
 }
 
-Http1Parser::Event Http1Parser::parse(char* text, std::size_t& at, std::size_t size) {
-    if (state_ == State::start_line && at == 0 && size > 0 && searched_ == 0 && takes_short_way_) {
-        at = scan_plain_head(*head_, text, size, limits_);
-        if (at != 0) {
-            state_ = State::finished;
-            return Event::head;
-        }
-        head_->clear();
-    }
+Http1Parser::Event Http1Parser::parse_further(char* text, std::size_t& at, std::size_t size) {
     switch (state_) {
         case State::start_line: return parse_start_line(text, at, size);
         case State::fields: return parse_fields(text, at, size);
@@ -231,7 +218,8 @@ Http1Parser::Event Http1Parser::refuse(Status status) {
     return Event::refused;
 }
 
-// Judges the start line only when all of it is there, so that the answer does not depend on how it was cut up.
+// Judges the start line only when all of it is there, so that the answer does not depend on how it was cut
+// up.
 Http1Parser::Event Http1Parser::parse_start_line(char* text, std::size_t& at, std::size_t size) {
     while (at < size && text[at] == '\r') {  // RFC 9112 §2.2: skip empty lines before a request
         if (at + 1 == size) return Event::need_more;
@@ -281,11 +269,12 @@ Http1Parser::Event Http1Parser::judge_version(char* text, std::size_t& at, std::
     const std::string_view line = rest.substr(0, rest.find("\r\n"));
     const std::size_t last_space = line.rfind(' ');
     const std::string_view version = line.substr(last_space + 1);
-    if (version.size() != 8 || !version.starts_with("HTTP/") || !ascii::is_digit(version[5]) || version[6] != '.' ||
-        !ascii::is_digit(version[7]) || line.find(' ', line.find(' ') + 1) != last_space)
+    if (version.size() != 8 || !version.starts_with("HTTP/") || !ascii::is_digit(version[5]) ||
+        version[6] != '.' || !ascii::is_digit(version[7]) || line.find(' ', line.find(' ') + 1) != last_space)
         return refuse(Status::bad_request);
     if (version[5] != '1') return refuse(Status::version_not_supported);
-    // HTTP/1.2 and above are to be taken for the highest minor version we know (RFC 9110 §2.5). The buffer is ours.
+    // HTTP/1.2 and above are to be taken for the highest minor version we know (RFC 9110 §2.5). The buffer is
+    // ours.
     text[at + last_space + 8] = '1';
     begin_grammar();
     return parse_fields(text, at, size);
@@ -293,7 +282,8 @@ Http1Parser::Event Http1Parser::judge_version(char* text, std::size_t& at, std::
 
 Http1Parser::Event Http1Parser::parse_body(char* text, std::size_t& at, std::size_t size) {
     Grammar& grammar = *box_->grammar;
-    if (!head_->chunked && head_->content_length > grammar.body_limit_left) return refuse(Status::content_too_large);
+    if (!head_->chunked && head_->content_length > grammar.body_limit_left)
+        return refuse(Status::content_too_large);
     grammar.text_end = text + size;
     while (!grammar.is_done()) {
         if (at == size) return Event::need_more;
@@ -309,15 +299,19 @@ Http1Parser::Event Http1Parser::parse_body(char* text, std::size_t& at, std::siz
     return Event::end;
 }
 
-// Beast wants a chunk's first line whole, and the last chunk with its trailers; nothing says how long they may be.
+// Beast wants a chunk's first line whole, and the last chunk with its trailers; nothing says how long they
+// may be.
 Http1Parser::Event Http1Parser::wait_for_chunk(std::string_view waiting) {
     constexpr std::size_t kSizeAndLineEnds = 2 + 18 + 2;
     const bool line_complete = waiting.find('\n', 2) != std::string_view::npos;
     if (!line_complete)
-        return waiting.size() > limits_.chunk_line + kSizeAndLineEnds ? refuse(Status::bad_request) : Event::need_more;
+        return waiting.size() > limits_.chunk_line + kSizeAndLineEnds ? refuse(Status::bad_request)
+                                                                      : Event::need_more;
     return waiting.size() > max_waiting(limits_) ? refuse(Status::header_fields_too_large) : Event::need_more;
 }
 
-std::size_t Http1Parser::max_waiting(const Limits& limits) { return limits.chunk_line + limits.trailers + 32; }
+std::size_t Http1Parser::max_waiting(const Limits& limits) {
+    return limits.chunk_line + limits.trailers + 32;
+}
 
 }  // namespace webby

@@ -11,8 +11,8 @@ namespace {
 constexpr std::string_view kDays = "SunMonTueWedThuFriSat";
 constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-// Days since 1970-01-01 of a date in the Gregorian calendar, and back. Years start in March, so that the leap day is
-// the last day of the year.
+// Days since 1970-01-01 of a date in the Gregorian calendar, and back. Years start in March, so that the leap
+// day is the last day of the year.
 constexpr std::int64_t kDaysPerEra = 146097;  // 400 years
 constexpr std::int64_t kEpochShift = 719468;  // 0000-03-01 to 1970-01-01
 
@@ -26,7 +26,8 @@ constexpr std::int64_t days_from_civil(CivilDate date) {
     const std::int64_t year = date.month <= 2 ? date.year - 1 : date.year;
     const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
     const std::int64_t year_of_era = year - era * 400;
-    const std::int64_t day_of_year = (153 * (date.month > 2 ? date.month - 3 : date.month + 9) + 2) / 5 + date.day - 1;
+    const std::int64_t day_of_year =
+        (153 * (date.month > 2 ? date.month - 3 : date.month + 9) + 2) / 5 + date.day - 1;
     const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * kDaysPerEra + day_of_era - kEpochShift;
 }
@@ -143,7 +144,8 @@ std::optional<std::time_t> parse_http_date(std::string_view text) {
     Reader asctime(text);  // Sun Nov  6 08:49:37 1994
     if (asctime.short_day() && asctime.literal(" ") && asctime.month(month) && asctime.literal(" ") &&
         (asctime.literal(" ") ? asctime.number(1, day) : asctime.number(2, day)) && asctime.literal(" ") &&
-        asctime.time(hour, minute, second) && asctime.literal(" ") && asctime.number(4, year) && asctime.at_end())
+        asctime.time(hour, minute, second) && asctime.literal(" ") && asctime.number(4, year) &&
+        asctime.at_end())
         return to_time(year, month, day, hour, minute, second);
     return {};
 }

@@ -1,5 +1,5 @@
-// Dates as HTTP writes them ("Sun, 06 Nov 1994 08:49:37 GMT"), read and written without the locale, and a cache of
-// the current one.
+// Dates as HTTP writes them ("Sun, 06 Nov 1994 08:49:37 GMT"), read and written without the locale, and a
+// cache of the current one.
 #pragma once
 
 #include <array>
@@ -21,8 +21,8 @@ using DateLine = std::array<char, 6 + kHttpDateSize + 2>;
 // Writes `time` (seconds since 1970, UTC) as an IMF-fixdate of exactly kHttpDateSize bytes, no terminator.
 EVC_API void write_http_date(std::time_t time, char* out);
 
-// Reads the three forms RFC 9110 §5.6.7 asks a server to accept: IMF-fixdate, RFC 850 and asctime. Anything else:
-// nothing.
+// Reads the three forms RFC 9110 §5.6.7 asks a server to accept: IMF-fixdate, RFC 850 and asctime. Anything
+// else: nothing.
 EVC_API std::optional<std::time_t> parse_http_date(std::string_view text);
 
 // The current date as a header line, written anew once a second.
@@ -34,7 +34,8 @@ class EVC_API DateCache {
     // `now` is the caller's cached monotonic time; it only says whether a second has gone by.
     // Lifetime: until the next call.
     [[nodiscard]] const DateLine& header_line(cutils::TimePoint now) {
-        if (now >= refresh_at_) [[unlikely]] refresh(now);
+        if (now >= refresh_at_) [[unlikely]]
+            refresh(now);
         return line_;
     }
     // The current time in seconds since 1970, as of the same second.

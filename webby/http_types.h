@@ -86,7 +86,8 @@ constexpr bool is_bodyless(Status status) {
     return to_number(status) < 200 || status == Status::no_content || status == Status::not_modified;
 }
 
-// What the client speaks. A higher minor version is treated as 1.1 (RFC 9110 §2.5), a higher major one is refused.
+// What the client speaks. A higher minor version is treated as 1.1 (RFC 9110 §2.5), a higher major one is
+// refused.
 enum class Version : std::uint8_t { http_1_0, http_1_1 };
 
 constexpr std::string_view to_string(Version version) {

@@ -7,28 +7,32 @@
 
 namespace webby {
 
-// Of one message. The engine enforces them; it allocates at most `head` + 8 KiB for a connection that is working,
-// nothing for one that is idle.
+// Of one message. The engine enforces them; it holds at most twice `head` for a connection that is
+// working, nothing for one that is idle.
 //
 // Units: bytes, unless said otherwise.
 struct Limits {
-    std::size_t request_line = 8 * 1024;   // longer: 414
-    std::size_t head = 32 * 1024;          // request line and all fields; longer: 431
-    std::size_t header_count = 100;        // fields; more: 431
-    std::size_t chunk_line = 1024;         // a chunk's size with its extensions; longer: 400
-    std::size_t trailers = 4 * 1024;       // the fields after the last chunk; longer: 431
-    std::size_t empty_lines = 8;           // lines skipped before a request; more: 400
-    std::uint64_t body = 1024 * 1024;      // larger: 413, before "100 Continue"
-    std::uint64_t drain = 256 * 1024;      // of a body nobody read, eaten to keep the connection; more: it closes
-    std::uint64_t requests = 0;            // a connection may make; then it closes. 0: any number
+    std::size_t request_line = 8 * 1024;  // longer: 414
+    std::size_t head = 32 * 1024;         // request line and all fields; longer: 431
+    std::size_t header_count = 100;       // fields; more: 431
+    std::size_t chunk_line = 1024;        // a chunk's size with its extensions; longer: 400
+    std::size_t trailers = 4 * 1024;      // the fields after the last chunk; longer: 431
+    std::size_t empty_lines = 8;          // lines skipped before a request; more: 400
+    std::uint64_t body = 1024 * 1024;     // larger: 413, before "100 Continue"
+    std::uint64_t drain = 256 * 1024;  // of a body nobody read, eaten to keep the connection; more: it closes
+    std::uint64_t requests = 0;        // a connection may make; then it closes. 0: any number
 };
 
 // How long a client may take. All are on the monotonic clock.
 struct Timeouts {
-    std::chrono::milliseconds head{10'000};  // from the first byte of a request to the end of its head; then 408
-    std::chrono::milliseconds io{30'000};    // without any progress while reading a body or writing; then 408 or cut
-    std::chrono::milliseconds idle{60'000};  // between requests; then the connection is closed without a word
-    std::chrono::milliseconds linger{2'000};  // for the client to read an error answer before the connection is cut
+    // From the first byte of a request to the end of its head, however it dribbles; then 408.
+    std::chrono::milliseconds head{10'000};
+    // Without any progress, while reading a body (then 408) or writing (then the connection is cut).
+    std::chrono::milliseconds io{30'000};
+    // Between requests; then the connection is closed without a word.
+    std::chrono::milliseconds idle{60'000};
+    // For the client to read an error answer while it still sends; then the connection is cut.
+    std::chrono::milliseconds linger{2'000};
 };
 
 }  // namespace webby

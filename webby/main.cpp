@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -30,13 +31,24 @@ struct Arguments {
 void describe(CLI::App& program, Arguments& arguments) {
     webby::ServerOptions& server = arguments.server;
     const CLI::Range count(std::size_t{1}, std::size_t{10'000'000});
-    const CLI::Range seconds(0.001, 1'000'000.0);
+    const CLI::Validator seconds(
+        [](std::string& text) -> std::string {
+            char* end = nullptr;
+            const double value = std::strtod(text.c_str(), &end);
+            return end != text.c_str() && *end == 0 && value >= 0.001 && value <= 1e6  // false for nan
+                       ? ""
+                       : "\"" + text + "\" is not a number of seconds between 0.001 and 1000000";
+        },
+        "", "seconds");
     program.set_version_flag("--version", "webby " EVC_VERSION);
-    program.add_option("--listen", server.listen, "where to listen; may be repeated; port 0 takes a free one")
+    program
+        .add_option("--listen", server.listen, "where to listen; may be repeated; port 0 takes a free one")
         ->type_name("ADDR:PORT")
         ->allow_extra_args(false)
         ->capture_default_str();
-    program.add_option("--root", arguments.root, "the folder to serve")->type_name("DIR")->capture_default_str();
+    program.add_option("--root", arguments.root, "the folder to serve")
+        ->type_name("DIR")
+        ->capture_default_str();
     program.add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine")
         ->check(CLI::IsMember({"coroutine"}))
         ->type_name("NAME")
@@ -49,7 +61,8 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->check(CLI::Range(std::size_t{4}, std::size_t{65'536}))
         ->type_name("N")
         ->capture_default_str();
-    program.add_option("--max-connections", server.max_connections, "connections at most, idle ones among them")
+    program
+        .add_option("--max-connections", server.max_connections, "connections at most, idle ones among them")
         ->check(count)
         ->type_name("N")
         ->capture_default_str();
@@ -61,11 +74,14 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->check(seconds)
         ->type_name("S")
         ->capture_default_str();
-    program.add_option("--head-timeout", arguments.head_timeout, "for the head of a request, from its first byte")
+    program
+        .add_option("--head-timeout", arguments.head_timeout,
+                    "for the head of a request, from its first byte")
         ->check(seconds)
         ->type_name("S")
         ->capture_default_str();
-    program.add_option("--access-log", server.access_log, "common log format; - for stdout")->type_name("FILE|-");
+    program.add_option("--access-log", server.access_log, "common log format; - for stdout")
+        ->type_name("FILE|-");
 }
 
 std::chrono::milliseconds to_milliseconds(double seconds) {
@@ -93,11 +109,11 @@ std::string url_of(const nutils::SockAddr& address) {
 }
 
 int serve(const Arguments& arguments) {
+    corothread::StackPool stacks(
+        {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
+    evcorothread::EvLoop loop(stacks);
     webby::Server server(arguments.server);
     server.files("/", arguments.root);
-
-    corothread::StackPool stacks({.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
-    evcorothread::EvLoop loop(stacks);
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
 

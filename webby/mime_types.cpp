@@ -112,8 +112,9 @@ std::string_view mime_type(std::string_view file_name) {
     std::array<char, kLongestExtension> buffer;
     std::transform(extension.begin(), extension.end(), buffer.begin(), ascii::lower);
     const std::string_view key(buffer.data(), extension.size());
-    const Entry* const found = std::lower_bound(std::begin(kTypes), std::end(kTypes), key,
-                                                [](const Entry& e, std::string_view k) { return e.extension < k; });
+    const Entry* const found =
+        std::lower_bound(std::begin(kTypes), std::end(kTypes), key,
+                         [](const Entry& e, std::string_view k) { return e.extension < k; });
     return found != std::end(kTypes) && found->extension == key ? found->type : kUnknown;
 }
 

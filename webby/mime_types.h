@@ -7,8 +7,8 @@
 
 namespace webby {
 
-// "text/html; charset=utf-8" for "a/index.HTML"; "application/octet-stream" for what is not known. Text is declared as
-// UTF-8. The result lives for ever.
+// "text/html; charset=utf-8" for "a/index.HTML"; "application/octet-stream" for what is not known. Text is
+// declared as UTF-8. The result lives for ever.
 [[nodiscard]] EVC_API std::string_view mime_type(std::string_view file_name);
 
 }  // namespace webby

@@ -12,7 +12,8 @@
 namespace webby {
 namespace {
 
-// In a path, "/" and "%" are looked at closer; a query may have everything that cannot end it or break a log line.
+// In a path, "/" and "%" are looked at closer; a query may have everything that cannot end it or break a log
+// line.
 constexpr ascii::CharSet kPathChar([](char c) {
     return ascii::is_alnum(c) || (c != 0 && ascii::contains("-._~!$&'()*+,;=:@", c));
 });
@@ -29,7 +30,8 @@ const char* skip_value(const char* at, const char* end) {
     for (; end - at >= 16; at += 16) {
         const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
         const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, below_space), bytes);
-        const __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), control), _mm_cmpeq_epi8(bytes, del));
+        const __m128i bad =
+            _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), control), _mm_cmpeq_epi8(bytes, del));
         if (const int mask = _mm_movemask_epi8(bad)) return at + __builtin_ctz(static_cast<unsigned>(mask));
     }
 #endif
@@ -39,7 +41,8 @@ const char* skip_value(const char* at, const char* end) {
 // Reads from the left; every step answers whether it went on plainly.
 class Scan {
   public:
-    Scan(RequestHead& head, const char* text, const char* end) : head_(head), text_(text), at_(text), end_(end) {}
+    Scan(RequestHead& head, const char* text, const char* end)
+        : head_(head), text_(text), at_(text), end_(end) {}
 
     bool request_line() {
         if (left() < 16) return false;  // "GET / HTTP/1.1\r\n"
@@ -76,7 +79,7 @@ class Scan {
             if (left() < 2) return false;
             if (*at_ == '\r') break;
             const char* const name = at_;
-            at_ = ascii::kToken.skip(at_, end_);
+            at_ = starts_with_host() ? at_ + 4 : ascii::kToken.skip(at_, end_);
             const std::string_view name_text(name, static_cast<std::size_t>(at_ - name));
             if (name_text.empty() || at_ == end_ || *at_++ != ':') return false;
             while (at_ != end_ && ascii::is_blank(*at_)) ++at_;
@@ -109,11 +112,14 @@ class Scan {
         return *at_ == ' ' || *at_ == '?';
     }
 
+    // The field that every request has.
+    [[nodiscard]] bool starts_with_host() const { return left() >= 5 && std::memcmp(at_, "Host:", 5) == 0; }
+
     // The length tells most names apart from those that matter.
     bool is_plain_field(std::string_view name, std::string_view value, bool& has_host) {
         switch (name.size()) {
             case 4:
-                if (!ascii::token_is(name, "host")) return true;
+                if (std::memcmp(name.data(), "Host", 4) != 0 && !ascii::token_is(name, "host")) return true;
                 if (has_host || !is_good_host(value)) return false;
                 has_host = true;
                 head_.authority = {offset(value.data()), static_cast<std::uint32_t>(value.size())};
@@ -133,14 +139,16 @@ class Scan {
 
     // Clients ask for the same host again and again.
     bool is_good_host(std::string_view host) {
-        if (host == head_.last_good_host) return !host.empty();
+        if (ascii::same_bytes(host, head_.last_good_host)) return !host.empty();
         if (!is_valid_host(host)) return false;
         head_.last_good_host = host;
         return true;
     }
 
     [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
-    [[nodiscard]] std::uint32_t offset(const char* place) const { return static_cast<std::uint32_t>(place - text_); }
+    [[nodiscard]] std::uint32_t offset(const char* place) const {
+        return static_cast<std::uint32_t>(place - text_);
+    }
 
     RequestHead& head_;
     const char* text_;

@@ -4,6 +4,8 @@
 
 namespace webby {
 
-std::optional<std::string> Request::query_param(std::string_view name) const { return form_value(query(), name); }
+std::optional<std::string> Request::query_param(std::string_view name) const {
+    return form_value(query(), name);
+}
 
 }  // namespace webby

@@ -40,7 +40,8 @@ class EVC_API Request {
     // As the client wrote it, path and query.
     [[nodiscard]] std::string_view target() const { return head_.view(head_.target); }
 
-    // Percent-decoded and normalised: begins with "/", has no "." or ".." segment, no "//", no NUL. "*" for OPTIONS *.
+    // Percent-decoded and normalised: begins with "/", has no "." or ".." segment, no "//", no NUL. "*" for
+    // OPTIONS *.
     [[nodiscard]] std::string_view path() const {
         return head_.decoded_path.empty() ? head_.view(head_.path) : std::string_view(head_.decoded_path);
     }
@@ -57,7 +58,8 @@ class EVC_API Request {
     [[nodiscard]] std::string param(std::string_view name) const { return std::string(param_view(name)); }
     [[nodiscard]] std::string_view param_view(std::string_view name) const { return params_.find(name); }
 
-    // The host the client asked for, perhaps with ":port"; from an absolute target before Host. Empty with HTTP/1.0.
+    // The host the client asked for, perhaps with ":port"; from an absolute target before Host. Empty with
+    // HTTP/1.0.
     [[nodiscard]] std::string_view host() const { return head_.view(head_.authority); }
 
     [[nodiscard]] const Headers& headers() const { return head_.headers; }

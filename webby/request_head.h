@@ -11,8 +11,8 @@
 
 namespace webby {
 
-// Plain data, filled by Http1Parser and read through Request. It keeps places in the text of the head, not pointers,
-// so that the buffer may grow and move while the head is still arriving.
+// Plain data, filled by Http1Parser and read through Request. It keeps places in the text of the head, not
+// pointers, so that the buffer may grow and move while the head is still arriving.
 struct RequestHead {
     struct Place {
         std::uint32_t at = 0;

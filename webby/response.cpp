@@ -35,8 +35,8 @@ bool is_allowed(std::string_view name, std::string_view value) {
     if (is_server_field(name)) reason = "the server writes it itself";
     if (!ascii::kFieldValue.has_all(value)) reason = "control characters in the value";
     if (reason == nullptr) return true;
-    cutils::log(cutils::LogLevel::warning, "response field %.*s refused: %s", static_cast<int>(name.size()), name.data(),
-                reason);
+    cutils::log(cutils::LogLevel::warning, "response field %.*s refused: %s", static_cast<int>(name.size()),
+                name.data(), reason);
     return false;
 }
 

@@ -21,8 +21,8 @@ namespace webby {
 //   response.status(Status::created).add_header("Location", "/things/7");
 //   response.redirect("/elsewhere");
 //
-// The server adds Date, Content-Length and Connection, and leaves the body out where HTTP wants none (HEAD, 204, 304):
-// a servlet answers HEAD as it answers GET.
+// The server adds Date, Content-Length and Connection, and leaves the body out where HTTP wants none (HEAD,
+// 204, 304): a servlet answers HEAD as it answers GET.
 //
 // Owner: the connection; a servlet gets a reference that is good until it returns. One thread.
 // Cost:  fields are kept as they will be sent; the memory is kept from response to response.
@@ -36,9 +36,9 @@ class EVC_API Response {
 
     // Adds a field; set_header() replaces all of that name.
     //
-    // Errors: false, the response unchanged and a line in the log, when the name is not a token, the value has a CR, LF
-    //         or another control character (nobody splits a response through us), or the field is one that the server
-    //         writes itself (Connection, Content-Length, Date, Transfer-Encoding).
+    // Errors: false, the response unchanged and a line in the log, when the name is not a token, the value
+    //         has a CR, LF or another control character (nobody splits a response through us), or the field
+    //         is one that the server writes itself (Connection, Content-Length, Date, Transfer-Encoding).
     bool add_header(std::string_view name, std::string_view value);
     bool set_header(std::string_view name, std::string_view value);
     void remove_header(std::string_view name);
@@ -53,8 +53,8 @@ class EVC_API Response {
     void body(std::string_view bytes, std::string_view type);
     void take_body(std::string&& bytes, std::string_view type);
 
-    // The bytes [offset, offset + size) of a regular file, sent by the kernel. A file that is shorter by then cuts the
-    // connection, so that the client cannot take the part for the whole.
+    // The bytes [offset, offset + size) of a regular file, sent by the kernel. A file that is shorter by then
+    // cuts the connection, so that the client cannot take the part for the whole.
     void file(nutils::UniqueFd file, std::uint64_t size, off_t offset = 0);
 
     // Sends the client elsewhere. What may not stand in a URI is percent-encoded.

@@ -12,7 +12,8 @@ namespace webby {
 // A route has at most this many parameters; Router::add() refuses more.
 inline constexpr std::size_t kMaxRouteParams = 16;
 
-// Filled by the router, read through Request. Views: the names belong to the route, the values to the request's path.
+// Filled by the router, read through Request. Views: the names belong to the route, the values to the
+// request's path.
 class RouteParams {
   public:
     [[nodiscard]] std::string_view find(std::string_view name) const {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <optional>
 
+#include "webby/ascii.h"
+
 namespace webby {
 namespace {
 
@@ -12,7 +14,8 @@ cutils::Error bad_pattern(std::string_view pattern, const char* why) {
             std::string("route \"").append(pattern).append("\": ").append(why)};
 }
 
-// Not strong, and need not be: the table holds what the application registered, a client can only look things up.
+// Not strong, and need not be: the table holds what the application registered, a client can only look things
+// up.
 inline std::size_t hash_path(std::string_view path) {
     std::uint64_t first = 0, last = 0;
     const std::size_t size = path.size();
@@ -66,8 +69,8 @@ struct Router::Node {
     }
 };
 
-// A depth-first walk with its own stack. The best fit that has the method ends it; on the way it collects what the
-// other fits allow.
+// A depth-first walk with its own stack. The best fit that has the method ends it; on the way it collects
+// what the other fits allow.
 class Router::Walk {
   public:
     Walk(const Node& root, Method method, std::string_view path, RouteParams& params)
@@ -141,7 +144,8 @@ Router& Router::operator=(Router&&) noexcept = default;
 cutils::Result<void> Router::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                                  RouteOptions options) {
     if (!pattern.starts_with('/')) return bad_pattern(pattern, "a pattern begins with \"/\"");
-    if (method == Method::other || method == Method::connect) return bad_pattern(pattern, "no route for this method");
+    if (method == Method::other || method == Method::connect)
+        return bad_pattern(pattern, "no route for this method");
 
     std::vector<std::string> names;
     Node* node = root_.get();
@@ -185,9 +189,9 @@ cutils::Result<void> Router::add(Method method, std::string_view pattern, std::u
     Route& route = **place;
     std::optional<Endpoint>& endpoint = route.endpoints[static_cast<std::size_t>(method)];
     if (endpoint || route.pattern != pattern)
-        return cutils::Error(std::make_error_code(std::errc::file_exists),
-                             std::string("route \"").append(pattern).append("\": \"") + route.pattern +
-                                 "\" is there already");
+        return cutils::Error(
+            std::make_error_code(std::errc::file_exists),
+            std::string("route \"").append(pattern).append("\": \"") + route.pattern + "\" is there already");
     endpoint.emplace(Endpoint{std::move(servlet), options});
     route.methods.add(method);
     all_methods_.add(method);
@@ -200,7 +204,7 @@ inline const Router::Route* Router::find_fixed(std::string_view path) const {
     for (std::size_t i = hash;; ++i) {
         const Slot& slot = fixed_[i & (fixed_.size() - 1)];
         if (slot.route == nullptr) return nullptr;
-        if (slot.hash == hash && slot.route->pattern == path) return slot.route;
+        if (slot.hash == hash && ascii::same_bytes(slot.route->pattern, path)) return slot.route;
     }
 }
 
@@ -223,6 +227,12 @@ Router::Match Router::find(Method method, std::string_view path, RouteParams& pa
     params.clear();
     if (const Route* route = find_fixed(path))
         if (const Endpoint* endpoint = route->endpoint(method)) return {endpoint, {}};
+    return find_in_tree(method, path, params);
+}
+
+// Apart, so that the walk's frames do not burden find().
+[[gnu::noinline]] Router::Match Router::find_in_tree(Method method, std::string_view path,
+                                                     RouteParams& params) const {
     if (!path.starts_with('/')) return {};
     return Walk(*root_, method, path, params).run();
 }

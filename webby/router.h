@@ -23,8 +23,8 @@ namespace webby {
 //   /user/:id        /user/7 with id = "7"; not /user/ nor /user/7/x
 //   /files/*path     /files/ and everything below, with path = what follows; only as the last segment
 //
-// A fixed segment wins over ":name", ":name" over "*rest", whatever the order of registration; where the better one
-// leads nowhere the next is tried.
+// A fixed segment wins over ":name", ":name" over "*rest", whatever the order of registration; where the
+// better one leads nowhere the next is tried.
 //
 // Owner:  the application. Filled before the server runs; read by all its threads afterwards.
 // Cost:   a path of fixed segments is one look into a hash table; others walk a tree, one step a segment. No
@@ -46,8 +46,8 @@ class EVC_API Router {
     Router(Router&&) noexcept;
     Router& operator=(Router&&) noexcept;
 
-    // Errors: errc::invalid_argument with what is wrong with the pattern; errc::file_exists when the same method and
-    //         pattern are there already.
+    // Errors: errc::invalid_argument with what is wrong with the pattern; errc::file_exists when the same
+    //         method and pattern are there already.
     cutils::Result<void> add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                              RouteOptions options = {});
 
@@ -69,6 +69,7 @@ class EVC_API Router {
         Route* route = nullptr;
     };
 
+    [[nodiscard]] Match find_in_tree(Method method, std::string_view path, RouteParams& params) const;
     [[nodiscard]] const Route* find_fixed(std::string_view path) const;
     void remember_fixed(Route& route);
 

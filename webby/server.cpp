@@ -41,7 +41,8 @@ struct Server::Impl {
     std::unique_ptr<CoroutineDriver> driver;
     std::thread thread;
 
-    // stop() may come from any thread, also while the loop is just ending, and what it posts may run after we are gone.
+    // stop() may come from any thread, also while the loop is just ending, and what it posts may run after we
+    // are gone.
     std::mutex mutex;
     bool stopping = false;
     EvLoop* loop = nullptr;  // while it serves
@@ -62,7 +63,8 @@ cutils::Result<void> Server::Impl::open(EvLoop& on) {
         log = std::make_unique<AccessLog>(std::move(*opened));
     }
     driver = std::make_unique<CoroutineDriver>(
-        on, application, DriverOptions{options.limits, options.timeouts, options.max_connections, options.drain},
+        on, application,
+        DriverOptions{options.limits, options.timeouts, options.max_connections, options.drain},
         std::move(log));
     for (const std::string& text : options.listen) {
         const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
@@ -114,7 +116,8 @@ Server::~Server() {
     impl_->close();
 }
 
-void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet, RouteOptions options) {
+void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+                 RouteOptions options) {
     impl_->remember(impl_->application.add(method, pattern, std::move(servlet), options));
 }
 
@@ -127,7 +130,8 @@ void Server::files(std::string_view prefix, const std::string& folder) {
     add(Method::get, std::string(prefix) + "/*path", std::make_unique<StaticFiles>(std::move(*root)));
     if (prefix.empty()) return;
     const std::string location = percent_encode_path(prefix) + "/";
-    get(prefix, [location](Request&, Response& response) { response.redirect(location, Status::moved_permanently); });
+    get(prefix,
+        [location](Request&, Response& response) { response.redirect(location, Status::moved_permanently); });
 }
 
 cutils::Result<void> Server::run() {

@@ -37,9 +37,9 @@ struct ServerOptions {
     Paradigm paradigm = Paradigm::coroutine;
     Limits limits{};
     Timeouts timeouts{};
-    std::size_t max_active = 1000;            // requests in progress: the stacks. attach() uses the loop's own
-    std::size_t stack_pages = 16;             // of 4 KiB, a stack
-    std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
+    std::size_t max_active = 1000;          // requests in progress: the stacks. attach() uses the loop's own
+    std::size_t stack_pages = 16;           // of 4 KiB, a stack
+    std::size_t max_connections = 100'000;  // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
     std::string access_log{};                 // a file, "-" for stdout, "" for none
 };
@@ -56,16 +56,16 @@ struct ServerOptions {
 // Routes first, then one of run(), start() and attach(), once. Patterns: see Router.
 //
 // Owner:  the application. Several servers may live in one process.
-// Thread: one thread sets it up. Servlets run on the loop's thread: that of run(), one of its own after start(), that of
-//         the attached loop. stop() may be called from anywhere.
+// Thread: one thread sets it up. Servlets run on the loop's thread: that of run(), one of its own after
+//         start(), that of the attached loop. stop() may be called from anywhere.
 // Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach().
 class EVC_API Server {
   public:
     explicit Server(ServerOptions options = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
-    // Cuts what is still in flight. A started server is stopped and joined first. An attached one: on the loop's thread,
-    // outside its coroutines and callbacks.
+    // Cuts what is still in flight. A started server is stopped and joined first. An attached one: on the
+    // loop's thread, outside its coroutines and callbacks.
     ~Server();
 
     template <ServletFunction F>
@@ -88,15 +88,17 @@ class EVC_API Server {
     void patch(std::string_view pattern, F&& function, RouteOptions options = {}) {
         add(Method::patch, pattern, make_servlet(std::forward<F>(function)), options);
     }
-    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet, RouteOptions options = {});
+    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+             RouteOptions options = {});
     void add_filter(std::unique_ptr<Filter> filter);
 
-    // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with ./public/x. See
-    // StaticFiles for what is served and what never is.
+    // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with
+    // ./public/x. See StaticFiles for what is served and what never is.
     void files(std::string_view prefix, const std::string& folder);
 
     // Serves in the calling thread until stop().
-    // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served then.
+    // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served
+    //         then.
     cutils::Result<void> run();
 
     // Serves in a thread of its own; it listens when start() returns. join() waits until it has stopped.
@@ -107,12 +109,14 @@ class EVC_API Server {
     // Lifetime: the loop must outlive the server.
     cutils::Result<void> attach(evcorothread::EvLoop& loop);
 
-    // Stops listening, closes idle connections, lets requests in flight finish (ServerOptions::drain). Returns at once;
-    // run() returns, the started thread ends, the attached loop runs out of our work, when that is done. Any thread, any
-    // number of times; before run(), start() or attach() it makes them stop as soon as they have begun.
+    // Stops listening, closes idle connections, lets requests in flight finish (ServerOptions::drain).
+    // Returns at once; run() returns, the started thread ends, the attached loop runs out of our work, when
+    // that is done. Any thread, any number of times; before run(), start() or attach() it makes them stop as
+    // soon as they have begun.
     void stop();
 
-    // Where it listens, in the order of ServerOptions::listen, with real ports. After start() or attach(), or in run().
+    // Where it listens, in the order of ServerOptions::listen, with real ports. After start() or attach(), or
+    // in run().
     [[nodiscard]] const std::vector<nutils::SockAddr>& addresses() const;
 
     struct Counts {

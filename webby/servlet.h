@@ -12,12 +12,12 @@
 
 namespace webby {
 
-// Written once, in blocking style, whoever drives it: reading the body, asking a database through an EvSocket, sleeping.
-// The response starts as an empty 200.
+// Written once, in blocking style, whoever drives it: reading the body, asking a database through an
+// EvSocket, sleeping. The response starts as an empty 200.
 //
 // Owner:  the application; there is one object for all requests, so what it keeps is shared between them.
-// Thread: those of the server that has it; with a single loop that is one, but two requests can be in serve() at once,
-//         each where it suspended.
+// Thread: those of the server that has it; with a single loop that is one, but two requests can be in serve()
+//         at once, each where it suspended.
 // Errors: an exception becomes a 500 and one line in the log.
 class Servlet {
   public:
@@ -28,7 +28,7 @@ class Servlet {
 // How a route wants to be called.
 struct RouteOptions {
     std::optional<std::uint64_t> body_limit{};  // instead of Limits::body
-    bool stream_body = false;                 // serve() starts at once and reads the body with Request::read_body()
+    bool stream_body = false;  // serve() starts at once and reads the body with Request::read_body()
 };
 
 // Anything that can be called like a servlet.

@@ -17,7 +17,8 @@
 namespace webby {
 namespace {
 
-constexpr std::uint64_t kReadWhole = 16 * 1024;  // up to here reading is cheaper than a second send and sendfile(2)
+constexpr std::uint64_t kReadWhole =
+    16 * 1024;  // up to here reading is cheaper than a second send and sendfile(2)
 
 bool has_hidden_segment(std::string_view path) {
     if (path.starts_with(".well-known/")) path.remove_prefix(12);
@@ -84,7 +85,8 @@ void StaticFiles::serve(Request& request, Response& response) {
     serve_path(request, response, request.param_view("path"), true);
 }
 
-void StaticFiles::serve_path(Request& request, Response& response, std::string_view path, bool may_be_folder) {
+void StaticFiles::serve_path(Request& request, Response& response, std::string_view path,
+                             bool may_be_folder) {
     if (has_hidden_segment(path)) return response.error(Status::not_found);
     cutils::Result<nutils::UniqueFd> opened = root_.open_beneath(path);
     if (!opened) return response.error(status_of(opened.error()));

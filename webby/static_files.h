@@ -12,9 +12,9 @@ namespace webby {
 
 // For a route that ends in "*path"; Server::files() makes one. GET and HEAD.
 //
-//   a file                 with its type, ETag, Last-Modified; 304 or 412 where the request's conditions say so
-//   a folder               its index.html; without "/" at the end: 301 to where there is one
-//   all else               404: what leads out of the root, what is neither file nor folder, a name that begins with
+//   a file                 with its type, ETag, Last-Modified; 304 or 412 where the request's conditions say
+//   so a folder               its index.html; without "/" at the end: 301 to where there is one all else 404:
+//   what leads out of the root, what is neither file nor folder, a name that begins with
 //                          "." (but ".well-known"), what is not there. 403 for what the process may not read.
 //
 // Small files are read and sent together with the head; larger ones are sent by the kernel.

@@ -34,7 +34,8 @@ int decode_escape(std::string_view text, std::size_t at) {
 
 std::string_view strip_scheme(std::string_view target) {
     for (const std::string_view scheme : {"http://", "https://"})
-        if (target.size() > scheme.size() && ascii::equal_ignoring_case(target.substr(0, scheme.size()), scheme))
+        if (target.size() > scheme.size() &&
+            ascii::equal_ignoring_case(target.substr(0, scheme.size()), scheme))
             return target.substr(scheme.size());
     return {};
 }
@@ -84,7 +85,8 @@ bool normalize_path(std::string_view path, std::string& out) {
         if (c <= 0) return false;
         out += static_cast<char>(c);
     }
-    // In place: `kept` is what has been accepted so far and always ends before the slash that begins a segment.
+    // In place: `kept` is what has been accepted so far and always ends before the slash that begins a
+    // segment.
     std::size_t kept = 0;
     for (std::size_t at = 0; at < out.size();) {
         std::size_t end = out.find('/', at + 1);
@@ -147,7 +149,8 @@ std::optional<std::string> form_value(std::string_view form, std::string_view na
         const std::string_view pair = form.substr(0, form.find('&'));
         const std::size_t equals = pair.find('=');
         if (percent_decode(pair.substr(0, equals), true) == name)
-            return equals == std::string_view::npos ? std::string() : percent_decode(pair.substr(equals + 1), true);
+            return equals == std::string_view::npos ? std::string()
+                                                    : percent_decode(pair.substr(equals + 1), true);
         form.remove_prefix(pair.size() < form.size() ? pair.size() + 1 : form.size());
     }
     return {};

@@ -1,4 +1,5 @@
-// What stands in a request target: splitting it, percent-encoding, and the one place where a path is made safe.
+// What stands in a request target: splitting it, percent-encoding, and the one place where a path is made
+// safe.
 #pragma once
 
 #include <optional>
@@ -22,15 +23,15 @@ struct TargetParts {
     std::string_view query;      // raw, without the "?"
 };
 
-// Nothing when the target is of none of the three forms (authority-form, for CONNECT, among them), carries a fragment,
-// or names a scheme other than http and https.
+// Nothing when the target is of none of the three forms (authority-form, for CONNECT, among them), carries a
+// fragment, or names a scheme other than http and https.
 EVC_API std::optional<TargetParts> split_target(std::string_view target);
 
 // True when normalize_path() would give back `path` as it is: then there is nothing to store.
 EVC_API bool is_plain_path(std::string_view path);
 
-// Percent-decodes a raw path *first*, then takes "." and ".." segments and doubled slashes out of it, so that no
-// spelling of ".." survives ("%2e%2e", "..%2f").
+// Percent-decodes a raw path *first*, then takes "." and ".." segments and doubled slashes out of it, so that
+// no spelling of ".." survives ("%2e%2e", "..%2f").
 //
 // Before: path begins with "/".
 // After:  out begins with "/", has no NUL, no "//", no "." or ".." segment.
@@ -46,8 +47,8 @@ EVC_API std::string percent_encode_path(std::string_view path);
 // The decoded value of the first parameter of that (decoded) name in a query or form body: "a=1&b=two+words".
 EVC_API std::optional<std::string> form_value(std::string_view form, std::string_view name);
 
-// Whether `host` can be the value of a Host field: a name, an IPv4 address or an [IPv6] one, then perhaps ":port".
-// An empty one cannot: an http URI always has a host.
+// Whether `host` can be the value of a Host field: a name, an IPv4 address or an [IPv6] one, then perhaps
+// ":port". An empty one cannot: an http URI always has a host.
 EVC_API bool is_valid_host(std::string_view host);
 
 }  // namespace webby

@@ -21,13 +21,16 @@ TEST_GROUP_BASE(AccessLog, test_support::Fixture){};
 TEST(AccessLog, LinesAreInTheCommonFormat) {
     std::string line;
     AccessLog::format(line, "127.0.0.1", "GET", "/hello?a=b", Version::http_1_1, Status::ok, 14, 784111777);
-    STRCMP_EQUAL("127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /hello?a=b HTTP/1.1\" 200 14", line.c_str());
+    STRCMP_EQUAL("127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /hello?a=b HTTP/1.1\" 200 14",
+                 line.c_str());
 }
 
 TEST(AccessLog, WhatTheClientChoseIsEscaped) {
     std::string line;
     AccessLog::format(line, "::1", "GET", "/\"\\\x1b\xc3\xa4\n", Version::http_1_0, Status::not_found, 0, 0);
-    STRCMP_EQUAL("::1 - - [01/Jan/1970:00:00:00 +0000] \"GET /\\x22\\x5c\\x1b\\xc3\\xa4\\x0a HTTP/1.0\" 404 0", line.c_str());
+    STRCMP_EQUAL(
+        "::1 - - [01/Jan/1970:00:00:00 +0000] \"GET /\\x22\\x5c\\x1b\\xc3\\xa4\\x0a HTTP/1.0\" 404 0",
+        line.c_str());
 }
 
 TEST(AccessLog, ARequestWithoutALineHasADash) {

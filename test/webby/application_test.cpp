@@ -83,9 +83,10 @@ TEST(Application, OptionsAreAnswered) {
 }
 
 TEST(Application, AnExceptionLeavesNothingOfTheResponse) {
-    CHECK_EQUAL(std::string("HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                            "Content-Length: 26\r\n\r\n500 Internal Server Error\n"),
-                ask("GET /boom"));
+    CHECK_EQUAL(
+        std::string("HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                    "Content-Length: 26\r\n\r\n500 Internal Server Error\n"),
+        ask("GET /boom"));
 }
 
 TEST(Application, FiltersSurroundTheServlet) {

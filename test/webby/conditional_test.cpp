@@ -46,8 +46,10 @@ TEST(Conditional, IfModifiedSinceComparesSeconds) {
 }
 
 TEST(Conditional, IfNoneMatchGoesBeforeIfModifiedSince) {
-    CHECK(with("If-None-Match: \"other\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n") == Condition::proceed);
-    CHECK(with("If-None-Match: \"tag\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n") == Condition::not_modified);
+    CHECK(with("If-None-Match: \"other\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n") ==
+          Condition::proceed);
+    CHECK(with("If-None-Match: \"tag\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n") ==
+          Condition::not_modified);
 }
 
 TEST(Conditional, IfMatchComparesStrongly) {
@@ -60,7 +62,8 @@ TEST(Conditional, IfMatchComparesStrongly) {
 TEST(Conditional, IfUnmodifiedSinceCountsWithoutIfMatch) {
     CHECK(with("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n") == Condition::failed);
     CHECK(with("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n") == Condition::proceed);
-    CHECK(with("If-Match: \"tag\"\r\nIf-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n") == Condition::proceed);
+    CHECK(with("If-Match: \"tag\"\r\nIf-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n") ==
+          Condition::proceed);
 }
 
 TEST(Conditional, TagsMayHaveCommas) {

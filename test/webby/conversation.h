@@ -1,5 +1,5 @@
-// Conversation: an Exchange driven by hand, without sockets. Bytes go in whole or in fragments of any size; what comes
-// out is a string.
+// Conversation: an Exchange driven by hand, without sockets. Bytes go in whole or in fragments of any size;
+//               what comes out is a string.
 #pragma once
 
 #include <unistd.h>

@@ -41,14 +41,15 @@ TEST(HttpDate, ReadsAllThreeForms) {
 }
 
 TEST(HttpDate, ReadsBackWhatItWrites) {
-    for (std::time_t time = 0; time < 4102444800; time += 86400 * 11 + 4321) CHECK(parse_http_date(written(time)) == time);
+    for (std::time_t time = 0; time < 4102444800; time += 86400 * 11 + 4321)
+        CHECK(parse_http_date(written(time)) == time);
 }
 
 TEST(HttpDate, RefusesEverythingElse) {
-    for (const char* text : {"", "yesterday", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT ",
-                             "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 30 Feb 1994 08:49:37 GMT",
-                             "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 unN 1994 08:49:37 GMT",
-                             "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"})
+    for (const char* text :
+         {"", "yesterday", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT ",
+          "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 30 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+          "Sun, 06 unN 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"})
         CHECK_FALSE_TEXT(parse_http_date(text).has_value(), text);
 }
 

@@ -16,6 +16,7 @@ TEST(MimeTypes, GoByTheEndOfTheName) {
 }
 
 TEST(MimeTypes, WhatIsNotKnownIsBytes) {
-    for (const char* name : {"", "README", "a.html/README", "x.unknown", "x.", ".", "x.averyveryverylongextension"})
+    for (const char* name :
+         {"", "README", "a.html/README", "x.unknown", "x.", ".", "x.averyveryverylongextension"})
         CHECK_TEXT(mime_type(name) == "application/octet-stream", name);
 }

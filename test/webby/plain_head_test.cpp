@@ -23,7 +23,9 @@ std::string described(std::string text, const Limits& limits, bool short_way) {
     if (event == Http1Parser::Event::refused) return "refused " + std::to_string(to_number(parser.refusal()));
     if (event != Http1Parser::Event::head) return "waits";
     std::string all;
-    const auto add = [&](std::string_view name, std::string_view value) { all.append(name).append("=").append(value).append("\n"); };
+    const auto add = [&](std::string_view name, std::string_view value) {
+        all.append(name).append("=").append(value).append("\n");
+    };
     add("method", head.view(head.method_name));
     add("method", to_string(head.method));
     add("target", head.view(head.target));
@@ -43,8 +45,10 @@ bool goes_short(const std::string& text, const Limits& limits = {}) {
 }
 
 const std::string kBrowser =
-    "GET /a/b-c_d~e.f;g=h,i(j)?q=a%20b&c=/?[] HTTP/1.1\r\nHost: www.example.com:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
-    "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n"
+    "GET /a/b-c_d~e.f;g=h,i(j)?q=a%20b&c=/?[] HTTP/1.1\r\nHost: www.example.com:8080\r\nUser-Agent: "
+    "Mozilla/5.0 (X11; Linux x86_64)\r\n"
+    "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\nAccept-Encoding: gzip, deflate, "
+    "br\r\nConnection: keep-alive\r\n"
     "Cookie: a=\"b\"; c=\xc3\xa4\t\x80 \t \r\nX-Empty:\r\nX-Blank: \t \r\n\r\n";
 
 }  // namespace
@@ -52,7 +56,9 @@ const std::string kBrowser =
 TEST_GROUP_BASE(PlainHead, test_support::Fixture) {
     Limits limits;
 
-    void same(const std::string& text) { CHECK_EQUAL(described(text, limits, false), described(text, limits, true)); }
+    void same(const std::string& text) {
+        CHECK_EQUAL(described(text, limits, false), described(text, limits, true));
+    }
 };
 
 TEST(PlainHead, PlainHeadsGoTheShortWay) {
@@ -62,23 +68,30 @@ TEST(PlainHead, PlainHeadsGoTheShortWay) {
 }
 
 TEST(PlainHead, WhatIsNotPlainGoesTheLongWay) {
-    for (const char* line : {"POST / HTTP/1.1", "GET /%41 HTTP/1.1", "GET /a//b HTTP/1.1", "GET /./ HTTP/1.1", "GET /\xc3\xa4 HTTP/1.1",
-                             "GET http://a/ HTTP/1.1", "GET / HTTP/1.0", "GET / HTTP/1.2", "GET /#a HTTP/1.1", "GET /? #a HTTP/1.1"})
+    for (const char* line : {"POST / HTTP/1.1", "GET /%41 HTTP/1.1", "GET /a//b HTTP/1.1", "GET /./ HTTP/1.1",
+                             "GET /\xc3\xa4 HTTP/1.1", "GET http://a/ HTTP/1.1", "GET / HTTP/1.0",
+                             "GET / HTTP/1.2", "GET /#a HTTP/1.1", "GET /? #a HTTP/1.1"})
         CHECK_FALSE_TEXT(goes_short(std::string(line) + "\r\nHost: a\r\n\r\n"), line);
-    for (const char* field : {"Content-Length: 0", "Transfer-Encoding: chunked", "Expect: 100-continue", "Connection: upgrade", "Host: b",
-                              "Connection: close, x", "Proxy-Connection: close", "X : y", "X: y\r\n z", "X: a\x01", "X", ": a", "X: a\n"})
-        CHECK_FALSE_TEXT(goes_short("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(field) + "\r\n\r\n"), field);
+    for (const char* field :
+         {"Content-Length: 0", "Transfer-Encoding: chunked", "Expect: 100-continue", "Connection: upgrade",
+          "Host: b", "Connection: close, x", "Proxy-Connection: close", "X : y", "X: y\r\n z", "X: a\x01",
+          "X", ": a", "X: a\n"})
+        CHECK_FALSE_TEXT(goes_short("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(field) + "\r\n\r\n"),
+                         field);
     CHECK_FALSE(goes_short("GET / HTTP/1.1\r\nX: a\r\n\r\n"));
     CHECK_FALSE(goes_short("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"));
 }
 
 TEST(PlainHead, IncompleteHeadsGoTheLongWay) {
-    for (std::size_t size = 0; size < kBrowser.size(); ++size) CHECK_FALSE(goes_short(kBrowser.substr(0, size)));
+    for (std::size_t size = 0; size < kBrowser.size(); ++size)
+        CHECK_FALSE(goes_short(kBrowser.substr(0, size)));
 }
 
 TEST(PlainHead, LimitsAreTheSameOnBothWays) {
-    for (std::size_t i = 8100; i < 8200; ++i) same("GET /" + std::string(i, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n");
-    for (std::size_t i = limits.head - 50; i < limits.head; ++i) same("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(i, 'a') + "\r\n\r\n");
+    for (std::size_t i = 8100; i < 8200; ++i)
+        same("GET /" + std::string(i, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (std::size_t i = limits.head - 50; i < limits.head; ++i)
+        same("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(i, 'a') + "\r\n\r\n");
     for (std::size_t i = limits.header_count - 3; i < limits.header_count + 3; ++i) {
         std::string text = "GET / HTTP/1.1\r\nHost: a\r\n";
         for (std::size_t j = 0; j < i; ++j) text += "X: y\r\n";
@@ -97,9 +110,35 @@ TEST(PlainHead, EveryByteAnywhereMeansTheSameOnBothWays) {
 }
 
 TEST(PlainHead, RandomDamageMeansTheSameOnBothWays) {
-    const std::vector<std::string> pieces = {"\r\n", "\r", "\n", " ", "\t", ":", "Host: b", "Host:", "Content-Length: 3", "Connection: close",
-                                             "Connection: keep-alive", "Transfer-Encoding: chunked", "Expect: x", "/", "//", "/..", "/.", "?",
-                                             "#", "%41", "%", "HTTP/1.1", "HTTP/1.0", "GET", "HEAD", "POST", "\x7f", std::string(1, '\0'), "\x80"};
+    const std::vector<std::string> pieces = {"\r\n",
+                                             "\r",
+                                             "\n",
+                                             " ",
+                                             "\t",
+                                             ":",
+                                             "Host: b",
+                                             "Host:",
+                                             "Content-Length: 3",
+                                             "Connection: close",
+                                             "Connection: keep-alive",
+                                             "Transfer-Encoding: chunked",
+                                             "Expect: x",
+                                             "/",
+                                             "//",
+                                             "/..",
+                                             "/.",
+                                             "?",
+                                             "#",
+                                             "%41",
+                                             "%",
+                                             "HTTP/1.1",
+                                             "HTTP/1.0",
+                                             "GET",
+                                             "HEAD",
+                                             "POST",
+                                             "\x7f",
+                                             std::string(1, '\0'),
+                                             "\x80"};
     std::uint32_t state = 1;
     const auto random = [&](std::size_t below) {
         state = state * 1664525 + 1013904223;

@@ -37,7 +37,9 @@ TEST_GROUP_BASE(StaticFiles, test_support::Fixture) {
         folder.link("sub/page.css", "root/inside.css");
         folder.link("loop", "root/loop");
         ::mkfifo((folder.path() + "/root/fifo").c_str(), 0600);
-        app.add(Method::get, "/*path", std::make_unique<StaticFiles>(Directory::open(folder.path() + "/root").value())).value();
+        app.add(Method::get, "/*path",
+                std::make_unique<StaticFiles>(Directory::open(folder.path() + "/root").value()))
+            .value();
     }
     std::string ask(const std::string& line, const std::string& fields = {}) {
         Conversation talk(app);
@@ -75,7 +77,8 @@ TEST(StaticFiles, AFolderWithoutItsSlashIsElsewhere) {
     const std::string heard = get("/sub?a=b");
     STRCMP_CONTAINS("301 Moved Permanently", heard.c_str());
     STRCMP_EQUAL("/sub/?a=b", field(heard, "Location").c_str());
-    STRCMP_EQUAL("/sub/", field(get("//sub"), "Location").c_str());  // never "//sub/", which names another host
+    STRCMP_EQUAL("/sub/",
+                 field(get("//sub"), "Location").c_str());  // never "//sub/", which names another host
 }
 
 TEST(StaticFiles, LargeFilesComeFromTheFile) { CHECK(body(get("/big.bin")) == std::string(100'000, 'b')); }
@@ -98,7 +101,8 @@ TEST(StaticFiles, HeadHasTheLengthAndNoBody) {
 
 TEST(StaticFiles, WhatTheClientHasIsNotSentAgain) {
     const std::string first = get("/sub/page.css");
-    for (const std::string& fields : {"If-None-Match: " + field(first, "ETag"), "If-Modified-Since: " + field(first, "Last-Modified")}) {
+    for (const std::string& fields :
+         {"If-None-Match: " + field(first, "ETag"), "If-Modified-Since: " + field(first, "Last-Modified")}) {
         const std::string heard = ask("GET /sub/page.css", fields + "\r\n");
         STRCMP_CONTAINS("HTTP/1.1 304 Not Modified\r\n", heard.c_str());
         CHECK_EQUAL(field(first, "ETag"), field(heard, "ETag"));
@@ -115,11 +119,28 @@ TEST(StaticFiles, AChangedFileHasAnotherTag) {
 }
 
 TEST(StaticFiles, NothingOutsideTheRootIsReachable) {
-    for (const char* path :
-         {"/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%2e%2e%2fsecret.txt", "/..%5csecret.txt",
-          "/..\\secret.txt", "/sub/..%2f..%2fsecret.txt", "/leak-relative", "/leak-absolute", "/leak-folder/secret.txt", "/leak-folder/",
-          "/leak-folder/root/index.html", "/%252e%252e/secret.txt", "/./../secret.txt", "//../secret.txt", "/sub/%2e%2e/%2e%2e/secret.txt",
-          "/secret.txt%00.html", "/....//secret.txt", "/%c0%ae%c0%ae/secret.txt", "/loop", "/sub/page.css/../../../secret.txt"}) {
+    for (const char* path : {"/../secret.txt",
+                             "/sub/../../secret.txt",
+                             "/%2e%2e/secret.txt",
+                             "/..%2fsecret.txt",
+                             "/%2e%2e%2fsecret.txt",
+                             "/..%5csecret.txt",
+                             "/..\\secret.txt",
+                             "/sub/..%2f..%2fsecret.txt",
+                             "/leak-relative",
+                             "/leak-absolute",
+                             "/leak-folder/secret.txt",
+                             "/leak-folder/",
+                             "/leak-folder/root/index.html",
+                             "/%252e%252e/secret.txt",
+                             "/./../secret.txt",
+                             "//../secret.txt",
+                             "/sub/%2e%2e/%2e%2e/secret.txt",
+                             "/secret.txt%00.html",
+                             "/....//secret.txt",
+                             "/%c0%ae%c0%ae/secret.txt",
+                             "/loop",
+                             "/sub/page.css/../../../secret.txt"}) {
         const std::string heard = get(path);
         CHECK_TEXT(heard.find("SECRET") == std::string::npos, path);
         CHECK_TEXT(heard.starts_with("HTTP/1.1 404") || heard.starts_with("HTTP/1.1 400"), path);
@@ -156,8 +177,9 @@ TEST(StaticFiles, WithoutOpenat2NothingOutsideIsReachableEither) {
     CHECK(root.open_stepwise("sub").ok());
     CHECK(root.open_stepwise("sub/").ok());
     CHECK(root.open_stepwise("").ok());
-    for (const char* path : {"../secret.txt", "sub/../../secret.txt", "leak-relative", "leak-absolute", "leak-folder/secret.txt", "loop",
-                             "sub/page.css/x", "/etc/passwd", "sub//page.css", ".", ".."})
+    for (const char* path :
+         {"../secret.txt", "sub/../../secret.txt", "leak-relative", "leak-absolute", "leak-folder/secret.txt",
+          "loop", "sub/page.css/x", "/etc/passwd", "sub//page.css", ".", ".."})
         CHECK_TRUE_TEXT(root.open_stepwise(path).error() == std::errc::no_such_file_or_directory, path);
 }
 

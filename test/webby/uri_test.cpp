@@ -31,7 +31,8 @@ TEST(Uri, SplitsAbsoluteForm) {
 TEST(Uri, TakesTheAsterisk) { CHECK(split_target("*")->path == "*"); }
 
 TEST(Uri, RefusesOtherForms) {
-    for (const char* target : {"", "a/b", "example.com:443", "ftp://a/b", "http://", "http:///a", "/a#b", "**", "?a"})
+    for (const char* target :
+         {"", "a/b", "example.com:443", "ftp://a/b", "http://", "http:///a", "/a#b", "**", "?a"})
         CHECK_FALSE_TEXT(split_target(target).has_value(), target);
 }
 
@@ -40,7 +41,8 @@ TEST(Uri, PlainPathsAreWhatNormalizingLeavesAlone) {
         CHECK_TRUE_TEXT(is_plain_path(path), path);
         STRCMP_EQUAL(path, normalized(path).c_str());
     }
-    for (const char* path : {"//", "/a//b", "/.", "/a/..", "/%41", "/.hidden"}) CHECK_FALSE_TEXT(is_plain_path(path), path);
+    for (const char* path : {"//", "/a//b", "/.", "/a/..", "/%41", "/.hidden"})
+        CHECK_FALSE_TEXT(is_plain_path(path), path);
 }
 
 TEST(Uri, NormalizingDecodesAndCollapses) {
@@ -60,13 +62,15 @@ TEST(Uri, NoSpellingOfDotDotSurvives) {
     STRCMP_EQUAL("/b", normalized("/a/%2e%2e/b").c_str());
     STRCMP_EQUAL("/b", normalized("/a%2f..%2Fb").c_str());
     STRCMP_EQUAL("/b", normalized("/a/.%2E/b").c_str());
-    for (const char* path : {"/..", "/../", "/a/../..", "/a/../../b", "/%2e%2e/b", "/..%2f", "/./../a", "//..", "/a//../../.."})
+    for (const char* path :
+         {"/..", "/../", "/a/../..", "/a/../../b", "/%2e%2e/b", "/..%2f", "/./../a", "//..", "/a//../../.."})
         CHECK_TEXT(normalized(path) == "refused", path);
     STRCMP_EQUAL("/%2e%2e/b", normalized("/%252e%252e/b").c_str());  // decoded once, never twice
 }
 
 TEST(Uri, BrokenEscapesAndNulAreRefused) {
-    for (const char* path : {"/%", "/%4", "/%zz", "/%4g", "/a%00b", "/%2"}) CHECK_TEXT(normalized(path) == "refused", path);
+    for (const char* path : {"/%", "/%4", "/%zz", "/%4g", "/a%00b", "/%2"})
+        CHECK_TEXT(normalized(path) == "refused", path);
 }
 
 TEST(Uri, DecodingKeepsWhatIsBroken) {
@@ -91,9 +95,10 @@ TEST(Uri, FormValuesAreFoundAndDecoded) {
 }
 
 TEST(Uri, HostsAreJudged) {
-    for (const char* host : {"a", "example.com", "example.com:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b-c.d", "a:"})
+    for (const char* host :
+         {"a", "example.com", "example.com:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b-c.d", "a:"})
         CHECK_TRUE_TEXT(is_valid_host(host), host);
-    for (const char* host : {"", "a b", "a/b", "a@b", "a:b", "a:123456", "[::1", "[]", "[::1]x", "[gg]", "a:80:80", ":80",
-                             "a\\b", "a\"b", "a<b", "\xc3\xa4"})
+    for (const char* host : {"", "a b", "a/b", "a@b", "a:b", "a:123456", "[::1", "[]", "[::1]x", "[gg]",
+                             "a:80:80", ":80", "a\\b", "a\"b", "a<b", "\xc3\xa4"})
         CHECK_FALSE_TEXT(is_valid_host(host), host);
 }
