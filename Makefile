@@ -36,11 +36,15 @@ $(call test_program,nutils,nutils)
 $(call test_program,corothread,corothread)
 $(call test_program,evcorothread,evcorothread)
 $(call test_program,webby,webby)
+$(call test_program,tutorial,evcorothread)
 
 # The tutorial: every folder of tutorial/ that has sources is one program or several (one a source file).
 $(call programs_in,tutorial/fibonacci,corothread)
 $(call programs_in,tutorial/echo,evcorothread)
 $(call programs_in,tutorial/delay,evcorothread)
+# Old programs know the C face as <corothread/evthread.h>; and the article's program is kept as it was printed.
+$(OUT)/obj/tutorial/%.o: CPPFLAGS_ALL += -Ievcorothread/compat
+$(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-sign-conversion
 
 # The benchmarks.
 $(call bench_programs)

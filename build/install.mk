@@ -6,7 +6,8 @@ INSTALL_HEADERS = $(filter-out %_internal.h,$(foreach l,$(LIBRARIES),$(wildcard 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin $(foreach l,$(LIBRARIES),$(DESTDIR)$(INCLUDEDIR)/$(l))
 	$(foreach h,$(INSTALL_HEADERS),install -m 644 $(h) $(DESTDIR)$(INCLUDEDIR)/$(h) &&) true
-	$(foreach l,$(LIBRARIES),install -m 644 $(OUT)/lib/lib$(l).a $(DESTDIR)$(LIBDIR)/ && \
+	install -m 644 evcorothread/compat/corothread/evthread.h $(DESTDIR)$(INCLUDEDIR)/corothread/
+	$(foreach l,$(LIBRARIES) butils,install -m 644 $(OUT)/lib/lib$(l).a $(DESTDIR)$(LIBDIR)/ && \
 	    install -m 755 $(OUT)/lib/lib$(l).so.$(VERSION) $(DESTDIR)$(LIBDIR)/ && \
 	    cp -P $(OUT)/lib/lib$(l).so $(OUT)/lib/lib$(l).so.$(SOVERSION) $(OUT)/lib/lib$(l)sh.so $(DESTDIR)$(LIBDIR)/ &&) true
 	install -m 755 $(OUT)/bin/webby $(DESTDIR)$(PREFIX)/bin/

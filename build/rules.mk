@@ -47,7 +47,6 @@ SYSLIBS_webby :=
 
 LIBRARIES :=
 PROGRAMS :=
-TEST_PROGRAMS :=
 OBJECTS :=
 
 objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
@@ -70,7 +69,8 @@ $(OUT)/lib/lib$(1).a: $$(OBJECTS_$(1))
 $(OUT)/lib/lib$(1).so.$(VERSION): $$(OBJECTS_$(1)) $(foreach l,$(2),$(OUT)/lib/lib$(l).so)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$(CXX) -shared -Wl,-soname,lib$(1).so.$(SOVERSION) -Wl,--no-undefined -Wl,--as-needed $(LDFLAGS_ALL) -o $$@ \
+	$$(Q)$(CXX) -shared -Wl,-soname,lib$(1).so.$(SOVERSION) -Wl,--no-undefined -Wl,--as-needed \
+	    -Wl,-rpath,'$$$$ORIGIN' $(LDFLAGS_ALL) -o $$@ \
 	    $$(OBJECTS_$(1)) -L$(OUT)/lib $(foreach l,$(2),-l:lib$(l).so) $(SYSLIBS_$(1))
 $(OUT)/lib/lib$(1).so: $(OUT)/lib/lib$(1).so.$(VERSION)
 	$$(Q)ln -sf lib$(1).so.$(VERSION) $(OUT)/lib/lib$(1).so.$(SOVERSION)
@@ -81,6 +81,18 @@ libraries: $(OUT)/lib/lib$(1).a $(OUT)/lib/lib$(1).so
 lib-$(1): $(OUT)/lib/lib$(1).a $(OUT)/lib/lib$(1).so
 endef
 library = $(eval $(call library_template,$(strip $(1)),$(strip $(2))))
+
+# The empty library that old link lines name: -lbutils, -lbutilssh.
+$(OUT)/lib/libbutils.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@
+$(OUT)/lib/libbutils.so:
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -shared -nostdlib -Wl,-soname,libbutils.so.$(SOVERSION) -o $@.$(VERSION) -x c /dev/null
+	$(Q)ln -sf libbutils.so.$(VERSION) $@.$(SOVERSION)
+	$(Q)ln -sf libbutils.so.$(SOVERSION) $(OUT)/lib/libbutilssh.so
+	$(Q)ln -sf libbutils.so.$(SOVERSION) $@
+libraries: $(OUT)/lib/libbutils.a $(OUT)/lib/libbutils.so
 
 # $(call program,NAME,SOURCES,LIBRARY)
 define program_template
@@ -99,7 +111,6 @@ TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
 comma := ,
 define test_template
-TEST_PROGRAMS += $(OUT)/test/test_$(1)
 TEST_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.cpp))
 TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
@@ -107,14 +118,13 @@ $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call obj
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,$(1)) -o $$@ $$^ $$(call syslibs,$(2)) -lCppUTest -lCppUTestExt
+tests: $(OUT)/test/test_$(1)
 endef
 test_program = $(eval $(call test_template,$(strip $(1)),$(strip $(2))))
 OBJECTS += $(call objects,$(TEST_SUPPORT))
 
 # $(call programs_in,FOLDER,LIBRARY): every .cpp and .c in FOLDER is a program out/<mode>/<FOLDER>/<name>.
-TUTORIAL_PROGRAMS :=
 define programs_in_template
-TUTORIAL_PROGRAMS += $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp $(1)/*.c)))
 OBJECTS += $$(call objects,$$(wildcard $(1)/*.cpp $(1)/*.c))
 $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp))): $(OUT)/%: $(OUT)/obj/%.cpp.o $$(call archives,$(2))
 	@mkdir -p $$(@D)
@@ -124,6 +134,7 @@ $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.c))): $(OUT)/%: $(OUT)/obj
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,$(2))
+tutorial: $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp $(1)/*.c)))
 endef
 programs_in = $(eval $(call programs_in_template,$(strip $(1)),$(strip $(2))))
 
@@ -160,10 +171,8 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 
 .SECONDARY:
 .PHONY: all libraries programs tests tutorial bench test clean distclean install
-tests: $(TEST_PROGRAMS)
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
-tutorial: $(TUTORIAL_PROGRAMS)
 bench: $(patsubst bench/%.cpp,$(OUT)/bench/%,$(wildcard bench/*.cpp))
 clean:
 	rm -rf $(OUT)

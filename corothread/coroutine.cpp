@@ -117,7 +117,11 @@ bool CoroutineBase::yield_in(Block& block) {
 }
 
 void* CoroutineBase::input_of(Block& block) { return block.in; }
-void* CoroutineBase::output_of(Block& block) { return block.out; }
+void* CoroutineBase::output_of(Block& block) {
+    // Before anything is written there: it may have been a local of a resume() that is over.
+    EVC_CHECK(block.state == CoroutineState::running, "a coroutine's yield is called while it does not run");
+    return block.out;
+}
 
 CoroutineState CoroutineBase::state() const { return block_ == nullptr ? CoroutineState::finished : block_->state; }
 

@@ -63,7 +63,7 @@ inline void leaving([[maybe_unused]] StackState& from, [[maybe_unused]] StackSta
     __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.size);
 #endif
 #if COROTHREAD_TSAN
-    if (from.fiber == nullptr) from.fiber = __tsan_get_current_fiber();
+    from.fiber = __tsan_get_current_fiber();  // each time: a coroutine may be resumed by different ones in turn
     __tsan_switch_to_fiber(to.fiber, 0);
 #endif
 }

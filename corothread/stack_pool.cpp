@@ -17,7 +17,11 @@
 namespace corothread {
 namespace {
 
-constexpr std::size_t kOnDemandStep = 64;
+// Guards cost a quarter of a second for a million stacks. A pool that large gets its first ones at construction, and the
+// rest, a step at a time, when they are first needed: a marker fails only when there is no memory for page tables.
+constexpr std::size_t kAtConstruction = 65536;
+constexpr std::size_t kStep = 512;
+constexpr std::size_t kMprotectStep = 64;  // a call each
 
 std::size_t page_size() {
     static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
@@ -102,17 +106,18 @@ StackPool::~StackPool() {
 bool StackPool::make_more() {
     if (made_ == options_.count) return false;
     const std::size_t left = options_.count - made_;
+    const bool markers = options_.guard == GuardKind::marker;
     std::size_t count = left;
-    if (options_.on_demand) {
-        count = std::min(left, kOnDemandStep);
-        try {
-            install_guards(made_, count);
-        } catch (const std::system_error& error) {
-            cutils::log(cutils::LogLevel::error, "%s", error.what());
-            return false;
-        }
-    } else {
+    if (options_.on_demand)
+        count = std::min(left, markers ? kStep : kMprotectStep);
+    else if (markers)
+        count = std::min(left, made_ == 0 ? kAtConstruction : kStep);
+    try {
         install_guards(made_, count);
+    } catch (const std::system_error& error) {
+        if (made_ == 0 && !options_.on_demand) throw;
+        cutils::log(cutils::LogLevel::error, "%s", error.what());
+        return false;
     }
     // The lowest addresses on top: they are used first. Only called when none is free.
     for (std::size_t i = 0; i < count; ++i) free_[i] = static_cast<std::uint32_t>(made_ + count - 1 - i);

@@ -120,7 +120,19 @@ void PendingSpawn::destroy() {
 }
 
 void PendingSpawn::stack_available() {
-    ThreadCore* const thread = loop->start_thread(name(), *type, body);
+    ThreadCore* thread = nullptr;
+    try {
+        thread = loop->start_thread(name(), *type, body);
+    } catch (...) {  // the function cannot be moved to its stack: it ends before it has begun
+        log_exception("coroutine", name());
+        if (handle != nullptr) {
+            handle->pending_ = nullptr;
+            handle->thrown_ = std::current_exception();
+            if (handle->joiner_ != nullptr) handle->joiner_->wake();
+        }
+        loop->drop_thread();
+        return destroy();
+    }
     if (thread == nullptr) return loop->wait_for_stack(*this);
     thread->canceled = canceled;
     thread->handle = handle;

@@ -175,11 +175,11 @@ class EVC_API EvLoop {
         [](void* memory) {
             struct Destroy {
                 Body& body;
-                ~Destroy() { body.~Body(); }
+                ~Destroy() { std::destroy_at(&body); }
             } destroy{*static_cast<Body*>(memory)};
             destroy.body();
         },
-        [](void* memory) noexcept { static_cast<Body*>(memory)->~Body(); }};
+        [](void* memory) noexcept { std::destroy_at(static_cast<Body*>(memory)); }};
 
     EvThread spawn_body(std::string_view name, const BodyType& type, void* body);
     cutils::Result<EvThread> try_spawn_body(std::string_view name, const BodyType& type, void* body);

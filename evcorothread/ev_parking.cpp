@@ -16,8 +16,7 @@ struct EvParking::Impl {
     EvLoop& loop;
     LoopCore& core;
     std::string name;
-    cutils::List<Guest::Bay, Guest::Bay> guests_parked;
-    cutils::List<Guest::Bay, Guest::Bay> guests_busy;  // waiting for a stack, or being served
+    cutils::List<Guest::Bay, Guest::Bay> guests;
     std::size_t size = 0, parked = 0, waiting = 0;
     bool draining = false;
     std::function<void()> gone;
@@ -40,7 +39,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
             parking.core.timers.disarm(*this);
         else
             parking.core.timers.arm(*this, idle.resolved(parking.core.now()).at());
-        parking.guests_parked.push_back(*this);
+        state = State::parked;
         ++parking.parked;
         return {};
     }
@@ -48,9 +47,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
     void unpark() {
         watch().listener = nullptr;
         parking.core.timers.disarm(*this);
-        ListHook<Bay>::unlink();
+        state = State::waiting;
         --parking.parked;
-        parking.guests_busy.push_back(*this);
     }
 
     // Something has arrived: a coroutine, now or when there is a stack.
@@ -70,7 +68,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
     }
     bool start() {
         try {
-            thread = parking.loop.spawn(parking.name, [this] { serve(); });
+            parking.loop.spawn(parking.name, [this] { serve(); });
+            state = State::active;
             return true;
         } catch (const std::bad_alloc&) {
             return false;  // another turn, when somebody has finished
@@ -79,6 +78,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
 
     // In the coroutine: serve until there is nothing more to read, then park or go.
     void serve() {
+        thread = t_here.thread;
+        if (canceled) thread->canceled = true;
         Next next = Next::close();
         do {
             try {
@@ -95,7 +96,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
             if (!may_read()) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
-        ListHook<Bay>::unlink();
+        thread = nullptr;
         if (park(next.idle_)) leave();
     }
 
@@ -118,6 +119,12 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
         if (p.gone) p.gone();
     }
 
+    void cancel() {
+        if (state != State::active) return;
+        if (thread != nullptr) return parking.core.cancel(*thread);
+        canceled = true;  // it has not begun to run
+    }
+
     static void on_deadline(cutils::TimerNode& node) {
         auto& self = static_cast<Bay&>(node);
         self.guest.expired();
@@ -131,7 +138,9 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
     Impl& parking;
     Guest& guest;
     TimerRoom room;
-    EvThread thread;
+    ThreadCore* thread = nullptr;  // that serves, once it runs
+    enum class State : unsigned char { parked, waiting, active } state = State::parked;
+    bool canceled = false;
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}
@@ -146,9 +155,10 @@ EvParking::~EvParking() {
 
 std::error_code EvParking::adopt(std::unique_ptr<Guest> guest, Deadline idle) {
     EVC_CHECK(guest != nullptr && guest->bay_ == nullptr, "EvParking::adopt() wants a guest that is nobody's yet");
-    if (!guest->socket_.is_open()) return NetError::closed;
+    if (!guest->socket_.is_open() || impl_->draining) return NetError::closed;
     guest->bay_ = std::make_unique<Guest::Bay>(*impl_, *guest);
     if (const std::error_code error = guest->bay_->park(idle)) return error;
+    impl_->guests.push_back(*guest->bay_);
     ++impl_->size;
     impl_->core.add_work();
     (void)guest.release();  // its bay knows it: leave() deletes
@@ -161,7 +171,9 @@ std::size_t EvParking::waiting() const { return impl_->waiting; }
 std::size_t EvParking::active() const { return impl_->size - impl_->parked - impl_->waiting; }
 
 void EvParking::close_parked() {
-    while (!impl_->guests_parked.empty()) impl_->guests_parked.front().leave_parked();
+    impl_->guests.for_each([](Guest::Bay& bay) {
+        if (bay.state == Guest::Bay::State::parked) bay.leave_parked();
+    });
 }
 
 void EvParking::drain() {
@@ -170,7 +182,7 @@ void EvParking::drain() {
 }
 
 void EvParking::cancel_active() {
-    impl_->guests_busy.for_each([](Guest::Bay& bay) { bay.thread.cancel(); });
+    impl_->guests.for_each([](Guest::Bay& bay) { bay.cancel(); });
 }
 
 void EvParking::on_gone(std::function<void()> function) { impl_->gone = std::move(function); }

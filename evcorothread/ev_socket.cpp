@@ -43,8 +43,8 @@ IoResult recv_now(FdWatch& watch, std::span<char> buffer) {
     const IoResult got = nutils::recv_some(watch.fd, buffer);
     if (got.bytes > 0) {
         if (got.bytes < buffer.size()) watch.drained();
-    } else if (got.would_block()) {
-        watch.readable = false;
+    } else {
+        watch.readable = !got.would_block();  // an end or an error stays, and makes no edge again
     }
     return got;
 }

@@ -73,48 +73,66 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         try {
             if (options.admit && !options.admit(fd.get(), peer)) return is_open();
             ++accepted;
-            if (raw) {
-                const std::shared_ptr<bool> alive_here = alive;
-                const std::shared_ptr<RawHandler> callee = raw;  // may close, or destroy, this acceptor
-                (*callee)(std::move(fd), peer);
-                return *alive_here && is_open();
-            }
+            if (raw) return hand_over(std::move(fd), peer);
             loop.spawn(name, [handler = handler, socket = EvSocket(loop, std::move(fd))]() mutable {
                 (*handler)(std::move(socket));
             });
         } catch (const std::exception& error) {
-            log(LogLevel::error, "a connection to %s is dropped: %s", local.to_string().c_str(), error.what());
+            log(LogLevel::error, "a connection to %s is dropped: %s", where.c_str(), error.what());
+        } catch (...) {
+            log(LogLevel::error, "a connection to %s is dropped by an exception that is not a std::exception",
+                where.c_str());
         }
         return is_open();
     }
 
-    void back_off(const std::error_code& error) {
-        const TimePoint now = core.now();
-        if (now >= say_again) {
-            log(LogLevel::warning, "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)",
-                local.to_string().c_str(), error.message().c_str());
-            say_again = now + kSayAgain;
+    bool hand_over(nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+        const std::shared_ptr<RawHandler> callee = raw;  // may close, or destroy, this acceptor
+        bool open = true;
+        still_open = &open;
+        try {
+            (*callee)(std::move(fd), peer);
+        } catch (...) {
+            log_exception("a handler of raw connections");
         }
+        if (open) still_open = nullptr;
+        return open;
+    }
+
+    void back_off(const std::error_code& error) {
         core.fd_waiters.push_back(*this);
         retry.start(kBackOff);
+        const TimePoint now = core.now();
+        if (now < say_again) return;
+        say_again = now + kSayAgain;
+        log(LogLevel::warning, "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)",
+            where.c_str(), text_of(error).c_str());
     }
 
     void give_up(const std::error_code& error) {
-        log(LogLevel::error, "cannot accept at %s any more: %s", local.to_string().c_str(), error.message().c_str());
+        log(LogLevel::error, "cannot accept at %s any more: %s", where.c_str(), text_of(error).c_str());
         close();
+    }
+
+    // Without memory, too: nothing may be thrown across libevent.
+    static std::string text_of(const std::error_code& error) noexcept {
+        try {
+            return error.message();
+        } catch (const std::bad_alloc&) {
+            return "out of memory";
+        }
     }
 
     [[nodiscard]] bool is_open() const { return watch.fd >= 0; }
 
     void close() {
         if (!is_open()) return;
-        *alive = false;
-        alive = std::make_shared<bool>(true);
+        if (still_open != nullptr) *std::exchange(still_open, nullptr) = false;
         retry.stop();
         core.leave_queue(*this);
         LoopCore::FdWaiter::unlink();
         LaterTask::unlink();
-        if (unlink_path) ::unlink(std::string(local.path()).c_str());
+        if (!unlink_path.empty()) ::unlink(unlink_path.c_str());
         watch.close();
         core.drop_work();
     }
@@ -127,12 +145,13 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     std::shared_ptr<Handler> handler;  // shared with the connections: they may outlive the acceptor
     std::shared_ptr<RawHandler> raw;
     nutils::SockAddr local;
+    std::string where;  // the same, for the log
     EvTimer retry;
     bool paused = false;
-    bool unlink_path = false;
+    std::string unlink_path;  // empty: none
     std::uint64_t accepted = 0;
     TimePoint say_again{};
-    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+    bool* still_open = nullptr;  // while a raw handler runs
 };
 
 EvTcpAcceptor::EvTcpAcceptor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -149,7 +168,8 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::make(EvLoop& loop, nutils::UniqueFd
     if (local->is_ip()) (void)nutils::set_no_delay(listener.get(), true);
     auto impl = std::make_unique<Impl>(loop, std::move(listener), std::move(options));
     impl->local = *local;
-    impl->unlink_path = unlink_path && local->is_unix() && !local->is_abstract() && !local->path().empty();
+    impl->where = local->to_string();
+    if (unlink_path && local->is_unix() && !local->is_abstract()) impl->unlink_path = local->path();
     impl->handler = std::move(handler);
     if (raw) impl->raw = std::make_shared<RawHandler>(std::move(raw));
     if (const std::error_code error = impl->watch.ensure_registered())
@@ -194,8 +214,8 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::Uni
 void EvTcpAcceptor::pause() { impl_->paused = true; }
 
 void EvTcpAcceptor::resume() {
-    if (!std::exchange(impl_->paused, false)) return;
-    impl_->go_on();
+    // Later, on the loop: raw handlers must not find themselves in the coroutine of whoever resumes.
+    if (std::exchange(impl_->paused, false) && impl_->is_open()) impl_->core.later(*impl_);
 }
 
 void EvTcpAcceptor::close() {

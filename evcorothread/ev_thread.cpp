@@ -121,6 +121,10 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     return {deadline, Wake::timed_out};
 }
 
+bool shield_over(const ThreadCore& self) {
+    return self.shield == nullptr || self.shield->deadline_.at() <= self.loop.precise_now();
+}
+
 CancelShield::CancelShield(Deadline deadline)
     : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_here.thread->loop.precise_now())) {
     t_here.thread->shield = this;

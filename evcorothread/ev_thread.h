@@ -117,6 +117,7 @@ class EVC_API CancelShield {
 
   private:
     friend ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
+    friend bool shield_over(const ThreadCore& self);
     CancelShield* outer_;
     Deadline deadline_;
 };

@@ -157,7 +157,8 @@ EVTHREAD* EVTHREAD_init(EVLOOP* loop, EVTHREAD_PROC thread_proc, void* user_ctx)
 int EVTHREAD_start(EVTHREAD* thread, EVSOCKET* socket) noexcept {
     if (!usable(thread)) return fail(EINVAL);
     if (socket != nullptr && &socket->owner->loop != &thread->loop) return fail(EINVAL);
-    if (thread->started || (socket != nullptr && socket->connecting)) return fail(EBUSY);
+    if (thread->started) return fail(EBUSY);
+    if (socket != nullptr && socket->state == tagEVSOCKET::State::connecting) return fail(EBUSY);
     return guarded(-1, [&] {
         thread->handle = thread->loop.loop.spawn(thread->name, [thread, socket] {
             const std::unique_ptr<EVTHREAD> owned(thread);
@@ -195,6 +196,7 @@ int EVTHREAD_yield(EVTHREAD* thread) noexcept {
 
 int EVTHREAD_cancel(EVTHREAD* thread) noexcept {
     if (!usable(thread) || !thread->started) return fail(EINVAL);
+    thread->canceled = true;
     if (thread->core != nullptr)
         thread->core->loop.cancel(*thread->core);
     else
@@ -204,7 +206,7 @@ int EVTHREAD_cancel(EVTHREAD* thread) noexcept {
 
 int EVTHREAD_is_canceled(const EVTHREAD* thread) noexcept {
     if (!usable(thread)) return fail(EINVAL);
-    return thread->core != nullptr && thread->core->canceled ? 1 : 0;
+    return thread->canceled || (thread->core != nullptr && thread->core->canceled) ? 1 : 0;
 }
 
 int EVTHREAD_set_name(EVTHREAD* thread, const char* name) noexcept {

@@ -200,7 +200,7 @@ EVC_API int EVTHREAD_yield(EVTHREAD* thread) EVTHREAD_NOTHROW;
 // Before: started (else EINVAL), and not yet returned.
 EVC_API int EVTHREAD_cancel(EVTHREAD* thread) EVTHREAD_NOTHROW;
 
-// 1 when EVTHREAD_cancel was called, else 0: for long computations.
+// 1 when it was asked to stop, by EVTHREAD_cancel or because the loop ends, else 0: for long computations.
 EVC_API int EVTHREAD_is_canceled(const EVTHREAD* thread) EVTHREAD_NOTHROW;
 
 // What it is called in logs and dumps, cut to 31 bytes; to be set before it starts (later: EBUSY).

@@ -31,7 +31,7 @@ constexpr const char* kConnection = "connection";
 // A connection's life, on its own coroutine.
 void serve(EVLOOP& loop, const Factory& factory, EvSocket accepted) {
     tagEVTHREAD thread(loop, nullptr, nullptr, kConnection);
-    auto* const socket = new tagEVSOCKET(thread, std::move(accepted));
+    auto* const socket = new tagEVSOCKET(thread, std::move(accepted), tagEVSOCKET::State::connected);
     if (factory(socket->socket.fd(), &thread.proc, &thread.user_ctx) != 0 || thread.proc == nullptr) return;
     thread.run(socket);
 }

@@ -47,12 +47,16 @@ struct tagEVTIMER final : cutils::ListHook<> {
 };
 
 struct tagEVSOCKET final : cutils::ListHook<> {
-    tagEVSOCKET(EVTHREAD& thread, evcorothread::EvSocket stream);
+    // no_descriptor ──▶ unconnected ──▶ connecting ──▶ connected; closing is the EvSocket's affair. A connect
+    // that fails leads back to unconnected.
+    enum class State { no_descriptor, unconnected, connecting, connected };
+
+    tagEVSOCKET(EVTHREAD& thread, evcorothread::EvSocket stream, State its_state);
     ~tagEVSOCKET() { unlink(); }
 
     EVTHREAD* owner;
     evcorothread::EvSocket socket;
-    bool connecting = false;
+    State state;
 };
 
 // Not started: on the heap, in its loop's list. Started: on the heap, freed at the end of its coroutine. Made
@@ -69,6 +73,7 @@ struct tagEVTHREAD final : cutils::ListHook<> {
     EVTHREAD_PROC proc;
     void* user_ctx;
     bool started = false;
+    bool canceled = false;                     // by EVTHREAD_cancel
     evcorothread::EvThread handle;             // from the start on; not for those of an acceptor
     evcorothread::ThreadCore* core = nullptr;  // while its coroutine runs
     cutils::List<tagEVTIMER> timers;

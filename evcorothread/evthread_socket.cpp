@@ -2,7 +2,6 @@
 #include <span>
 #include <string_view>
 
-#include "cutils/scope_exit.h"
 #include "evcorothread/evthread.h"
 #include "evcorothread/evthread_internal.h"
 #include "evcorothread/fd_watch_internal.h"
@@ -13,7 +12,10 @@ using namespace evcorothread;
 using namespace evcorothread::c_face;
 using nutils::SockAddr;
 
-tagEVSOCKET::tagEVSOCKET(EVTHREAD& thread, EvSocket stream) : owner(&thread), socket(std::move(stream)) {
+using State = tagEVSOCKET::State;
+
+tagEVSOCKET::tagEVSOCKET(EVTHREAD& thread, EvSocket stream, State its_state)
+    : owner(&thread), socket(std::move(stream)), state(its_state) {
     thread.sockets.push_back(*this);
 }
 
@@ -22,11 +24,11 @@ EVSOCKET* EVSOCKET_init(EVTHREAD* thread, int fd, int is_connected) noexcept {
     return guarded<EVSOCKET*>(nullptr, [&]() -> EVSOCKET* {
         // Everything that can fail comes before the descriptor is ours.
         EvSocket empty(thread->loop.loop, nutils::UniqueFd());
-        if (fd >= 0) {
-            if (const std::error_code error = nutils::set_nonblocking(fd, true))
-                return fail_null(nutils::to_errno(error));
-        }
-        auto* const socket = new tagEVSOCKET(*thread, std::move(empty));
+        if (fd == -1) return new tagEVSOCKET(*thread, std::move(empty), State::no_descriptor);
+        if (const std::error_code error = nutils::set_nonblocking(fd, true))
+            return fail_null(nutils::to_errno(error));
+        auto* const socket = new tagEVSOCKET(*thread, std::move(empty),
+                                             is_connected != 0 ? State::connected : State::unconnected);
         socket->socket.watch()->fd = fd;
         return socket;
     });
@@ -64,16 +66,19 @@ int EVSOCKET_connect(EVSOCKET* socket, const struct sockaddr* address, socklen_t
     if (this_evthread::canceled()) return fail(ECANCELED);
     return guarded(-1, [&] {
         FdWatch& watch = *socket->socket.watch();
-        if (watch.fd < 0) {
+        if (socket->state == State::no_descriptor) {
             auto made = nutils::socket_stream(peer.family());
             if (!made) return fail(made.error().code());
             if (peer.is_ip()) (void)nutils::set_no_delay(made->get(), true);
             watch.fd = made->release();
+            socket->state = State::unconnected;
         }
-        socket->connecting = true;
-        const cutils::ScopeExit connected([&] { socket->connecting = false; });
+        if (watch.fd < 0) return fail(EBADF);
+        if (socket->state == State::connected) return fail(EISCONN);
+        socket->state = State::connecting;
         const std::error_code error =
             connect(*socket, peer, deadline_of(timeout).resolved(watch.loop.precise_now()));
+        socket->state = error ? State::unconnected : State::connected;
         return error ? fail(error) : 0;
     });
 }
@@ -143,13 +148,14 @@ int EVSOCKET_fd(const EVSOCKET* socket) noexcept {
 
 int EVSOCKET_close(EVSOCKET* socket) noexcept {
     if (!usable(socket)) return fail(EINVAL);
+    if (socket->state == State::no_descriptor) socket->state = State::unconnected;  // none will be made
     socket->socket.close();
     return 0;
 }
 
 int EVSOCKET_free(EVSOCKET* socket) noexcept {
     if (!usable(socket)) return fail(EINVAL);
-    if (socket->connecting) return fail(EBUSY);
+    if (socket->state == State::connecting) return fail(EBUSY);
     delete socket;
     return 0;
 }

@@ -23,9 +23,10 @@ __thread Here t_here __attribute__((tls_model("initial-exec"))) = {nullptr, null
 
 namespace {
 
-// How many switches between two looks at I/O: so many that they take about this long. A look costs as much as some
-// fifty switches, but I/O must not wait either for coroutines that compute between them.
-constexpr Duration kBatchTime = 20us;
+// How many switches between two looks at I/O: as many as fit into this time, within bounds. A look costs as much as
+// fifty switches, and what it brings queues behind those that are ready anyway; but I/O must not wait long either for
+// coroutines that compute between their switches.
+constexpr Duration kBatchTime = 1ms;
 constexpr int kMinBatch = 64;
 constexpr int kMaxBatch = 2048;
 
@@ -77,25 +78,20 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       shuffle_state(options.shuffle_seed.value_or(0) * 2 + 1),
       owner(&face),
       stacks(pool),
-      base(adopted == nullptr ? make_base() : check_adopted(adopted)),
+      own_base(adopted == nullptr ? make_base() : nullptr),
+      base(adopted == nullptr ? own_base.get() : check_adopted(adopted)),
       threads(pool.capacity()),
       thread(&t_here) {
     timer_nodes = pool.capacity();  // one for every coroutine there can be
     timers.reserve(timer_nodes);
     if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
-    timer_fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    const int error = errno;
-    if (timer_fd < 0 || wake_fd < 0) {
-        if (timer_fd >= 0) ::close(timer_fd);
-        if (owned) event_base_free(base);
-        errno = error;
-        fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
-    }
-    event_assign(as_event(timer_event), base, timer_fd, EV_READ | EV_ET | EV_PERSIST,
+    timer_fd.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (timer_fd) wake_fd.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!wake_fd) fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
+    event_assign(as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,
                  [](int, short, void* self) { static_cast<LoopCore*>(self)->on_timer(); }, this);
-    event_assign(as_event(wake_event), base, wake_fd, EV_READ | EV_ET | EV_PERSIST,
+    event_assign(as_event(wake_event), base, wake_fd.get(), EV_READ | EV_ET | EV_PERSIST,
                  [](int, short, void* self) { static_cast<LoopCore*>(self)->run_posted(); }, this);
     event_assign(as_event(tick_event), base, -1, 0,
                  [](int, short, void* self) {
@@ -106,12 +102,11 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
     if (owned) watch(true);
 }
 
+void LoopCore::FreeBase::operator()(event_base* own) const { event_base_free(own); }
+
 LoopCore::~LoopCore() {
     watch(false);
     if (tick_pending) event_del(as_event(tick_event));
-    if (owned) event_base_free(base);
-    ::close(timer_fd);
-    ::close(wake_fd);
     corothread::sanitizer::destroyed(ended);
 }
 
@@ -203,7 +198,7 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
     LoopCore& core = *core_;
     core.check_thread();
     ThreadCore* thread = nullptr;
-    if (core.turns.empty()) thread = core.start_here(name, type, body);
+    if (core.turns.empty() || core.take_turn()) thread = core.start_here(name, type, body);
     core.add_thread();
     if (thread != nullptr) return EvThread(*thread);
     try {
@@ -250,26 +245,39 @@ void ThreadCore::entry(corothread::Transfer transfer) {
 }
 
 [[gnu::noinline]] void ThreadCore::report(const std::exception_ptr& thrown) {
-    const std::string who(name());
-    try {
-        std::rethrow_exception(thrown);
-    } catch (const std::exception& error) {
-        log(LogLevel::error, "coroutine \"%s\" ended by an exception: %s", who.c_str(), error.what());
-    } catch (...) {
-        log(LogLevel::error, "coroutine \"%s\" ended by an exception that is not a std::exception", who.c_str());
-    }
+    log_exception("coroutine", name());
     if (handle != nullptr) handle->thrown_ = thrown;
+}
+
+void log_exception(const char* what, std::string_view name) noexcept {
+    const char* const quote = name.empty() ? "" : "\"";
+    const char* const space = name.empty() ? "" : " ";
+    const auto size = static_cast<int>(name.size());
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception: %s", what, space, quote, size, name.data(), quote,
+            error.what());
+    } catch (...) {
+        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception that is not a std::exception", what, space, quote,
+            size, name.data(), quote);
+    }
 }
 
 void ThreadCore::on_deadline(cutils::TimerNode& node) {
     auto& self = static_cast<ThreadCore&>(node);
-    if (self.waiting != nullptr) self.waiting->wake(Wake::timed_out);
+    if (self.waiting == nullptr) return;
+    self.waiting->wake(self.canceled && shield_over(self) ? Wake::canceled : Wake::timed_out);
 }
 
 void LoopCore::cancel(ThreadCore& asked) {
     check_thread();
     asked.canceled = true;
-    if (asked.waiting != nullptr && asked.shield == nullptr) asked.waiting->wake(Wake::canceled);
+    if (asked.waiting == nullptr) return;
+    if (shield_over(asked)) return (void)asked.waiting->wake(Wake::canceled);
+    // The wait under way goes on like one that begins under a shield: until the shield's end at most.
+    const ShieldedWait rest = shielded(asked, asked.armed() ? Deadline(asked.due()) : Deadline::never);
+    if (!rest.deadline.is_never()) timers.arm(asked, rest.deadline.at());
 }
 
 // --- passes --------------------------------------------------------------------------------------------------------
@@ -308,12 +316,36 @@ void LoopCore::adapt_batch() {
     batch_ended = time;
 }
 
+// One round: a stack for each, as long as there are some. Those that queue again meanwhile are asked in the next one.
 void LoopCore::serve_turns() {
     stack_came_back = false;
     corothread::StackObserver::unlink();
-    // Those that pass or queue again meanwhile are asked next time.
-    while (!turns.empty() && stacks.available() > 0) turns.pop_front().stack_available();
-    if (!turns.empty() && !corothread::StackObserver::linked()) stacks.subscribe(*this);
+    struct End final : StackTurn {
+        void stack_available() override {}
+    } end;
+    turns.push_back(end);
+    end_of_round = &end;
+    bool progress = false;
+    while (!nobody_waits() && stacks.available() > 0) {
+        const std::size_t before = stacks.in_use();
+        StackTurn& turn = turns.pop_front();
+        its_turn = true;
+        turn.stack_available();
+        its_turn = false;
+        progress |= stacks.in_use() != before;
+    }
+    end_of_round = nullptr;
+    end.unlink();
+    if (turns.empty()) return;
+    if (progress && stacks.available() > 0) stack_came_back = true;
+    if (!corothread::StackObserver::linked()) stacks.subscribe(*this);
+}
+
+// A spawn while others wait: may it take a stack before them?
+bool LoopCore::take_turn() {
+    if (std::exchange(its_turn, false) || nobody_waits()) return true;
+    if (stacks.available() > 0) stack_came_back = true;  // then they could not be served: try again
+    return false;
 }
 
 void LoopCore::wait_for_stack(StackTurn& turn) {
@@ -395,13 +427,13 @@ TimePoint LoopCore::now() {
 
 void LoopCore::arm_timer() {
     if (virtual_time) return;
-    TimePoint next = timers.next_due();
+    TimePoint next = timers.next_look();
     if (next == TimePoint::max()) return;
     next = std::max(next, last_fired + kTimerSpacing);
     if (next >= armed_at) return;
     const auto ns = next.time_since_epoch().count();
     const itimerspec when{{0, 0}, {ns / 1'000'000'000, ns % 1'000'000'000}};
-    if (::timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, nullptr) == 0) armed_at = next;
+    if (::timerfd_settime(timer_fd.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0) armed_at = next;
 }
 
 void LoopCore::on_timer() {
@@ -425,7 +457,7 @@ void LoopCore::post(std::function<void()> f) {
 
 void LoopCore::wake_up() {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_fd, &one, sizeof one);
+    [[maybe_unused]] const auto written = ::write(wake_fd.get(), &one, sizeof one);
 }
 
 void LoopCore::run_posted() {
@@ -437,10 +469,8 @@ void LoopCore::run_posted() {
     for (auto& f : taken) {
         try {
             f();
-        } catch (const std::exception& error) {
-            log(LogLevel::error, "a posted function ended by an exception: %s", error.what());
         } catch (...) {
-            log(LogLevel::error, "a posted function ended by an exception that is not a std::exception");
+            log_exception("a posted function");
         }
     }
     if (!owned) kick();
@@ -479,8 +509,8 @@ bool LoopCore::shutdown(Deadline deadline) {
 
 void LoopCore::report_stragglers() {
     threads.for_each([](ThreadCore& t) {
-        log(LogLevel::warning, "shutdown waits for coroutine \"%s\" (%s%s%s), canceled five seconds ago",
-            std::string(t.name()).c_str(), to_string(t.state), t.waiting != nullptr ? ": " : "",
+        log(LogLevel::warning, "shutdown waits for coroutine \"%.*s\" (%s%s%s), canceled five seconds ago",
+            static_cast<int>(t.name().size()), t.name().data(), to_string(t.state), t.waiting != nullptr ? ": " : "",
             t.waiting != nullptr ? t.waiting->reason() : "");
     });
 }

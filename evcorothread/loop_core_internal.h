@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
+#include "nutils/unique_fd.h"
 
 namespace evcorothread {
 
@@ -151,14 +153,20 @@ struct LoopCore final : corothread::StackObserver {
     // Turns.
     void wait_for_stack(StackTurn& turn);
     void leave_queue(StackTurn& turn);
-    bool stack_free_now() const { return turns.empty() && stacks.available() > 0; }
+    // May somebody take a stack now, without overtaking others? Who is being served in its turn may take one.
+    bool stack_free_now() { return (its_turn || nobody_waits()) && stacks.available() > 0; }
+    bool nobody_waits() { return turns.empty() || &turns.front() == end_of_round; }
+    bool take_turn();
     void serve_turns();
     void later(LaterTask& task) {
         if (!task.linked()) later_tasks.push_back(task);
         kick();
     }
     void run_later_tasks();
-    void stack_returned() override { stack_came_back = true; }
+    void stack_returned() override {
+        stack_came_back = true;
+        kick();
+    }
 
     // Time.
     TimePoint now();
@@ -206,7 +214,12 @@ struct LoopCore final : corothread::StackObserver {
 
     EvLoop* const owner;  // the public face
     corothread::StackPool& stacks;
-    event_base* base;
+    // Before anything else that can fail to be made.
+    struct FreeBase {
+        void operator()(event_base* own) const;
+    };
+    const std::unique_ptr<event_base, FreeBase> own_base;
+    event_base* const base;  // the own one, or the adopted
     ThreadTable threads;
     std::size_t thread_count = 0;  // those waiting for a stack included
     std::uint64_t next_id = 1;
@@ -214,6 +227,8 @@ struct LoopCore final : corothread::StackObserver {
 
     cutils::List<StackTurn> turns;
     bool stack_came_back = false;
+    bool its_turn = false;                    // of whoever is being served, until it has taken a stack
+    const StackTurn* end_of_round = nullptr;  // while turns are served: those behind it come next time
     cutils::List<LaterTask, LaterTask> later_tasks;
 
     cutils::TimerHeap timers;
@@ -223,8 +238,8 @@ struct LoopCore final : corothread::StackObserver {
     bool cached_now_valid = false;
     TimePoint armed_at = TimePoint::max();  // what the timerfd is set to
     TimePoint last_fired{};
-    int timer_fd = -1;
-    int wake_fd = -1;
+    nutils::UniqueFd timer_fd;
+    nutils::UniqueFd wake_fd;
     EventStorage timer_event, wake_event, tick_event;
     bool tick_pending = false;
     bool in_pass = false;
@@ -250,6 +265,10 @@ struct LoopCore final : corothread::StackObserver {
             fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
     }
 };
+
+// Logs, in a handler, the exception that is being handled: "WHAT "NAME" ended by an exception: …". For functions of the
+// application, whose exceptions must not cross libevent. Allocates nothing.
+void log_exception(const char* what, std::string_view name = {}) noexcept;
 
 // Room in the timer heap for one more node, so that arming it never allocates. May throw std::bad_alloc.
 class TimerRoom {
@@ -330,6 +349,8 @@ struct ShieldedWait {
     Wake late;
 };
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
+// Is a canceled coroutine's shield over, if it has one?
+bool shield_over(const ThreadCore& self);
 
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
@@ -353,7 +374,7 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     l.leave(self);
     ThreadCore& back = *t_here.thread;  // self, which need not have survived in a register
     back.waiting = nullptr;
-    if (timed) back.loop.timers.disarm(back);
+    if (timed || back.canceled) back.loop.timers.disarm(back);  // cancel() may have armed it for a shield's end
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 

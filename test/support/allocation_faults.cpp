@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <new>
 
 #include "test/support/harness.h"
 #include "test/support/sanitizers.h"
@@ -90,3 +92,14 @@ std::size_t AllocationFaults::count() const { return g_state.count; }
 std::size_t AllocationFaults::failed() const { return g_state.failed; }
 
 }  // namespace test_support
+
+// CppUTest does not know these, so here they are, for programs that allocate what is over-aligned.
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    const auto step = static_cast<std::size_t>(alignment);
+    void* const memory =
+        test_support::must_fail() ? nullptr : std::aligned_alloc(step, (size + step - 1) / step * step);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }

@@ -49,28 +49,29 @@ int main(int argc, char** argv) {
     SOCKADDR saddr;
 
     CTHREAD_libinit();
-    if (STACKS_init(&stacks, 100, 5) != 0) {  // 100 coroutine threads at most, of 5 pages each: the throttle
-        perror("echo_c: STACKS_init");
-        return 1;
-    }
-    loop = EVLOOP_init(&stacks);
 
     IPADDRESS_any(&addr, AF_INET);
     if (SOCKADDR_init(&saddr, &addr, argc > 1 ? atoi(argv[1]) : 9999) != 0) {
         fprintf(stderr, "usage: echo_c [PORT]\n");
         return 2;
     }
-    acceptor = EVTCPACCEPTOR_init_ex(loop, &saddr, 30, echo_thread_factory, 8192, 8192);
-    if (acceptor == NULL) {
-        perror("echo_c: listen");
+
+    // 100 coroutine threads at most, of 5 pages each: the throttle.
+    if (STACKS_init(&stacks, 100, 5) != 0) {
+        perror("echo_c: STACKS_init");
         return 1;
     }
-    printf("listening at 127.0.0.1:%d\n", EVTCPACCEPTOR_port(acceptor));
-    fflush(stdout);
+    loop = EVLOOP_init(&stacks);
+    acceptor = EVTCPACCEPTOR_init_ex(loop, &saddr, 30, echo_thread_factory, 8192, 8192);
+    if (acceptor == NULL) {  // also when there is no loop: then it says EINVAL
+        perror("echo_c: listen");
+    } else {
+        printf("listening at 127.0.0.1:%d\n", EVTCPACCEPTOR_port(acceptor));
+        fflush(stdout);
+        EVLOOP_run(loop);  // until the program is ended
+    }
 
-    EVLOOP_run(loop);  // until the program is ended
-
-    EVTCPACCEPTOR_close(acceptor);
-    EVLOOP_free(loop);
-    return STACKS_destroy(&stacks);
+    EVLOOP_free(loop);  // closes the acceptor, too
+    STACKS_destroy(&stacks);
+    return acceptor == NULL;
 }

@@ -1,0 +1,27 @@
+// The system calls that these tests can make fail: what wrap.txt names.
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+
+#include <cstdarg>
+
+#include "test/support/wrapped_socket_calls.h"
+
+TEST_SUPPORT_WRAP(int, eventfd, (unsigned int value, int flags), (value, flags))
+TEST_SUPPORT_WRAP(int, timerfd_create, (clockid_t clock, int flags), (clock, flags))
+TEST_SUPPORT_WRAP(int, timerfd_settime, (int fd, int flags, const itimerspec* when, itimerspec* before),
+                  (fd, flags, when, before))
+TEST_SUPPORT_WRAP(int, madvise, (void* begin, size_t bytes, int advice), (begin, bytes, advice))
+
+extern "C" long __real_syscall(long number, ...);
+extern "C" long __wrap_syscall(long number, ...);
+static ::test_support::FaultSite fault_site_syscall("syscall");
+long __wrap_syscall(long number, ...) {
+    if (const auto fault = fault_site_syscall.enter()) return fault->take();
+    std::va_list list;
+    va_start(list, number);
+    long arguments[5];
+    for (long& argument : arguments) argument = va_arg(list, long);  // as libc does: words, whatever they mean
+    va_end(list);
+    return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
+}
