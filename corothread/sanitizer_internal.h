@@ -88,7 +88,7 @@ inline void arrived([[maybe_unused]] StackState& self, [[maybe_unused]] StackSta
 // The stack's coroutine has ended and something else runs.
 inline void destroyed([[maybe_unused]] StackState& state) {
 #if COROTHREAD_TSAN
-    __tsan_destroy_fiber(state.fiber);
+    if (state.fiber != nullptr) __tsan_destroy_fiber(state.fiber);
     state.fiber = nullptr;
 #endif
 }

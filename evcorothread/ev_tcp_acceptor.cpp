@@ -63,7 +63,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
                 case AcceptOutcome::exhausted: return back_off(connection.error);
                 case AcceptOutcome::broken: return give_up(connection.error);
             }
-            if (!serve(std::move(connection.fd), peer)) return;
+            if (!serve(std::move(connection.fd), peer) || paused) return;
         }
         core.later(*this);  // others first
     }

@@ -27,6 +27,7 @@ std::error_code FdWatch::ensure_registered() {
 }
 
 void FdWatch::on_event(short what) {
+    ++loop.io_events;
     if ((what & EV_CLOSED) != 0) peer_ended = true;
     if ((what & EV_WRITE) != 0) {
         writable = true;

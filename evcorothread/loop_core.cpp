@@ -381,8 +381,10 @@ void LoopCore::pass(bool may_block) {
     if (ready.empty()) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
     if (virtual_time) {
+        const std::uint64_t before = io_events;
         poll(false);
-        if (may_block && idle && !anything_ready()) {
+        // What came may lead to more without anybody being ready yet: look again before time jumps.
+        if (may_block && idle && io_events == before && !anything_ready()) {
             const TimePoint next = timers.next_due();
             if (next == TimePoint::max())
                 poll(has_work());
@@ -461,6 +463,7 @@ void LoopCore::wake_up() {
 }
 
 void LoopCore::run_posted() {
+    ++io_events;
     std::vector<std::function<void()>> taken;
     {
         const std::lock_guard lock(post_mutex);

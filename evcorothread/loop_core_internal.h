@@ -243,6 +243,7 @@ struct LoopCore final : corothread::StackObserver {
     EventStorage timer_event, wake_event, tick_event;
     bool tick_pending = false;
     bool in_pass = false;
+    std::uint64_t io_events = 0;  // that libevent brought
 
     std::mutex post_mutex;
     std::vector<std::function<void()>> posted;
