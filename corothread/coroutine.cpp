@@ -64,7 +64,8 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
                                 "Coroutine: no free stack in the pool");
     char* const block_memory = align_down(stack.top() - sizeof(Block), alignof(Block));
     char* const body = align_down(block_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
-    EVC_CHECK(body > stack.bottom + stack.size / 2, "what a coroutine captures takes more than half of its stack");
+    EVC_CHECK(body > stack.bottom + stack.size / 2,
+              "what a coroutine captures takes more than half of its stack");
     auto* const block = ::new (block_memory) Block{pool, stack, type, body};
     block->context.block = block->resumer.block = block;
     sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
@@ -123,7 +124,9 @@ void* CoroutineBase::output_of(Block& block) {
     return block.out;
 }
 
-CoroutineState CoroutineBase::state() const { return block_ == nullptr ? CoroutineState::finished : block_->state; }
+CoroutineState CoroutineBase::state() const {
+    return block_ == nullptr ? CoroutineState::finished : block_->state;
+}
 
 void CoroutineBase::kill() {
     if (block_ == nullptr) return;
@@ -134,7 +137,8 @@ void CoroutineBase::kill() {
     }
     block_->killing = true;
     for (int attempts = 0; block_ != nullptr; ++attempts) {
-        EVC_CHECK(attempts < 1000, "a killed coroutine goes on yielding: let CoroutineKilled pass, or return");
+        EVC_CHECK(attempts < 1000,
+                  "a killed coroutine goes on yielding: let CoroutineKilled pass, or return");
         resume_with(nullptr, nullptr);
     }
 }

@@ -1,5 +1,6 @@
-// Coroutine: a function that can stop in the middle, hand out a value, and go on when it is resumed with another.
-// Asymmetric and stackful: it may yield from any depth of calls. Knows nothing of sockets, events or time.
+// Coroutine: a function that can stop in the middle, hand out a value, and go on when it is resumed with
+// another. Asymmetric and stackful: it may yield from any depth of calls. Knows nothing of sockets, events or
+// time.
 #pragma once
 
 #include <concepts>
@@ -25,8 +26,8 @@ enum class CoroutineState { created, running, suspended, finished };
 
 EVC_API const char* to_string(CoroutineState state);
 
-// What yield throws in a coroutine that is being killed. Not a std::exception, so that ordinary handlers let it
-// pass; a catch (...) must rethrow it.
+// What yield throws in a coroutine that is being killed. Not a std::exception, so that ordinary handlers let
+// it pass; a catch (...) must rethrow it.
 struct EVC_API CoroutineKilled {};
 
 // What all coroutines have in common; use Coroutine or Generator.
@@ -38,10 +39,10 @@ class EVC_API CoroutineBase {
     [[nodiscard]] CoroutineState state() const;
     [[nodiscard]] bool finished() const { return state() == CoroutineState::finished; }
 
-    // Ends a suspended coroutine from inside: its pending yield throws CoroutineKilled (or try_yield returns nothing),
-    // and so does every later one, until the body returns. What the body owned is destroyed in the usual order; the
-    // stack itself is never pulled away. On a finished coroutine: nothing.
-    // Before: not called by the coroutine itself. A body that goes on yielding after 1,000 kills is a bug and aborts.
+    // Ends a suspended coroutine from inside: its pending yield throws CoroutineKilled (or try_yield returns
+    // nothing), and so does every later one, until the body returns. What the body owned is destroyed in the
+    // usual order; the stack itself is never pulled away. On a finished coroutine: nothing. Before: not
+    // called by the coroutine itself. A body that goes on yielding after 1,000 kills is a bug and aborts.
     // Errors: an exception other than CoroutineKilled that leaves the body comes out here.
     void kill();
 
@@ -58,13 +59,13 @@ class EVC_API CoroutineBase {
         void (*run)(void* body, Block& block);  // calls, then destroys
         void (*destroy)(void* body) noexcept;
     };
-    // Takes a stack and makes room for the body on it. Throws std::system_error (errc::resource_unavailable_try_again)
-    // when the pool is empty.
+    // Takes a stack and makes room for the body on it. Throws std::system_error
+    // (errc::resource_unavailable_try_again) when the pool is empty.
     static Block* create(StackPool& pool, const BodyType& type, void*& body_memory);
     static void discard(Block* block);
 
-    // Switches into the coroutine until it yields or ends; rethrows what it threw. `in` and `out` are where values
-    // cross, this time.
+    // Switches into the coroutine until it yields or ends; rethrows what it threw. `in` and `out` are where
+    // values cross, this time.
     void resume_with(void* in, void* out);
     // Inside: hands over to whoever resumed. False when the coroutine is being killed.
     static bool yield_in(Block& block);
@@ -84,7 +85,8 @@ class EVC_API CoroutineBase {
 //
 // Owner:   the Coroutine object; destroying it kills what is suspended (see kill). Movable.
 // Thread:  resumed only on the OS thread that first resumed it.
-// Errors:  the constructor throws std::system_error when the pool has no free stack. An exception that leaves the body
+// Errors:  the constructor throws std::system_error when the pool has no free stack. An exception that leaves
+// the body
 //          comes out of the resume() that was under way; the coroutine is finished then.
 // Cost:    about 10 ns to create, two switches (about 10 ns) a resume; no allocation beyond the stack.
 template <class Out, class In = void>
@@ -106,8 +108,8 @@ class Coroutine : public CoroutineBase {
             if (!CoroutineBase::yield_in(block_)) throw CoroutineKilled();
             if constexpr (kIn) return std::move(*static_cast<InValue*>(CoroutineBase::input_of(block_)));
         }
-        // The same, without exceptions: nothing when the coroutine is being killed (then return soon). With In = void
-        // the optional holds `true`.
+        // The same, without exceptions: nothing when the coroutine is being killed (then return soon). With
+        // In = void the optional holds `true`.
         template <class... Value>
         [[nodiscard]] std::optional<InValue> try_yield(Value&&... value) {
             put(std::forward<Value>(value)...);
@@ -136,8 +138,7 @@ class Coroutine : public CoroutineBase {
 
     // The body is called as body(Yield&, In first) or, with In = void, body(Yield&), at the first resume.
     template <class F>
-        requires(!std::derived_from<std::remove_cvref_t<F>, CoroutineBase>)
-    Coroutine(StackPool& pool, F&& body) {
+    requires(!std::derived_from<std::remove_cvref_t<F>, CoroutineBase>) Coroutine(StackPool& pool, F&& body) {
         using Body = std::decay_t<F>;
         static constexpr BodyType type{sizeof(Body), alignof(Body), &run_body<Body>,
                                        [](void* b) noexcept { static_cast<Body*>(b)->~Body(); }};
@@ -154,9 +155,8 @@ class Coroutine : public CoroutineBase {
     Coroutine(Coroutine&&) noexcept = default;
     Coroutine& operator=(Coroutine&&) noexcept = default;
 
-    // Runs the body to its next yield and returns what it yielded (with Out = void: true); nothing when the body has
-    // returned instead.
-    // Before: created or suspended; not called from inside itself.
+    // Runs the body to its next yield and returns what it yielded (with Out = void: true); nothing when the
+    // body has returned instead. Before: created or suspended; not called from inside itself.
     template <class... Value>
     std::optional<OutValue> resume(Value&&... value) {
         static_assert(sizeof...(Value) == (kIn ? 1 : 0), "resume takes exactly one value of type In");

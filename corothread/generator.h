@@ -14,9 +14,9 @@ namespace corothread {
 //   Generator<long> squares(pool, [](auto& yield) { for (long i = 0;; ++i) yield(i * i); });
 //   for (long n : squares) if (n > 100) break;
 //
-// The body may yield from any depth of calls (a recursive walk of a tree needs no stack of its own). It starts at
-// begin(). Breaking out of the loop leaves it suspended; a second begin() goes on where the first stopped. Destroying
-// the generator kills it (see CoroutineBase::kill).
+// The body may yield from any depth of calls (a recursive walk of a tree needs no stack of its own). It
+// starts at begin(). Breaking out of the loop leaves it suspended; a second begin() goes on where the first
+// stopped. Destroying the generator kills it (see CoroutineBase::kill).
 //
 // Owner, thread, errors, cost: as Coroutine. An exception in the body comes out of begin() or ++.
 template <class T>
@@ -25,8 +25,8 @@ class Generator {
     using Yield = typename Coroutine<T>::Yield;
 
     template <class F>
-        requires(!std::same_as<std::remove_cvref_t<F>, Generator>)
-    Generator(StackPool& pool, F&& body) : coroutine_(pool, std::forward<F>(body)) {}
+    requires(!std::same_as<std::remove_cvref_t<F>, Generator>) Generator(StackPool& pool, F&& body)
+        : coroutine_(pool, std::forward<F>(body)) {}
 
     // The next value, or nothing at the end. What the range-for uses; usable alone.
     [[nodiscard]] std::optional<T> next() {

@@ -30,6 +30,8 @@
 #define COROTHREAD_VALGRIND 1
 #endif
 
+// Always inlined: TSan counts function entries and exits on the fiber that is current, so none may lie
+// between a switch and its return.
 namespace corothread::sanitizer {
 
 // What the sanitizers know of one stack. Empty, and free, without them.
@@ -45,8 +47,8 @@ struct StackState {
 };
 
 // A stack is about to carry a new coroutine.
-inline void created([[maybe_unused]] StackState& state, [[maybe_unused]] char* bottom,
-                    [[maybe_unused]] std::size_t size) {
+[[gnu::always_inline]] inline void created([[maybe_unused]] StackState& state, [[maybe_unused]] char* bottom,
+                                           [[maybe_unused]] std::size_t size) {
 #if COROTHREAD_ASAN
     __asan_unpoison_memory_region(bottom, size);
     state.bottom = bottom;
@@ -58,18 +60,20 @@ inline void created([[maybe_unused]] StackState& state, [[maybe_unused]] char* b
 }
 
 // Right before the jump away from `from`, which will be back.
-inline void leaving([[maybe_unused]] StackState& from, [[maybe_unused]] StackState& to) {
+[[gnu::always_inline]] inline void leaving([[maybe_unused]] StackState& from,
+                                           [[maybe_unused]] StackState& to) {
 #if COROTHREAD_ASAN
     __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.size);
 #endif
 #if COROTHREAD_TSAN
-    from.fiber = __tsan_get_current_fiber();  // each time: a coroutine may be resumed by different ones in turn
+    from.fiber =
+        __tsan_get_current_fiber();  // each time: a coroutine may be resumed by different ones in turn
     __tsan_switch_to_fiber(to.fiber, 0);
 #endif
 }
 
 // Right before the last jump away from a stack that ends.
-inline void leaving_for_good([[maybe_unused]] StackState& to) {
+[[gnu::always_inline]] inline void leaving_for_good([[maybe_unused]] StackState& to) {
 #if COROTHREAD_ASAN
     __sanitizer_start_switch_fiber(nullptr, to.bottom, to.size);
 #endif
@@ -79,14 +83,15 @@ inline void leaving_for_good([[maybe_unused]] StackState& to) {
 }
 
 // Right after the jump: `self` runs (again), `from` is who jumped.
-inline void arrived([[maybe_unused]] StackState& self, [[maybe_unused]] StackState& from) {
+[[gnu::always_inline]] inline void arrived([[maybe_unused]] StackState& self,
+                                           [[maybe_unused]] StackState& from) {
 #if COROTHREAD_ASAN
     __sanitizer_finish_switch_fiber(self.fake_stack, &from.bottom, &from.size);
 #endif
 }
 
 // The stack's coroutine has ended and something else runs.
-inline void destroyed([[maybe_unused]] StackState& state) {
+[[gnu::always_inline]] inline void destroyed([[maybe_unused]] StackState& state) {
 #if COROTHREAD_TSAN
     if (state.fiber != nullptr) __tsan_destroy_fiber(state.fiber);
     state.fiber = nullptr;

@@ -15,7 +15,7 @@ namespace corothread::guard {
 namespace {
 
 constexpr int kMadvGuardInstall = 102;  // <linux/mman.h> of Linux 6.13; older headers do not name it
-constexpr std::size_t kBatch = 512;       // the kernel takes at most 1,024 pieces
+constexpr std::size_t kBatch = 512;     // the kernel takes at most 1,024 pieces
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
 

@@ -17,8 +17,9 @@
 namespace corothread {
 namespace {
 
-// Guards cost a quarter of a second for a million stacks. A pool that large gets its first ones at construction, and the
-// rest, a step at a time, when they are first needed: a marker fails only when there is no memory for page tables.
+// Guards cost a quarter of a second for a million stacks. A pool that large gets its first ones at
+// construction, and the rest, a step at a time, when they are first needed: a marker fails only when there is
+// no memory for page tables.
 constexpr std::size_t kAtConstruction = 65536;
 constexpr std::size_t kStep = 512;
 constexpr std::size_t kMprotectStep = 64;  // a call each
@@ -41,7 +42,8 @@ void check_options(const StackPoolOptions& options) {
         fail(EINVAL, "guard_pages must be 1 to 2^20, not " + std::to_string(options.guard_pages));
 }
 
-// mprotect guards split the mapping: better to say at once that it cannot work than to fail at the 32,745th stack.
+// mprotect guards split the mapping: better to say at once that it cannot work than to fail at the 32,745th
+// stack.
 void check_map_count(std::size_t count) {
     constexpr long kSpare = 1000;  // for the rest of the program
     long limit = 0;
@@ -50,7 +52,8 @@ void check_map_count(std::size_t count) {
     const auto needed = static_cast<long>(2 * count) + kSpare;
     if (needed <= left) return;
     fail(EMFILE, std::to_string(count) + " stacks with mprotect guards need " + std::to_string(needed) +
-                     " memory mappings and " + std::to_string(left) + " are left; raise the limit with `sysctl -w " +
+                     " memory mappings and " + std::to_string(left) +
+                     " are left; raise the limit with `sysctl -w " +
                      "vm.max_map_count=" + std::to_string(limit - left + needed) +
                      "`, use fewer stacks, or run Linux 6.13 or later, which guards without mappings");
 }
@@ -68,8 +71,9 @@ StackPool::StackPool(Options options) : options_(options) {
     check_options(options_);
     const std::size_t page = page_size();
     const std::size_t pages = options_.pages * (options_.scale ? sanitizer::stack_scale() : 1);
-    // An odd number of pages from one stack to the next: the tops of stacks that lie a multiple of eight pages apart,
-    // say, would share an eighth of the TLB, and switching among 500 coroutines would cost half as much again.
+    // An odd number of pages from one stack to the next: the tops of stacks that lie a multiple of eight
+    // pages apart, say, would share an eighth of the TLB, and switching among 500 coroutines would cost half
+    // as much again.
     if ((pages + options_.guard_pages) % 2 == 0) ++options_.guard_pages;
     stack_bytes_ = pages * page;
     guard_bytes_ = options_.guard_pages * page;
@@ -84,10 +88,12 @@ StackPool::StackPool(Options options) : options_(options) {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
         fail(ENOMEM, "no address space for " + std::to_string(options_.count) + " stacks of " +
-                         std::to_string(slot_bytes_) + " bytes; use fewer or smaller ones, or look at `ulimit -v` and " +
+                         std::to_string(slot_bytes_) +
+                         " bytes; use fewer or smaller ones, or look at `ulimit -v` and " +
                          "vm.overcommit_memory");
     base_ = static_cast<char*>(memory);
-    // A huge page under a stack would make every coroutine cost 2 MiB. Kernels without huge pages refuse: fine.
+    // A huge page under a stack would make every coroutine cost 2 MiB. Kernels without huge pages refuse:
+    // fine.
     ::madvise(base_, bytes, MADV_NOHUGEPAGE);
     try {
         if (!options_.on_demand) make_more();
@@ -127,9 +133,11 @@ bool StackPool::make_more() {
 }
 
 void StackPool::install_guards(std::size_t first, std::size_t count) {
-    const auto install = options_.guard == GuardKind::marker ? guard::install_markers : guard::install_mprotect;
+    const auto install =
+        options_.guard == GuardKind::marker ? guard::install_markers : guard::install_mprotect;
     std::size_t done = 0;
-    if (const std::error_code error = install(base_ + first * slot_bytes_, guard_bytes_, slot_bytes_, count, done))
+    if (const std::error_code error =
+            install(base_ + first * slot_bytes_, guard_bytes_, slot_bytes_, count, done))
         throw std::system_error(error, "StackPool: guarding stack " + std::to_string(first + done) + " of " +
                                            std::to_string(options_.count) + " failed; see vm.max_map_count");
     for (std::size_t i = first; i < first + count; ++i) {
@@ -149,7 +157,8 @@ std::size_t StackPool::high_water(const Stack& stack) const {
     const std::size_t page = page_size();
     std::vector<unsigned char> resident(stack.size / page);
     if (::mincore(stack.bottom, stack.size, resident.data()) != 0) return 0;
-    const auto deepest = std::find_if(resident.begin(), resident.end(), [](unsigned char r) { return (r & 1) != 0; });
+    const auto deepest =
+        std::find_if(resident.begin(), resident.end(), [](unsigned char r) { return (r & 1) != 0; });
     return static_cast<std::size_t>(resident.end() - deepest) * page;
 }
 

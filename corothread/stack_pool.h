@@ -37,28 +37,28 @@ class StackObserver : public cutils::ListHook<> {
 };
 
 struct StackPoolOptions {
-    std::size_t count = 1000;     // how many stacks at most: the limit on work in progress
-    std::size_t pages = 16;       // usable pages a stack (usually 4 KiB each), the guard not counted
-    // A frame with a local array steps over a guard narrower than the array. Made one wider where needed to keep the
-    // tops of stacks an odd number of pages apart.
+    std::size_t count = 1000;  // how many stacks at most: the limit on work in progress
+    std::size_t pages = 16;    // usable pages a stack (usually 4 KiB each), the guard not counted
+    // A frame with a local array steps over a guard narrower than the array. Made one wider where needed to
+    // keep the tops of stacks an odd number of pages apart.
     std::size_t guard_pages = 4;
     // Free stacks that keep their memory; those beyond give it back to the kernel when they return.
     std::size_t keep = std::numeric_limits<std::size_t>::max();
-    // Install guards as stacks are first needed. Otherwise at construction: all of them with mprotect, the first 65,536
-    // with markers.
+    // Install guards as stacks are first needed. Otherwise at construction: all of them with mprotect, the
+    // first 65,536 with markers.
     bool on_demand = false;
     GuardKind guard = GuardKind::automatic;
     bool scale = true;  // more pages in builds whose frames are larger: -O0 2 x, TSan 4 x, ASan 8 x
 };
 
-// One mapping holds all stacks, each above its guard; memory is used only where a coroutine has touched it. Free
-// stacks are reused last-in first-out, hot in the cache.
+// One mapping holds all stacks, each above its guard; memory is used only where a coroutine has touched it.
+// Free stacks are reused last-in first-out, hot in the cache.
 //
 //   StackPool stacks({.count = 100, .pages = 5});   // 100 coroutines at most, 20 KiB each
 //
-// Owner:   the application; must outlive every loop and coroutine that uses it. Dies with all stacks returned.
-// Thread:  one OS thread at a time, that of its loop. Not movable.
-// Errors:  std::system_error from the constructor, whose text says what to change: EINVAL for options that make no
+// Owner:   the application; must outlive every loop and coroutine that uses it. Dies with all stacks
+// returned. Thread:  one OS thread at a time, that of its loop. Not movable. Errors:  std::system_error from
+// the constructor, whose text says what to change: EINVAL for options that make no
 //          sense, ENOMEM for address space, EMFILE when vm.max_map_count is too low for mprotect guards.
 //          Exhaustion is not an error: take() returns none.
 // Cost:    take and give about 1 ns; construction about 0.3 µs a guard (see on_demand).
@@ -71,22 +71,26 @@ class EVC_API StackPool {
     StackPool& operator=(const StackPool&) = delete;
     ~StackPool();
 
-    // A free stack, or none (false, its bottom null) when all are in use (or, on demand, when the kernel refuses to guard another).
+    // A free stack, or none (false, its bottom null) when all are in use (or, on demand, when the kernel
+    // refuses to guard another).
     [[nodiscard, gnu::always_inline]] Stack take() {
-        if (free_count_ == 0 && !make_more()) [[unlikely]] return {nullptr, 0, 0};
+        if (free_count_ == 0 && !make_more()) [[unlikely]]
+            return {nullptr, 0, 0};
         const std::uint32_t index = free_[--free_count_];
         if (free_count_ < clean_count_) clean_count_ = free_count_;
         if (++in_use_ > peak_) peak_ = in_use_;
         return stack(index);
     }
 
-    // Gives a stack back. May be called while still running on it, if the very next thing is to switch away: the
-    // memory stays as it is (stacks beyond `keep` are trimmed by the next give or trim).
+    // Gives a stack back. May be called while still running on it, if the very next thing is to switch away:
+    // the memory stays as it is (stacks beyond `keep` are trimmed by the next give or trim).
     [[gnu::always_inline]] void give(const Stack& stack) {
-        if (free_count_ - clean_count_ > options_.keep) [[unlikely]] trim(options_.keep);
+        if (free_count_ - clean_count_ > options_.keep) [[unlikely]]
+            trim(options_.keep);
         free_[free_count_++] = stack.index;
         --in_use_;
-        if (!observers_.empty()) [[unlikely]] notify();
+        if (!observers_.empty()) [[unlikely]]
+            notify();
     }
 
     // Gives the memory of free stacks back to the kernel, but for the `keep` hottest. They stay usable.
@@ -129,7 +133,8 @@ class EVC_API StackPool {
     std::size_t slot_bytes_ = 0;  // guard and stack
     char* base_ = nullptr;
 
-    // free_[0, free_count_): indices of free stacks, the hottest last; the first clean_count_ of them hold no memory.
+    // free_[0, free_count_): indices of free stacks, the hottest last; the first clean_count_ of them hold no
+    // memory.
     std::unique_ptr<std::uint32_t[]> free_;
     std::size_t free_count_ = 0;
     std::size_t clean_count_ = 0;

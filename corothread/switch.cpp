@@ -26,7 +26,8 @@ void StartFrame::learn(Entry entry) {
     char* const top2 = second + 512;
     const auto* const frame1 = static_cast<char*>(evc_make_fcontext(top1, sizeof first, entry));
     const auto* const frame2 = static_cast<char*>(evc_make_fcontext(top2, 512, entry));
-    same_everywhere_ = frame1 == top1 - kSize && frame2 == top2 - kSize && std::memcmp(frame1, frame2, kSize) == 0;
+    same_everywhere_ =
+        frame1 == top1 - kSize && frame2 == top2 - kSize && std::memcmp(frame1, frame2, kSize) == 0;
     if (same_everywhere_) std::memcpy(bytes_, frame1, kSize);
 }
 

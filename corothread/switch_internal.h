@@ -1,8 +1,10 @@
-// The switch: the only place where one stack is left for another. Internal to the libraries, and inlined there.
+// The switch: the only place where one stack is left for another. Internal to the libraries, and inlined
+// there.
 //
 // What a switch keeps, per stack:
 //   - the callee-saved registers and floating-point control words: jump_fcontext does that;
-//   - the C++ exception state (the two words behind __cxa_get_globals()): without it, two coroutines that suspend
+//   - the C++ exception state (the two words behind __cxa_get_globals()): without it, two coroutines that
+//   suspend
 //     inside `catch` rethrow each other's exceptions;
 //   - errno.
 // Coroutines never migrate between OS threads, so the addresses of the last two are looked up once a thread.
@@ -49,14 +51,14 @@ struct Context {
     [[no_unique_address]] sanitizer::StackState sanitizer;
 };
 
-// jump_fcontext is left by a jump, so entering it by a call would leave one return address too many in the CPU's
-// return predictor, and every later return of the resumed coroutine would be mispredicted. Entering it by a jump
-// keeps the predictor balanced: 7 ns instead of 44 for a coroutine that suspends five calls deep.
+// jump_fcontext is left by a jump, so entering it by a call would leave one return address too many in the
+// CPU's return predictor, and every later return of the resumed coroutine would be mispredicted. Entering it
+// by a jump keeps the predictor balanced: 7 ns instead of 44 for a coroutine that suspends five calls deep.
 [[gnu::always_inline]] inline Transfer balanced_jump(void* to, void* data) {
 #if defined(__x86_64__) && !defined(__SHSTK__)
     Transfer result;
-    // Library code has no red zone below the stack pointer (-mno-red-zone), so pushing is safe and the unwinder's
-    // picture of this frame is exact at label 1, where a suspended coroutine stands.
+    // Library code has no red zone below the stack pointer (-mno-red-zone), so pushing is safe and the
+    // unwinder's picture of this frame is exact at label 1, where a suspended coroutine stands.
 #if !COROTHREAD_NO_RED_ZONE
 #error "include this header only in code built with -mno-red-zone (see build/rules.mk)"
 #endif
@@ -67,12 +69,13 @@ struct Context {
         "1:\n\t"
         : "=&a"(result.context), "=&d"(result.data), "+D"(to), "+S"(data)
         :
-        : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-          "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)",
-          "st(4)", "st(5)", "st(6)", "st(7)"
+        : "rcx", "r8", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+          "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)",
+          "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #if defined(__AVX512F__)
-          , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",
-          "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+          ,
+          "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",
+          "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
     );
     return result;
@@ -81,17 +84,21 @@ struct Context {
 #endif
 }
 
-// What make_fcontext writes at the top of a new stack, to be copied there instead: it stores the floating-point
-// control words, which costs as much as a switch. Copies only what was seen to be the same wherever it lies.
+// What make_fcontext writes at the top of a new stack, to be copied there instead: it stores the
+// floating-point control words, which costs as much as a switch. Copies only what was seen to be the same
+// wherever it lies.
 class StartFrame {
   public:
     using Entry = void (*)(Transfer);
 
     // Where a stack whose top is `top` is to be entered.
     [[gnu::always_inline]] inline void* place(char* top, std::size_t size, Entry entry) {
-        if (entry != entry_) [[unlikely]] learn(entry);
-        if (!same_everywhere_) [[unlikely]] return evc_make_fcontext(top, size, entry);
-        char* const frame = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - kSize;
+        if (entry != entry_) [[unlikely]]
+            learn(entry);
+        if (!same_everywhere_) [[unlikely]]
+            return evc_make_fcontext(top, size, entry);
+        char* const frame =
+            reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - kSize;
         __builtin_memcpy(frame, bytes_, kSize);
         return frame;
     }
@@ -113,8 +120,8 @@ class StartFrame {
     return self;
 }
 
-// Jumps. What comes back is the caller's own context again: taken from there, not from a register, so that none has
-// to be saved on the stack only to survive the jump.
+// Jumps. What comes back is the caller's own context again: taken from there, not from a register, so that
+// none has to be saved on the stack only to survive the jump.
 [[gnu::always_inline]] inline Context& jump_to(Context& self, Context& to, int* error_number) {
     self.saved_errno = *error_number;
     to.resumed_by = &self;
@@ -122,16 +129,17 @@ class StartFrame {
     return arrive(balanced_jump(to.left_off, &to));
 }
 
-// The same for a stack that leaves with exceptions in flight: rare, so out of line. Between switches the thread's
-// exception state is always empty; who leaves with some takes it along, and puts it back.
+// The same for a stack that leaves with exceptions in flight: rare, so out of line. Between switches the
+// thread's exception state is always empty; who leaves with some takes it along, and puts it back.
 EVC_API void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals);
 
-// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again. `locals_of(self)` is asked
-// again then.
+// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again.
+// `locals_of(self)` is asked again then.
 template <class LocalsOf>
 [[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals,
                                              LocalsOf locals_of) {
-    if (locals.exceptions->any()) [[unlikely]] return switch_in_catch(self, to, locals);
+    if (locals.exceptions->any()) [[unlikely]]
+        return switch_in_catch(self, to, locals);
     Context& back = jump_to(self, to, locals.error_number);
     *locals_of(back).error_number = back.saved_errno;
 }

@@ -1,5 +1,5 @@
-// CHECK: what must be true, in every build. A caller's bug ends the process with one line that says what, where
-// and why, instead of a corrupted connection an hour later.
+// CHECK: what must be true, in every build. A caller's bug ends the process with one line that says what,
+// where and why, instead of a corrupted connection an hour later.
 #pragma once
 
 #include "cutils/export.h"
@@ -13,6 +13,6 @@ namespace cutils {
 }  // namespace cutils
 
 // EVC_CHECK(condition, "what the caller did wrong, and what to do instead");
-#define EVC_CHECK(condition, message)              \
+#define EVC_CHECK(condition, message)             \
     (__builtin_expect(!!(condition), 1) ? (void)0 \
                                         : ::cutils::check_failed(__FILE__, __LINE__, #condition, message))

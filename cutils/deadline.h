@@ -1,5 +1,5 @@
-// Deadline: until when a call may wait. The last parameter of every function that may suspend, without a default:
-// a function without one never suspends.
+// Deadline: until when a call may wait. The last parameter of every function that may suspend, without a
+// default: a function without one never suspends.
 #pragma once
 
 #include <sys/time.h>
@@ -19,9 +19,10 @@ namespace cutils {
 //   socket.recv(buffer, Deadline::never);           no limit, and it says so
 //   socket.recv(buffer, Deadline::from(timeval));   the C face; a null pointer means never
 //
-// A duration is counted from the moment the called function first looks at the clock, on the clock of whoever waits
-// (a loop may have a virtual one), once for the whole call: recv_exact(…, 3s) takes three seconds in all, not three
-// seconds a piece. Zero or negative: the call does what it can without waiting, then reports timed_out.
+// A duration is counted from the moment the called function first looks at the clock, on the clock of whoever
+// waits (a loop may have a virtual one), once for the whole call: recv_exact(…, 3s) takes three seconds in
+// all, not three seconds a piece. Zero or negative: the call does what it can without waiting, then reports
+// timed_out.
 class Deadline {
   public:
     // Units: any std::chrono duration; too long for 64 bits of nanoseconds (292 years) means never.
@@ -36,7 +37,8 @@ class Deadline {
     // From the C face's timeout: null means never. A negative or unnormalized value is taken as it counts.
     static constexpr Deadline from(const timeval* timeout) noexcept {
         if (timeout == nullptr) return Deadline(TimePoint(Duration(kNever)));
-        const double seconds = static_cast<double>(timeout->tv_sec) + static_cast<double>(timeout->tv_usec) * 1e-6;
+        const double seconds =
+            static_cast<double>(timeout->tv_sec) + static_cast<double>(timeout->tv_usec) * 1e-6;
         if (seconds >= 9.2e9 || seconds <= -9.2e9) return Deadline(std::chrono::duration<double>(seconds));
         return Deadline(std::chrono::seconds(timeout->tv_sec) + std::chrono::microseconds(timeout->tv_usec));
     }

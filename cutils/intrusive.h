@@ -1,4 +1,5 @@
-// Queues whose links live in the elements: no allocation, O(1) everything, an element is in one place at a time.
+// Queues whose links live in the elements: no allocation, O(1) everything, an element is in one place at a
+// time.
 //
 // Owner: nobody. An element must leave its queue before it dies. One thread.
 #pragma once
@@ -10,7 +11,8 @@ namespace cutils {
 // First in, first out, through a `next` pointer of the element's own:
 //
 //   struct Job { Job* next = nullptr; };
-//   FifoQueue<Job, Job, &Job::next> jobs;   // the second: the class that has the pointer, Job or a base of it
+//   FifoQueue<Job, Job, &Job::next> jobs;   // the second: the class that has the pointer, Job or a base of
+//   it
 template <class T, class Holder, T* Holder::*Next>
 class FifoQueue {
   public:

@@ -19,7 +19,6 @@ void write_to_stderr(LogLevel level, std::string_view line, void*) {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, static_cast<size_t>(length));
 }
 
-
 struct Sink {
     LogSink function;
     void* context;

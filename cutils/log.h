@@ -1,7 +1,7 @@
 // Logging: one line an event, to a sink the application may replace.
 //
-// The libraries log only what nobody else could report: an exception that left a coroutine, an acceptor out of
-// descriptors. Errors that a caller sees as a value are not logged.
+// The libraries log only what nobody else could report: an exception that left a coroutine, an acceptor out
+// of descriptors. Errors that a caller sees as a value are not logged.
 #pragma once
 
 #include <string_view>
@@ -14,8 +14,8 @@ enum class LogLevel { debug, info, warning, error };
 
 EVC_API const char* to_string(LogLevel level);
 
-// Where lines go. Called with a line without a newline, from any thread, possibly from several at once; must not
-// throw and must not suspend.
+// Where lines go. Called with a line without a newline, from any thread, possibly from several at once; must
+// not throw and must not suspend.
 using LogSink = void (*)(LogLevel level, std::string_view line, void* context);
 
 // Replaces the sink; null restores the default: stderr, "LEVEL LINE\n", one write(2) a line.

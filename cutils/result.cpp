@@ -13,8 +13,6 @@ std::string Error::message() const {
     return context_ + ": " + code_.message();
 }
 
-void Error::raise() const {
-    throw std::system_error(code_, context_);
-}
+void Error::raise() const { throw std::system_error(code_, context_); }
 
 }  // namespace cutils

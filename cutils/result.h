@@ -1,5 +1,5 @@
-// Result<T>: a T, or the Error that says why there is none. For functions that make something; transfers of bytes
-// return nutils::IoResult.
+// Result<T>: a T, or the Error that says why there is none. For functions that make something; transfers of
+// bytes return nutils::IoResult.
 #pragma once
 
 #include <memory>
@@ -55,7 +55,7 @@ class EVC_API Error {
 template <class T>
 class [[nodiscard]] Result {
   public:
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}    // NOLINT: implicit on purpose
+    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit on purpose
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
     Result(std::error_code code) : Result(Error(code)) {}                      // NOLINT
 
@@ -100,7 +100,7 @@ class [[nodiscard]] Result<void> {
   public:
     Result() = default;
     Result(Error error) : error_(std::make_unique<Error>(std::move(error))) {}  // NOLINT
-    Result(std::error_code code) : Result(Error(code)) {}                         // NOLINT
+    Result(std::error_code code) : Result(Error(code)) {}                       // NOLINT
 
     [[nodiscard]] bool ok() const { return error_ == nullptr; }
     explicit operator bool() const { return ok(); }

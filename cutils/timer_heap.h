@@ -1,5 +1,5 @@
-// TimerHeap: which deadline comes next, for 100,000 of them. A 4-ary heap of (time, node) pairs whose nodes live in
-// what waits; re-arming later is one store.
+// TimerHeap: which deadline comes next, for 100,000 of them. A 4-ary heap of (time, node) pairs whose nodes
+// live in what waits; re-arming later is one store.
 //
 // Owner: nodes belong to the waiter and must be removed before they die. One thread.
 #pragma once
@@ -41,8 +41,8 @@ class TimerNode {
 // Lazy both ways: arm() to a later time and disarm() only store; the heap finds out when the old time comes.
 class EVC_API TimerHeap {
   public:
-    // Arms, or re-arms, the node. Cost: a store when it is in the heap with an earlier or equal time, else O(log n).
-    // Errors: std::bad_alloc, and the node is not armed; see reserve().
+    // Arms, or re-arms, the node. Cost: a store when it is in the heap with an earlier or equal time, else
+    // O(log n). Errors: std::bad_alloc, and the node is not armed; see reserve().
     void arm(TimerNode& node, TimePoint due) {
         const std::int64_t wanted = due.time_since_epoch().count();
         const std::int64_t key = wanted > earliest_key_ ? wanted : earliest_key_;
@@ -60,17 +60,19 @@ class EVC_API TimerHeap {
         if (node.slot_ != TimerNode::kNone) take_out(node.slot_);
     }
 
-    // When next to look: the earliest armed time; TimePoint::max() when none is. Tidies stale entries on the way.
+    // When next to look: the earliest armed time; TimePoint::max() when none is. Tidies stale entries on the
+    // way.
     [[nodiscard]] TimePoint next_due();
 
-    // A time before which nothing is due: next_due() or earlier, when nodes have been moved on or disarmed since. Looking
-    // then, in vain, is cheaper than tidying at every question. Cost: a load.
+    // A time before which nothing is due: next_due() or earlier, when nodes have been moved on or disarmed
+    // since. Looking then, in vain, is cheaper than tidying at every question. Cost: a load.
     [[nodiscard]] TimePoint next_look() const {
         return entries_.empty() ? TimePoint::max() : TimePoint(Duration(entries_[0].key));
     }
 
-    // Calls on_due of every node due at `now`, disarmed first, in order of time; a callback may arm, disarm and
-    // remove any node. Returns how many. Nodes armed meanwhile for a time already passed wait for the next call.
+    // Calls on_due of every node due at `now`, disarmed first, in order of time; a callback may arm, disarm
+    // and remove any node. Returns how many. Nodes armed meanwhile for a time already passed wait for the
+    // next call.
     std::size_t run_due(TimePoint now);
 
     [[nodiscard]] std::size_t size() const { return entries_.size(); }

@@ -1,7 +1,7 @@
 #include "evcorothread/ev_loop.h"
 
-#include <cstring>
 #include <algorithm>
+#include <cstring>
 
 #include "cutils/check.h"
 #include "evcorothread/loop_core_internal.h"
@@ -43,8 +43,10 @@ void EvLoop::run_ready() {
     check_runnable(*core_);
     core_->bind_thread();
     core_->running = true;
-    do core_->pass(false);
-    while (core_->anything_ready());
+    for (std::uint64_t before = ~core_->io_events; core_->anything_ready() || core_->io_events != before;) {
+        before = core_->io_events;
+        core_->pass(false);
+    }
     core_->running = false;
 }
 
@@ -92,7 +94,8 @@ EvLoop::Hold::~Hold() { loop_.core().drop_work(); }
 
 // --- spawns that wait for a stack ---
 
-PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type, void* body) {
+PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type,
+                                   void* body) {
     constexpr std::align_val_t alignment{EvLoop::kBodyAlignment};
     constexpr std::size_t offset =
         (sizeof(PendingSpawn) + EvLoop::kBodyAlignment - 1) / EvLoop::kBodyAlignment * EvLoop::kBodyAlignment;

@@ -1,5 +1,5 @@
-// EvLoop: runs coroutine threads on one OS thread, and wakes them when descriptors, timers and other threads have
-// something for them. Built on a libevent event_base, owned or adopted.
+// EvLoop: runs coroutine threads on one OS thread, and wakes them when descriptors, timers and other threads
+// have something for them. Built on a libevent event_base, owned or adopted.
 #pragma once
 
 #include <concepts>
@@ -34,8 +34,8 @@ enum class LoopClock {
 
 struct EvLoopOptions {
     LoopClock clock = LoopClock::monotonic;
-    // Ready coroutines run in an order drawn from this seed instead of first-come-first-served: finds code that works
-    // only in the usual order. The same seed gives the same order.
+    // Ready coroutines run in an order drawn from this seed instead of first-come-first-served: finds code
+    // that works only in the usual order. The same seed gives the same order.
     std::optional<std::uint64_t> shuffle_seed{};
 };
 
@@ -46,9 +46,11 @@ struct EvLoopOptions {
 //   loop.spawn("hello", [] { (void)this_evthread::delay(1s); std::puts("hello"); });
 //   loop.run();   // returns when nothing is left to do, or after stop()
 //
-// Owner:    the application; must outlive its acceptors, sockets and timers, and die before its StackPool. Several
+// Owner:    the application; must outlive its acceptors, sockets and timers, and die before its StackPool.
+// Several
 //           loops may live in one process, each on its own OS thread.
-// Thread:   all calls on the OS thread that runs it, except post() and stop(). Before run() that is the thread that
+// Thread:   all calls on the OS thread that runs it, except post() and stop(). Before run() that is the
+// thread that
 //           made it; run() may be called on another one as long as no coroutine has run yet.
 // Order:    ready coroutines run first-come first-served; after 128 switches at most, I/O is looked at.
 // Idle:     costs no CPU.
@@ -59,39 +61,43 @@ class EVC_API EvLoop {
     // A loop with an event_base of its own. Errors: std::system_error (no descriptors, no memory).
     explicit EvLoop(corothread::StackPool& stacks, Options options = {});
 
-    // A loop inside an event_base that the application runs itself (event_base_dispatch): coroutines run from its
-    // callbacks. The base is neither configured nor freed; it must use epoll (edge-triggered events) and outlive the
-    // loop. Our events keep the base's dispatch going only while there is work (see run). Not for virtual time.
+    // A loop inside an event_base that the application runs itself (event_base_dispatch): coroutines run from
+    // its callbacks. The base is neither configured nor freed; it must use epoll (edge-triggered events) and
+    // outlive the loop. Our events keep the base's dispatch going only while there is work (see run). Not for
+    // virtual time.
     EvLoop(corothread::StackPool& stacks, event_base* adopted, Options options = {});
 
     EvLoop(const EvLoop&) = delete;
     EvLoop& operator=(const EvLoop&) = delete;
-    // shutdown(), without a limit. Suspended stacks are never destroyed: coroutines end by themselves, canceled.
+    // shutdown(), without a limit. Suspended stacks are never destroyed: coroutines end by themselves,
+    // canceled.
     ~EvLoop();
 
-    // Runs until stop() is called or no work is left: no coroutine, open acceptor, parked connection, running timer,
-    // or Hold. Before: an owned base; not inside a coroutine.
+    // Runs until stop() is called or no work is left: no coroutine, open acceptor, parked connection, running
+    // timer, or Hold. Before: an owned base; not inside a coroutine.
     void run();
 
-    // Runs what is ready, and what becomes ready without waiting, then returns; never blocks, never moves virtual
-    // time. So a test can say: this has *not* happened yet. Before: as run.
+    // Runs what is ready, and what becomes ready without waiting, then returns; never blocks, never moves
+    // virtual time. So a test can say: this has *not* happened yet. Before: as run.
     void run_ready();
 
-    // With a virtual clock: moves it on by `step`, running what becomes due on the way, in order. Before: as run.
+    // With a virtual clock: moves it on by `step`, running what becomes due on the way, in order. Before: as
+    // run.
     void advance(Duration step);
 
     // Makes run() return soon; what is unfinished stays as it is, and a later run() goes on. Any thread.
     void stop();
 
-    // Cancels all coroutines and runs until none is left or the deadline passes. Returns whether none is left. Names
-    // in the log, once, those that take longer than five seconds. Before: not inside a coroutine.
+    // Cancels all coroutines and runs until none is left or the deadline passes. Returns whether none is
+    // left. Names in the log, once, those that take longer than five seconds. Before: not inside a coroutine.
     bool shutdown(Deadline deadline);
 
-    // Runs `f` on a coroutine thread of its own. Never suspends the caller, and `f` does not start before the caller
-    // waits or yields. With no free stack the new thread waits its turn for one (EvThreadState::waiting_for_stack).
-    // Errors:   std::bad_alloc. An exception that leaves `f` is logged with the name and reaches join().
-    // Lifetime: `f` is moved to the new stack and destroyed there when it has returned.
-    // Cost:     about 15 ns together with its end; no allocation unless it has to wait for a stack.
+    // Runs `f` on a coroutine thread of its own. Never suspends the caller, and `f` does not start before the
+    // caller waits or yields. With no free stack the new thread waits its turn for one
+    // (EvThreadState::waiting_for_stack). Errors:   std::bad_alloc. An exception that leaves `f` is logged
+    // with the name and reaches join(). Lifetime: `f` is moved to the new stack and destroyed there when it
+    // has returned. Cost:     about 15 ns together with its end; no allocation unless it has to wait for a
+    // stack.
     template <std::invocable F>
     EvThread spawn(std::string_view name, F&& f) {
         std::decay_t<F> body(std::forward<F>(f));
@@ -109,13 +115,13 @@ class EVC_API EvLoop {
         return try_spawn_body(name, kBody<std::decay_t<F>>, &body);
     }
 
-    // Calls `f` on the loop's thread, soon, outside any coroutine: it must not wait (spawn for that). The one door
-    // for other OS threads. Any thread; in order for each of them. What is posted after the loop has ended is
-    // destroyed unrun. In an adopted base, it runs only while the loop has work: keep a Hold.
+    // Calls `f` on the loop's thread, soon, outside any coroutine: it must not wait (spawn for that). The one
+    // door for other OS threads. Any thread; in order for each of them. What is posted after the loop has
+    // ended is destroyed unrun. In an adopted base, it runs only while the loop has work: keep a Hold.
     void post(std::function<void()> f);
 
-    // The clock of this loop. now() is as of the current pass over the ready coroutines: cheap, and good enough for
-    // deadlines of seconds.
+    // The clock of this loop. now() is as of the current pass over the ready coroutines: cheap, and good
+    // enough for deadlines of seconds.
     [[nodiscard]] TimePoint now() const;
     // Reads the clock.
     [[nodiscard]] TimePoint precise_now() const;
@@ -164,7 +170,8 @@ class EVC_API EvLoop {
   private:
     template <class Body>
     static constexpr std::size_t space_for() {
-        static_assert(alignof(Body) <= kBodyAlignment, "what a coroutine captures is aligned to more than 64 bytes");
+        static_assert(alignof(Body) <= kBodyAlignment,
+                      "what a coroutine captures is aligned to more than 64 bytes");
         constexpr std::size_t step = alignof(Body) <= 16 ? 16 : kBodyAlignment;
         return (sizeof(Body) + step - 1) / step * step;
     }

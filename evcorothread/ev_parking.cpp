@@ -1,12 +1,13 @@
 #include "evcorothread/ev_parking.h"
 
+#include <poll.h>
+
 #include <string>
 #include <utility>
 
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "evcorothread/fd_watch_internal.h"
-#include "nutils/socket_ops.h"
 
 namespace evcorothread {
 
@@ -23,7 +24,10 @@ struct EvParking::Impl {
 };
 
 // Where a guest stands. Small: this is what an idle connection costs besides its socket.
-struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cutils::TimerNode, StackTurn, ReadableListener {
+struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
+                                     cutils::TimerNode,
+                                     StackTurn,
+                                     ReadableListener {
     Bay(Impl& p, Guest& g) : TimerNode(&Bay::on_deadline), parking(p), guest(g), room(p.core) {}
     ~Bay() {
         parking.core.leave_queue(*this);
@@ -39,7 +43,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
             parking.core.timers.disarm(*this);
         else
             parking.core.timers.arm(*this, idle.resolved(parking.core.now()).at());
-        state = State::parked;
+        parking.core.kick();  // for its timer
+        is_parked = true;
         ++parking.parked;
         return {};
     }
@@ -47,7 +52,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
     void unpark() {
         watch().listener = nullptr;
         parking.core.timers.disarm(*this);
-        state = State::waiting;
+        is_parked = false;
         --parking.parked;
     }
 
@@ -66,33 +71,36 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
             parking.core.wait_for_stack(*this);
         }
     }
+    // A thread without a handle, and without the detour by a function object: this happens for every request.
     bool start() {
-        try {
-            parking.loop.spawn(parking.name, [this] { serve(); });
-            state = State::active;
-            return true;
-        } catch (const std::bad_alloc&) {
-            return false;  // another turn, when somebody has finished
-        }
+        static constexpr EvLoop::BodyType kServe{
+            16, [](void* to, void* from) { *static_cast<Bay**>(to) = *static_cast<Bay**>(from); },
+            [](void* bay) { (*static_cast<Bay**>(bay))->serve(); }, [](void*) noexcept {}};
+        Bay* self = this;
+        thread = parking.core.start_thread(parking.name, kServe, &self);
+        if (thread == nullptr) return false;  // another turn, when somebody has finished
+        parking.core.add_thread();
+        return true;
     }
 
     // In the coroutine: serve until there is nothing more to read, then park or go.
     void serve() {
-        thread = t_here.thread;
-        if (canceled) thread->canceled = true;
         Next next = Next::close();
         do {
             try {
                 next = guest.serve();
             } catch (const std::exception& error) {
-                cutils::log(cutils::LogLevel::error, "a connection is closed because serving it ended by an exception: %s",
+                cutils::log(cutils::LogLevel::error,
+                            "a connection is closed because serving it ended by an exception: %s",
                             error.what());
                 next = Next::close();
             } catch (...) {
-                cutils::log(cutils::LogLevel::error, "a connection is closed because serving it ended by an exception");
+                cutils::log(cutils::LogLevel::error,
+                            "a connection is closed because serving it ended by an exception");
                 next = Next::close();
             }
-            if (!next.keep_ || parking.draining || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
+            if (!next.keep_ || parking.draining || this_evthread::canceled() || !guest.socket_.is_open())
+                return leave();
             if (!may_read()) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
@@ -100,14 +108,14 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
         if (park(next.idle_)) leave();
     }
 
-    // A short read that nothing was sent after may hide an error without an edge of its own: ask once.
+    // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
+    // hid an error without an edge of its own. Then the kernel is asked once; not by a read, which would take
+    // the error away.
     bool may_read() {
-        if (watch().unverified) {
-            char byte;
-            watch().unverified = false;
-            if (!nutils::recv_some(watch().fd, {&byte, 1}, MSG_PEEK).would_block()) watch().readable = true;
-        }
-        return watch().readable;
+        if (!watch().may_read()) return false;
+        pollfd asked{watch().fd, POLLIN, 0};
+        watch().unverified = false;
+        return watch().readable = ::poll(&asked, 1, 0) != 0;
     }
 
     // The connection's end. *this is gone afterwards.
@@ -116,18 +124,24 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
         delete &guest;
         --p.size;
         p.core.drop_work();
-        if (p.gone) p.gone();
+        try {
+            if (p.gone) p.gone();
+        } catch (...) {
+            log_exception("the function that is told of a guest's end");
+        }
     }
 
     void cancel() {
-        if (state != State::active) return;
-        if (thread != nullptr) return parking.core.cancel(*thread);
-        canceled = true;  // it has not begun to run
+        if (thread != nullptr) parking.core.cancel(*thread);
     }
 
     static void on_deadline(cutils::TimerNode& node) {
         auto& self = static_cast<Bay&>(node);
-        self.guest.expired();
+        try {
+            self.guest.expired();
+        } catch (...) {
+            log_exception("a guest's expired()");
+        }
         self.leave_parked();
     }
     void leave_parked() {
@@ -138,9 +152,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>, cu
     Impl& parking;
     Guest& guest;
     TimerRoom room;
-    ThreadCore* thread = nullptr;  // that serves, once it runs
-    enum class State : unsigned char { parked, waiting, active } state = State::parked;
-    bool canceled = false;
+    ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
+    bool is_parked = false;
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}
@@ -150,18 +163,24 @@ EvParking::EvParking(EvLoop& loop, std::string_view name) : impl_(std::make_uniq
 
 EvParking::~EvParking() {
     close_parked();
-    EVC_CHECK(impl_->size == 0, "an EvParking is destroyed while it serves guests: drain, and shut the loop down first");
+    EVC_CHECK(impl_->size == 0,
+              "an EvParking is destroyed while it serves guests: drain, and shut the loop down first");
 }
 
 std::error_code EvParking::adopt(std::unique_ptr<Guest> guest, Deadline idle) {
-    EVC_CHECK(guest != nullptr && guest->bay_ == nullptr, "EvParking::adopt() wants a guest that is nobody's yet");
+    EVC_CHECK(guest != nullptr && guest->bay_ == nullptr,
+              "EvParking::adopt() wants a guest that is nobody's yet");
     if (!guest->socket_.is_open() || impl_->draining) return NetError::closed;
     guest->bay_ = std::make_unique<Guest::Bay>(*impl_, *guest);
-    if (const std::error_code error = guest->bay_->park(idle)) return error;
-    impl_->guests.push_back(*guest->bay_);
+    Guest::Bay& bay = *guest->bay_;
+    const bool was_registered = bay.watch().registered;
+    if (const std::error_code error = bay.park(idle)) return error;
+    impl_->guests.push_back(bay);
     ++impl_->size;
     impl_->core.add_work();
     (void)guest.release();  // its bay knows it: leave() deletes
+    // What a socket in use has left unread makes no event any more.
+    if (was_registered && bay.may_read()) bay.readable(bay.watch());
     return {};
 }
 
@@ -172,7 +191,7 @@ std::size_t EvParking::active() const { return impl_->size - impl_->parked - imp
 
 void EvParking::close_parked() {
     impl_->guests.for_each([](Guest::Bay& bay) {
-        if (bay.state == Guest::Bay::State::parked) bay.leave_parked();
+        if (bay.is_parked) bay.leave_parked();
     });
 }
 

@@ -1,5 +1,5 @@
-// EvParking: connections between requests. A parked one is a descriptor, a deadline and an object of yours; it holds
-// no coroutine and no stack. The stack pool limits work in progress, not clients.
+// EvParking: connections between requests. A parked one is a descriptor, a deadline and an object of yours;
+// it holds no coroutine and no stack. The stack pool limits work in progress, not clients.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +38,8 @@ class EVC_API EvParking {
     // What is to become of a connection when serve() has returned.
     class Next {
       public:
-        // Keep it until something arrives, or the deadline passes: then Guest::expired() is called and it is closed.
+        // Keep it until something arrives, or the deadline passes: then Guest::expired() is called and it is
+        // closed.
         static Next park(Deadline idle) { return Next(idle, true); }
         static Next close() { return Next(Deadline::never, false); }
 
@@ -61,7 +62,8 @@ class EVC_API EvParking {
         // Called in a coroutine thread when the socket may be read: data, the end of the stream, or an error.
         // An exception is logged and closes the connection.
         virtual Next serve() = 0;
-        // Called on the loop when a parked connection's deadline has passed; it is closed afterwards. Must not wait.
+        // Called on the loop when a parked connection's deadline has passed; it is closed afterwards. Must
+        // not wait.
         virtual void expired() {}
         [[nodiscard]] EvSocket& socket() { return socket_; }
 

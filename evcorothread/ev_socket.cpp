@@ -18,8 +18,7 @@ EvSocket::EvSocket(EvSocket&&) noexcept = default;
 EvSocket& EvSocket::operator=(EvSocket&&) noexcept = default;
 EvSocket::~EvSocket() = default;
 
-EvSocket::EvSocket(EvLoop& loop, nutils::UniqueFd fd)
-    : watch_(std::make_unique<FdWatch>(loop.core(), -1)) {
+EvSocket::EvSocket(EvLoop& loop, nutils::UniqueFd fd) : watch_(std::make_unique<FdWatch>(loop.core(), -1)) {
     loop.core().check_thread();
     watch_->fd = fd.release();
 }
@@ -28,8 +27,8 @@ namespace {
 
 IoResult failed(const std::error_code& error, std::size_t bytes = 0) { return {bytes, error}; }
 
-// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's business;
-// a canceled coroutine moves nothing more, except under a shield.
+// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's
+// business; a canceled coroutine moves nothing more, except under a shield.
 std::error_code refusal(const FdWatch* watch) {
     if (watch == nullptr || watch->fd < 0) return NetError::closed;
     const ThreadCore& self = ThreadCore::current();
@@ -62,6 +61,22 @@ IoResult send_when_possible(FdWatch* watch, Deadline deadline, SendNow&& send_no
         deadline = deadline.resolved(watch->loop.precise_now());
         if (const std::error_code error = watch->wait_writable(deadline)) return failed(error);
     }
+}
+
+// The kernel did not take all of `data` at once: `first` is what it said.
+[[gnu::noinline]] IoResult send_rest(FdWatch& watch, std::string_view data, IoResult first, int flags,
+                                     Deadline deadline) {
+    if (first.error && !first.would_block()) return first;
+    std::size_t sent = first.bytes;
+    // The deadline is for the whole call: counted from the first wait, if there is one.
+    deadline = deadline.resolved(watch.loop.precise_now());
+    while (sent < data.size()) {
+        const IoResult some = send_when_possible(
+            &watch, deadline, [&] { return nutils::send_some(watch.fd, data.substr(sent), flags); });
+        sent += some.bytes;
+        if (some.error) return failed(some.error, sent);
+    }
+    return {sent, {}};
 }
 
 }  // namespace
@@ -149,21 +164,17 @@ IoResult EvSocket::send_all(std::string_view data, int flags, Deadline deadline)
     FdWatch* const watch = watch_.get();
     if (const std::error_code error = refusal(watch)) return failed(error);
     if (watch->writer != nullptr) return failed(NetError::busy);
-    std::size_t sent = 0;
-    do {
-        // The deadline is for the whole call: counted from the first wait, if there is one.
-        const IoResult some = send_when_possible(watch, deadline, [&] {
-            const IoResult now = nutils::send_some(watch->fd, data.substr(sent), flags);
-            if (now.would_block()) deadline = deadline.resolved(watch->loop.precise_now());
-            return now;
-        });
-        sent += some.bytes;
-        if (some.error) return failed(some.error, sent);
-    } while (sent < data.size());
-    return {sent, {}};
+    const IoResult first = nutils::send_some(watch->fd, data, flags);
+    if (first.bytes == data.size() && !first.error) [[likely]] {
+        watch->wrote();
+        return first;
+    }
+    return send_rest(*watch, data, first, flags, deadline);
 }
 
-IoResult EvSocket::send_all_v(std::span<iovec> pieces, Deadline deadline) { return send_all_v(pieces, 0, deadline); }
+IoResult EvSocket::send_all_v(std::span<iovec> pieces, Deadline deadline) {
+    return send_all_v(pieces, 0, deadline);
+}
 
 IoResult EvSocket::send_all_v(std::span<iovec> pieces, int flags, Deadline deadline) {
     FdWatch* const watch = watch_.get();
@@ -227,6 +238,8 @@ nutils::UniqueFd EvSocket::release() {
     return nutils::UniqueFd(watch_->release());
 }
 
-TimePoint EvSocket::now() const { return watch_ != nullptr ? watch_->loop.precise_now() : cutils::monotonic_now(); }
+TimePoint EvSocket::now() const {
+    return watch_ != nullptr ? watch_->loop.precise_now() : cutils::monotonic_now();
+}
 
 }  // namespace evcorothread

@@ -1,4 +1,5 @@
-// EvSocket: a connected stream socket whose calls wait like a blocking socket's, while the loop serves others.
+// EvSocket: a connected stream socket whose calls wait like a blocking socket's, while the loop serves
+// others.
 #pragma once
 
 #include <sys/types.h>
@@ -31,21 +32,25 @@ using nutils::NetError;
 //           if (!socket.send_all({buffer, got.bytes}, 3s)) break;
 //   }   // the socket closes here
 //
-// Owner:    a value, usually a local of the coroutine it belongs to; closes when destroyed. Movable, not while
+// Owner:    a value, usually a local of the coroutine it belongs to; closes when destroyed. Movable, not
+// while
 //           somebody waits on it.
-// Sharing:  one coroutine may receive and another send at the same time (full duplex); a second one in the same
-//           direction gets `busy`. close() may be called by any coroutine of the loop and wakes both with `closed`.
+// Sharing:  one coroutine may receive and another send at the same time (full duplex); a second one in the
+// same
+//           direction gets `busy`. close() may be called by any coroutine of the loop and wakes both with
+//           `closed`.
 // Thread:   its loop's.
-// Cancel:   in a canceled coroutine, calls with a Deadline return `canceled` without moving anything; the try_ calls
+// Cancel:   in a canceled coroutine, calls with a Deadline return `canceled` without moving anything; the
+// try_ calls
 //           go on working.
 // Cost:     per call one syscall when the kernel is ready, and no epoll_ctl ever after the first wait.
 class EVC_API EvSocket final : public nutils::ByteStream {
   public:
     // Closed; every call returns `closed`.
     EvSocket();
-    // Adopts a connected stream socket. Receiving and sending never block even if the descriptor is a blocking one;
-    // sendfile_all needs a non-blocking one (nutils::set_nonblocking).
-    // Errors: std::bad_alloc (then the descriptor is closed).
+    // Adopts a connected stream socket. Receiving and sending never block even if the descriptor is a
+    // blocking one; sendfile_all needs a non-blocking one (nutils::set_nonblocking). Errors: std::bad_alloc
+    // (then the descriptor is closed).
     EvSocket(EvLoop& loop, nutils::UniqueFd fd);
     EvSocket(EvSocket&&) noexcept;
     EvSocket& operator=(EvSocket&&) noexcept;
@@ -54,7 +59,8 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     // Connects to a TCP or unix address. TCP_NODELAY is set: what is sent goes out.
     // Before:   called in a coroutine thread of `loop`.
     // Suspends: until the peer has answered.
-    // Errors:   timed_out, canceled; ECONNREFUSED, ENETUNREACH, … of connect(2). The message names the address.
+    // Errors:   timed_out, canceled; ECONNREFUSED, ENETUNREACH, … of connect(2). The message names the
+    // address.
     [[nodiscard]] static cutils::Result<EvSocket> connect(EvLoop& loop, const nutils::SockAddr& peer,
                                                           Deadline deadline);
 
@@ -74,22 +80,23 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     // Cost:     one recv(2) when data is ready; no allocation.
     [[nodiscard]] IoResult recv(std::span<char> buffer, Deadline deadline) override;
 
-    // Takes what is there now: would_block when nothing is. Never suspends, and makes no syscall when the kernel has
-    // already said that nothing can be there.
+    // Takes what is there now: would_block when nothing is. Never suspends, and makes no syscall when the
+    // kernel has already said that nothing can be there.
     [[nodiscard]] IoResult try_recv(std::span<char> buffer);
 
     // May try_recv give anything but would_block, as far as is known without asking? False means no.
     [[nodiscard]] bool may_recv() const;
 
-    // Waits until the kernel takes some of `data`, and hands that over; `busy` when another coroutine is sending.
+    // Waits until the kernel takes some of `data`, and hands that over; `busy` when another coroutine is
+    // sending.
     [[nodiscard]] IoResult send(std::string_view data, Deadline deadline) override;
     [[nodiscard]] IoResult sendv(std::span<const iovec> pieces, Deadline deadline) override;
     // Hands over what the kernel takes now. Never suspends.
     [[nodiscard]] IoResult try_send(std::string_view data);
     [[nodiscard]] IoResult try_sendv(std::span<const iovec> pieces);
 
-    // Sends all; on an error, bytes says how many went before. `flags`: those of send(2), for instance MSG_MORE when
-    // more is about to follow.
+    // Sends all; on an error, bytes says how many went before. `flags`: those of send(2), for instance
+    // MSG_MORE when more is about to follow.
     [[nodiscard]] IoResult send_all(std::string_view data, Deadline deadline) override;
     [[nodiscard]] IoResult send_all(std::string_view data, int flags, Deadline deadline);
     [[nodiscard]] IoResult send_all_v(std::span<iovec> pieces, Deadline deadline) override;

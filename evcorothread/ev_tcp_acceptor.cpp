@@ -29,7 +29,11 @@ constexpr Duration kSayAgain = 10s;
 
 struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopCore::FdWaiter {
     Impl(EvLoop& l, nutils::UniqueFd listener, AcceptOptions o)
-        : loop(l), core(l.core()), watch(core, listener.release()), options(std::move(o)), name(options.name),
+        : loop(l),
+          core(l.core()),
+          watch(core, listener.release()),
+          options(std::move(o)),
+          name(options.name),
           retry(l, [this] { go_on(); }) {
         watch.listener = this;
         core.add_work();
@@ -45,8 +49,8 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     }
     void run_later() override { go_on(); }
 
-    // Accepts what waits and may be served. Every reason to stop leaves somebody behind who calls again: the kernel
-    // (nothing waits), the stack pool, the next pass, or the retry timer.
+    // Accepts what waits and may be served. Every reason to stop leaves somebody behind who calls again: the
+    // kernel (nothing waits), the stack pool, the next pass, or the retry timer.
     void go_on() {
         if (paused || !is_open() || StackTurn::linked()) return;
         retry.stop();
@@ -55,7 +59,8 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         for (int i = 0; i < kBatch; ++i) {
             if (!raw && !core.stack_free_now()) return core.wait_for_stack(*this);
             nutils::SockAddr peer;
-            nutils::Accepted connection = nutils::accept_one(watch.fd, raw || options.admit ? &peer : nullptr);
+            nutils::Accepted connection =
+                nutils::accept_one(watch.fd, raw || options.admit ? &peer : nullptr);
             switch (connection.outcome()) {
                 case AcceptOutcome::accepted: break;
                 case AcceptOutcome::lost: continue;
@@ -105,8 +110,9 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         const TimePoint now = core.now();
         if (now < say_again) return;
         say_again = now + kSayAgain;
-        log(LogLevel::warning, "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)",
-            where.c_str(), text_of(error).c_str());
+        log(LogLevel::warning,
+            "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)", where.c_str(),
+            text_of(error).c_str());
     }
 
     void give_up(const std::error_code& error) {
@@ -177,12 +183,12 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::make(EvLoop& loop, nutils::UniqueFd
     return EvTcpAcceptor(std::move(impl));
 }
 
-cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen(EvLoop& loop, const nutils::SockAddr& address, Handler handler,
-                                                    AcceptOptions options) {
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen(EvLoop& loop, const nutils::SockAddr& address,
+                                                    Handler handler, AcceptOptions options) {
     cutils::Result<nutils::UniqueFd> listener = nutils::listen_stream(address, options);
     if (!listener) return listener.error();
-    return make(loop, *std::move(listener), std::make_shared<Handler>(std::move(handler)), {}, std::move(options),
-                true);
+    return make(loop, *std::move(listener), std::make_shared<Handler>(std::move(handler)), {},
+                std::move(options), true);
 }
 
 cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen_raw(EvLoop& loop, const nutils::SockAddr& address,
@@ -200,14 +206,16 @@ std::error_code make_nonblocking(const nutils::UniqueFd& listener) {
 
 cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt(EvLoop& loop, nutils::UniqueFd listener, Handler handler,
                                                    AcceptOptions options) {
-    if (const std::error_code error = make_nonblocking(listener)) return cutils::Error(error, "adopting a listener");
-    return make(loop, std::move(listener), std::make_shared<Handler>(std::move(handler)), {}, std::move(options),
-                false);
+    if (const std::error_code error = make_nonblocking(listener))
+        return cutils::Error(error, "adopting a listener");
+    return make(loop, std::move(listener), std::make_shared<Handler>(std::move(handler)), {},
+                std::move(options), false);
 }
 
-cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::UniqueFd listener, RawHandler handler,
-                                                       AcceptOptions options) {
-    if (const std::error_code error = make_nonblocking(listener)) return cutils::Error(error, "adopting a listener");
+cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::UniqueFd listener,
+                                                       RawHandler handler, AcceptOptions options) {
+    if (const std::error_code error = make_nonblocking(listener))
+        return cutils::Error(error, "adopting a listener");
     return make(loop, std::move(listener), nullptr, std::move(handler), std::move(options), false);
 }
 

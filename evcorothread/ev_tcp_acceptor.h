@@ -1,4 +1,5 @@
-// EvTcpAcceptor: listens, and starts a coroutine thread for every connection, as long as there is a stack for it.
+// EvTcpAcceptor: listens, and starts a coroutine thread for every connection, as long as there is a stack for
+// it.
 #pragma once
 
 #include <functional>
@@ -25,35 +26,41 @@ struct AcceptOptions : nutils::ListenOptions {
 //
 //   auto acceptor = EvTcpAcceptor::listen(loop, SockAddr::any(9999), [](EvSocket socket) { … }).value();
 //
-// The stack pool is the throttle: with no free stack nothing is accepted, connections wait in the listen queue, and
-// the process uses no CPU for them; when a stack comes back, the next one is served. Out of descriptors (EMFILE,
-// ENFILE) it waits until one of this loop's sockets closes, or a moment, without spinning.
+// The stack pool is the throttle: with no free stack nothing is accepted, connections wait in the listen
+// queue, and the process uses no CPU for them; when a stack comes back, the next one is served. Out of
+// descriptors (EMFILE, ENFILE) it waits until one of this loop's sockets closes, or a moment, without
+// spinning.
 //
 // Owner:  whoever holds it; movable. close(), or destroying it, stops listening; connections go on.
 // Thread: the loop's. An open acceptor is work: EvLoop::run goes on while there is one.
-// Address families: IPv4, IPv6 and unix sockets (SockAddr::parse("unix:/run/x.sock")). The socket file of a closed
+// Address families: IPv4, IPv6 and unix sockets (SockAddr::parse("unix:/run/x.sock")). The socket file of a
+// closed
 //         unix acceptor is removed.
 class EVC_API EvTcpAcceptor {
   public:
     // Runs on a coroutine thread of its own for every connection. TCP_NODELAY is set.
     using Handler = std::function<void(EvSocket)>;
-    // Called on the loop, without a coroutine or a stack: for those who park connections (EvParking) or hand them to
-    // another loop. Must not wait. Every waiting connection is accepted, whatever the stack pool says.
+    // Called on the loop, without a coroutine or a stack: for those who park connections (EvParking) or hand
+    // them to another loop. Must not wait. Every waiting connection is accepted, whatever the stack pool
+    // says.
     using RawHandler = std::function<void(nutils::UniqueFd, const nutils::SockAddr& peer)>;
 
     // Listens at `address`; port 0 takes a free one, see local_address().
     // Errors: EADDRINUSE, EACCES, … of socket(2), bind(2), listen(2); the message names the address.
     [[nodiscard]] static cutils::Result<EvTcpAcceptor> listen(EvLoop& loop, const nutils::SockAddr& address,
                                                               Handler handler, AcceptOptions options = {});
-    [[nodiscard]] static cutils::Result<EvTcpAcceptor> listen_raw(EvLoop& loop, const nutils::SockAddr& address,
-                                                                  RawHandler handler, AcceptOptions options = {});
+    [[nodiscard]] static cutils::Result<EvTcpAcceptor> listen_raw(EvLoop& loop,
+                                                                  const nutils::SockAddr& address,
+                                                                  RawHandler handler,
+                                                                  AcceptOptions options = {});
 
-    // Takes over a socket that listens already (socket activation, a parent's). It is made non-blocking. Of the
-    // options, those about listening are ignored.
-    [[nodiscard]] static cutils::Result<EvTcpAcceptor> adopt(EvLoop& loop, nutils::UniqueFd listener, Handler handler,
-                                                             AcceptOptions options = {});
+    // Takes over a socket that listens already (socket activation, a parent's). It is made non-blocking. Of
+    // the options, those about listening are ignored.
+    [[nodiscard]] static cutils::Result<EvTcpAcceptor> adopt(EvLoop& loop, nutils::UniqueFd listener,
+                                                             Handler handler, AcceptOptions options = {});
     [[nodiscard]] static cutils::Result<EvTcpAcceptor> adopt_raw(EvLoop& loop, nutils::UniqueFd listener,
-                                                                 RawHandler handler, AcceptOptions options = {});
+                                                                 RawHandler handler,
+                                                                 AcceptOptions options = {});
 
     EvTcpAcceptor(EvTcpAcceptor&&) noexcept;
     EvTcpAcceptor& operator=(EvTcpAcceptor&&) noexcept;
@@ -73,8 +80,9 @@ class EVC_API EvTcpAcceptor {
   private:
     struct Impl;
     explicit EvTcpAcceptor(std::unique_ptr<Impl> impl);
-    static cutils::Result<EvTcpAcceptor> make(EvLoop& loop, nutils::UniqueFd listener, std::shared_ptr<Handler> handler,
-                                              RawHandler raw, AcceptOptions options, bool unlink_path);
+    static cutils::Result<EvTcpAcceptor> make(EvLoop& loop, nutils::UniqueFd listener,
+                                              std::shared_ptr<Handler> handler, RawHandler raw,
+                                              AcceptOptions options, bool unlink_path);
     std::unique_ptr<Impl> impl_;
 };
 

@@ -30,7 +30,8 @@ EvThread::EvThread(EvThread&& other) noexcept
 
 EvThread& EvThread::operator=(EvThread&& other) noexcept {
     if (this == &other) return *this;
-    EVC_CHECK(joiner_ == nullptr && other.joiner_ == nullptr, "an EvThread is moved while a join() waits on it");
+    EVC_CHECK(joiner_ == nullptr && other.joiner_ == nullptr,
+              "an EvThread is moved while a join() waits on it");
     unlink();
     core_ = std::exchange(other.core_, nullptr);
     pending_ = std::exchange(other.pending_, nullptr);

@@ -25,14 +25,15 @@ enum class EvThreadState : std::uint8_t { waiting_for_stack, ready, running, par
 
 EVC_API const char* to_string(EvThreadState state);
 
-// A handle to one coroutine thread, from EvLoop::spawn. The loop owns the thread; the handle only looks, asks and
-// waits. Dropping it detaches: the thread goes on.
+// A handle to one coroutine thread, from EvLoop::spawn. The loop owns the thread; the handle only looks, asks
+// and waits. Dropping it detaches: the thread goes on.
 //
 //   EvThread fetcher = loop.spawn("fetch", [&] { page = fetch(); });
 //   if (fetcher.join(500ms) == std::errc::timed_out) fetcher.cancel();
 //
 // Owner:  whoever keeps it; movable (not while a join waits on it). Thread: the loop's.
-// Cost:   a pointer each way; no allocation, nothing shared. The stack goes back when the function returns, whether
+// Cost:   a pointer each way; no allocation, nothing shared. The stack goes back when the function returns,
+// whether
 //         the handle lives or not.
 class EVC_API EvThread {
   public:
@@ -46,12 +47,13 @@ class EVC_API EvThread {
     // Waits until the thread's function has returned.
     // Before:   called in another coroutine of the same loop; no other join of this thread is waiting.
     // Suspends: unless it has finished.
-    // Errors:   timed_out, canceled (this coroutine, not the joined one). Rethrows, once, the exception that left the
+    // Errors:   timed_out, canceled (this coroutine, not the joined one). Rethrows, once, the exception that
+    // left the
     //           thread's function.
     [[nodiscard]] std::error_code join(Deadline deadline);
 
-    // Asks it to stop: every wait of that thread returns `canceled`, now and from then on, until its function returns
-    // (see CancelShield). Sticky; never suspends; on a finished thread nothing.
+    // Asks it to stop: every wait of that thread returns `canceled`, now and from then on, until its function
+    // returns (see CancelShield). Sticky; never suspends; on a finished thread nothing.
     void cancel();
 
     [[nodiscard]] EvThreadState state() const;
@@ -71,13 +73,14 @@ class EVC_API EvThread {
     void link_to_this() noexcept;
     void unlink() noexcept;
 
-    ThreadCore* core_ = nullptr;        // points back here while the thread lives
-    PendingSpawn* pending_ = nullptr;   // instead, while it waits for a stack
+    ThreadCore* core_ = nullptr;       // points back here while the thread lives
+    PendingSpawn* pending_ = nullptr;  // instead, while it waits for a stack
     WaitPoint* joiner_ = nullptr;
     std::exception_ptr thrown_;
 };
 
-// The current coroutine thread. Before: called in one, except in_evthread(); anything else aborts with a clear line.
+// The current coroutine thread. Before: called in one, except in_evthread(); anything else aborts with a
+// clear line.
 namespace this_evthread {
 
 // Is there a current coroutine thread?
@@ -101,8 +104,8 @@ EVC_API std::size_t stack_left();
 
 }  // namespace this_evthread
 
-// While it lives, waits of this coroutine go on although it is canceled, until the shield's own deadline: for the
-// last I/O of a clean-up.
+// While it lives, waits of this coroutine go on although it is canceled, until the shield's own deadline: for
+// the last I/O of a clean-up.
 //
 //   CancelShield shield(1s);
 //   (void)socket.send_all("bye\r\n", 1s);

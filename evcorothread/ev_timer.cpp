@@ -1,14 +1,16 @@
 #include "evcorothread/ev_timer.h"
 
 #include "cutils/check.h"
-#include "cutils/log.h"
 #include "evcorothread/loop_core_internal.h"
 
 namespace evcorothread {
 
 struct EvTimer::Impl final : cutils::TimerNode {
     Impl(LoopCore& l, std::function<void()> f)
-        : TimerNode(&Impl::on_due), loop(l), room(l), function(std::make_shared<std::function<void()>>(std::move(f))) {}
+        : TimerNode(&Impl::on_due),
+          loop(l),
+          room(l),
+          function(std::make_shared<std::function<void()>>(std::move(f))) {}
     ~Impl() { stop(); }
 
     void start(TimePoint due) {
@@ -37,10 +39,8 @@ struct EvTimer::Impl final : cutils::TimerNode {
         }
         try {
             (*function)();
-        } catch (const std::exception& error) {
-            cutils::log(cutils::LogLevel::error, "a timer's function ended by an exception: %s", error.what());
         } catch (...) {
-            cutils::log(cutils::LogLevel::error, "a timer's function ended by an exception");
+            log_exception("a timer's function");
         }
     }
 

@@ -18,10 +18,12 @@ event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage
 std::error_code FdWatch::ensure_registered() {
     if (registered) return {};
     // EV_CLOSED (EPOLLRDHUP) tells a peer that has finished from one that is quiet.
-    event_assign(as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-                 [](evutil_socket_t, short what, void* self) { static_cast<FdWatch*>(self)->on_event(what); }, this);
+    event_assign(
+        as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+        [](evutil_socket_t, short what, void* self) { static_cast<FdWatch*>(self)->on_event(what); }, this);
     errno = 0;
-    if (event_add(as_event(event), nullptr) != 0) return {errno != 0 ? errno : ENOMEM, std::generic_category()};
+    if (event_add(as_event(event), nullptr) != 0)
+        return {errno != 0 ? errno : ENOMEM, std::generic_category()};
     registered = true;
     return {};
 }
@@ -45,7 +47,8 @@ std::error_code FdWatch::wait(WaitPoint* FdWatch::*slot, const char* reason, Dea
     if (this->*slot != nullptr) return nutils::NetError::busy;
     if (fd < 0) return nutils::NetError::closed;
     if (const std::error_code error = ensure_registered()) return error;
-    if (idle_timeout != Duration::max()) deadline = Deadline::earlier(deadline, idle_timeout, loop.precise_now());
+    if (idle_timeout != Duration::max())
+        deadline = Deadline::earlier(deadline, idle_timeout, loop.precise_now());
     WaitPoint point(reason);
     this->*slot = &point;
     const Wake cause = point.wait(deadline);

@@ -1,7 +1,7 @@
 // FdWatch: one descriptor in the loop, registered once for both directions, edge-triggered. Internal.
 //
-// What the kernel last said is remembered, so that a wait is only made, and a syscall only tried, when it can help.
-// One coroutine may wait to read and one to write at the same time.
+// What the kernel last said is remembered, so that a wait is only made, and a syscall only tried, when it can
+// help. One coroutine may wait to read and one to write at the same time.
 #pragma once
 
 #include <cstdint>
@@ -32,16 +32,17 @@ struct FdWatch {
     // Puts it into the loop, if it is not there yet: one epoll_ctl in a descriptor's life.
     std::error_code ensure_registered();
 
-    // Suspend until the kernel says that reading, or writing, may go on. Returns timed_out, canceled, busy (somebody
-    // else waits in that direction), closed (then *this may be gone), or what registering said.
+    // Suspend until the kernel says that reading, or writing, may go on. Returns timed_out, canceled, busy
+    // (somebody else waits in that direction), closed (then *this may be gone), or what registering said.
     std::error_code wait_readable(Deadline deadline);
     std::error_code wait_writable(Deadline deadline);
 
     // May reading give anything but would_block? Exact as far as the kernel has told.
     [[nodiscard]] bool may_read() const { return readable || unverified; }
 
-    // After a read that gave less than was asked for: the kernel's buffer was empty then, and a new edge will say
-    // when it is not. But an error that was pending then makes no new edge, so somebody must still ask once
+    // After a read that gave less than was asked for: the kernel's buffer was empty then, and a new edge will
+    // say when it is not. But an error that was pending then makes no new edge, so somebody must still ask
+    // once
     // (`unverified`), unless a write succeeds meanwhile: that would have met the error.
     void drained() {
         if (peer_ended) return;  // the end of the stream is behind it, and makes no edge either
@@ -60,7 +61,7 @@ struct FdWatch {
     LoopCore& loop;
     int fd;
     bool registered = false;
-    bool readable = true;     // until the kernel says otherwise
+    bool readable = true;  // until the kernel says otherwise
     bool writable = true;
     bool peer_ended = false;  // seen EPOLLRDHUP: reading goes on to the end of the stream
     bool unverified = false;

@@ -23,22 +23,23 @@ __thread Here t_here __attribute__((tls_model("initial-exec"))) = {nullptr, null
 
 namespace {
 
-// How many switches between two looks at I/O: as many as fit into this time, within bounds. A look costs as much as
-// fifty switches, and what it brings queues behind those that are ready anyway; but I/O must not wait long either for
-// coroutines that compute between their switches.
+// How many switches between two looks at I/O: as many as fit into this time, within bounds. A look costs as
+// much as fifty switches, and what it brings queues behind those that are ready anyway; but I/O must not wait
+// long either for coroutines that compute between their switches.
 constexpr Duration kBatchTime = 1ms;
 constexpr int kMinBatch = 64;
 constexpr int kMaxBatch = 2048;
 
-// Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a second
-// instead of one for each. A timer that comes alone is on time.
+// Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a
+// second instead of one for each. A timer that comes alone is on time.
 constexpr Duration kTimerSpacing = 500us;
 
 static_assert(sizeof(event) <= sizeof(EventStorage));
 event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage.bytes); }
 
 [[noreturn]] void fail(const char* what) {
-    throw std::system_error(errno != 0 ? errno : ENOMEM, std::generic_category(), std::string("EvLoop: ") + what);
+    throw std::system_error(errno != 0 ? errno : ENOMEM, std::generic_category(),
+                            std::string("EvLoop: ") + what);
 }
 
 event_base* make_base() {
@@ -57,7 +58,8 @@ event_base* make_base() {
 event_base* check_adopted(event_base* base) {
     if ((event_base_get_features(base) & EV_FEATURE_ET) == 0)
         throw std::system_error(ENOTSUP, std::generic_category(),
-                                std::string("EvLoop: the adopted event_base uses ") + event_base_get_method(base) +
+                                std::string("EvLoop: the adopted event_base uses ") +
+                                    event_base_get_method(base) +
                                     "; edge-triggered events are needed: make it with epoll");
     return base;
 }
@@ -84,21 +86,25 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       thread(&t_here) {
     timer_nodes = pool.capacity();  // one for every coroutine there can be
     timers.reserve(timer_nodes);
-    if (virtual_time) virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
+    if (virtual_time)
+        virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
     timer_fd.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (timer_fd) wake_fd.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!wake_fd) fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
-    event_assign(as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,
-                 [](int, short, void* self) { static_cast<LoopCore*>(self)->on_timer(); }, this);
-    event_assign(as_event(wake_event), base, wake_fd.get(), EV_READ | EV_ET | EV_PERSIST,
-                 [](int, short, void* self) { static_cast<LoopCore*>(self)->run_posted(); }, this);
-    event_assign(as_event(tick_event), base, -1, 0,
-                 [](int, short, void* self) {
-                     static_cast<LoopCore*>(self)->tick_pending = false;
-                     static_cast<LoopCore*>(self)->pass(false);
-                 },
-                 this);
+    event_assign(
+        as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,
+        [](int, short, void* self) { static_cast<LoopCore*>(self)->on_timer(); }, this);
+    event_assign(
+        as_event(wake_event), base, wake_fd.get(), EV_READ | EV_ET | EV_PERSIST,
+        [](int, short, void* self) { static_cast<LoopCore*>(self)->run_posted(); }, this);
+    event_assign(
+        as_event(tick_event), base, -1, 0,
+        [](int, short, void* self) {
+            static_cast<LoopCore*>(self)->tick_pending = false;
+            static_cast<LoopCore*>(self)->pass(false);
+        },
+        this);
     if (owned) watch(true);
 }
 
@@ -110,8 +116,8 @@ LoopCore::~LoopCore() {
     corothread::sanitizer::destroyed(ended);
 }
 
-// Our events, in or out of the base. An adopted base has them only while we have work, so that the application's
-// dispatch can end.
+// Our events, in or out of the base. An adopted base has them only while we have work, so that the
+// application's dispatch can end.
 void LoopCore::watch(bool on) {
     for (EventStorage* storage : {&timer_event, &wake_event}) {
         if (on)
@@ -127,7 +133,8 @@ ThreadTable::ThreadTable(std::size_t stacks)
     if (slots_ == nullptr) throw std::bad_alloc();
 }
 
-// --- threads -------------------------------------------------------------------------------------------------------
+// --- threads
+// -------------------------------------------------------------------------------------------------------
 
 namespace {
 static_assert(sizeof(ThreadCore) % EvLoop::kBodyAlignment == 0);
@@ -154,8 +161,9 @@ constexpr std::size_t kColourStep = 64;
 }
 }  // namespace
 
-[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t,
-                                                            void* b, std::string_view thread_name)
+[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, corothread::Stack s,
+                                                     const EvLoop::BodyType& t, void* b,
+                                                     std::string_view thread_name)
     : ThreadHot(l),
       TimerNode(&ThreadCore::on_deadline),
       id(l.next_id++),
@@ -166,7 +174,8 @@ constexpr std::size_t kColourStep = 64;
     copy_short(name_text, thread_name.data(), name_size);
 }
 
-[[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name, const EvLoop::BodyType& type, void* body) {
+[[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name,
+                                                               const EvLoop::BodyType& type, void* body) {
     const corothread::Stack stack = stacks.take();
     if (!stack) return nullptr;
     // Everything up here is a multiple of 64 bytes, as the top is.
@@ -182,8 +191,8 @@ constexpr std::size_t kColourStep = 64;
         throw;
     }
     corothread::sanitizer::created(core->context.sanitizer, stack.bottom, stack.size);
-    core->context.left_off =
-        start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom), &ThreadCore::entry);
+    core->context.left_off = start_frame.place(
+        body_memory, static_cast<std::size_t>(body_memory - stack.bottom), &ThreadCore::entry);
     threads.set(stack.index, core);
     ready.push(*core);
     if (!owned) kick();
@@ -209,8 +218,8 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
     }
 }
 
-// The last thing that happens on a stack. Inlined: it is left by a jump, and a call without a return would put the
-// return predictor out of step for whoever runs next.
+// The last thing that happens on a stack. Inlined: it is left by a jump, and a call without a return would
+// put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = *t_here.loop;
     EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
@@ -256,11 +265,11 @@ void log_exception(const char* what, std::string_view name) noexcept {
     try {
         throw;
     } catch (const std::exception& error) {
-        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception: %s", what, space, quote, size, name.data(), quote,
-            error.what());
+        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception: %s", what, space, quote, size, name.data(),
+            quote, error.what());
     } catch (...) {
-        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception that is not a std::exception", what, space, quote,
-            size, name.data(), quote);
+        log(LogLevel::error, "%s%s%s%.*s%s ended by an exception that is not a std::exception", what, space,
+            quote, size, name.data(), quote);
     }
 }
 
@@ -280,14 +289,16 @@ void LoopCore::cancel(ThreadCore& asked) {
     if (!rest.deadline.is_never()) timers.arm(asked, rest.deadline.at());
 }
 
-// --- passes --------------------------------------------------------------------------------------------------------
+// --- passes
+// --------------------------------------------------------------------------------------------------------
 
 void LoopCore::run_batch() {
     if (ready.empty()) return;
     if (shuffle) [[unlikely]] {
         // One at a time, each drawn from the first few that are ready.
         for (int i = 0; i < kMinBatch && !ready.empty(); ++i) {
-            for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn) ready.push(ready.pop());
+            for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn)
+                ready.push(ready.pop());
             budget = 1;
             ThreadCore& next = ready.pop();
             next.state = EvThreadState::running;
@@ -304,7 +315,8 @@ void LoopCore::run_batch() {
     if (budget <= 0) adapt_batch();
 }
 
-// A batch was used up. A second one in a row, with nothing but a look at I/O between them, tells how long they take.
+// A batch was used up. A second one in a row, with nothing but a look at I/O between them, tells how long
+// they take.
 void LoopCore::adapt_batch() {
     const TimePoint time = cutils::monotonic_now();
     if (batch_ended != TimePoint{}) {
@@ -316,7 +328,8 @@ void LoopCore::adapt_batch() {
     batch_ended = time;
 }
 
-// One round: a stack for each, as long as there are some. Those that queue again meanwhile are asked in the next one.
+// One round: a stack for each, as long as there are some. Those that queue again meanwhile are asked in the
+// next one.
 void LoopCore::serve_turns() {
     stack_came_back = false;
     corothread::StackObserver::unlink();
@@ -416,7 +429,8 @@ void LoopCore::kick() {
     tick_pending = event_add(as_event(tick_event), &kNow) == 0;
 }
 
-// --- time ----------------------------------------------------------------------------------------------------------
+// --- time
+// ----------------------------------------------------------------------------------------------------------
 
 TimePoint LoopCore::now() {
     if (virtual_time) return virtual_now;
@@ -439,13 +453,15 @@ void LoopCore::arm_timer() {
 }
 
 void LoopCore::on_timer() {
+    ++io_events;
     armed_at = TimePoint::max();
     last_fired = cutils::monotonic_now();
     timers.run_due(last_fired);
     if (!owned) kick();
 }
 
-// --- other threads -------------------------------------------------------------------------------------------------
+// --- other threads
+// -------------------------------------------------------------------------------------------------
 
 void LoopCore::post(std::function<void()> f) {
     bool first;
@@ -479,7 +495,8 @@ void LoopCore::run_posted() {
     if (!owned) kick();
 }
 
-// --- ends ----------------------------------------------------------------------------------------------------------
+// --- ends
+// ----------------------------------------------------------------------------------------------------------
 
 bool LoopCore::shutdown(Deadline deadline) {
     bind_thread();
@@ -493,7 +510,9 @@ bool LoopCore::shutdown(Deadline deadline) {
     const TimePoint complain_at = virtual_time ? TimePoint::max() : precise_now() + 5s;
     bool complained = false;
     while (thread_count > 0) {
-        threads.for_each([this](ThreadCore& t) { if (!t.canceled) cancel(t); });
+        threads.for_each([this](ThreadCore& t) {
+            if (!t.canceled) cancel(t);
+        });
         const TimePoint time = precise_now();
         if (deadline.at() <= time) break;
         if (!complained && complain_at <= time) {
@@ -513,8 +532,8 @@ bool LoopCore::shutdown(Deadline deadline) {
 void LoopCore::report_stragglers() {
     threads.for_each([](ThreadCore& t) {
         log(LogLevel::warning, "shutdown waits for coroutine \"%.*s\" (%s%s%s), canceled five seconds ago",
-            static_cast<int>(t.name().size()), t.name().data(), to_string(t.state), t.waiting != nullptr ? ": " : "",
-            t.waiting != nullptr ? t.waiting->reason() : "");
+            static_cast<int>(t.name().size()), t.name().data(), to_string(t.state),
+            t.waiting != nullptr ? ": " : "", t.waiting != nullptr ? t.waiting->reason() : "");
     });
 }
 

@@ -35,9 +35,11 @@ struct alignas(64) ThreadHot {
     bool canceled = false;
 };
 
-// The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no more.
+// The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
+// more.
 struct ThreadCore final : ThreadHot, cutils::TimerNode {
-    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, void* b, std::string_view thread_name);
+    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, void* b,
+               std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
@@ -61,7 +63,8 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     char name_text[31];
 };
 
-// The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and go.
+// The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and
+// go.
 class ThreadTable {
   public:
     explicit ThreadTable(std::size_t stacks);
@@ -71,7 +74,8 @@ class ThreadTable {
 
     void set(std::uint32_t stack, ThreadCore* thread) {
         slots_[stack] = thread;
-        if (stack >= end_) [[unlikely]] end_ = stack + 1;
+        if (stack >= end_) [[unlikely]]
+            end_ = stack + 1;
     }
     void clear(std::uint32_t stack) { slots_[stack] = nullptr; }
     template <class F>
@@ -85,11 +89,12 @@ class ThreadTable {
     std::size_t end_ = 0;
 };
 
-// Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First come,
-// first served.
+// Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First
+// come, first served.
 class StackTurn : public cutils::ListHook<> {
   public:
-    // A stack is free: take it, or pass. Called by the loop, on its own stack, the turn already out of the queue.
+    // A stack is free: take it, or pass. Called by the loop, on its own stack, the turn already out of the
+    // queue.
     virtual void stack_available() = 0;
 
   protected:
@@ -118,7 +123,8 @@ struct PendingSpawn final : StackTurn {
     void* body = nullptr;  // behind this object, in the same allocation
     std::string_view name() const { return {name_text, name_size}; }
 
-    static PendingSpawn& create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type, void* body);
+    static PendingSpawn& create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type,
+                                void* body);
     void destroy();
 };
 
@@ -133,12 +139,14 @@ struct LoopCore final : corothread::StackObserver {
 
     // Scheduling.
     void switch_from(corothread::Context& self, corothread::Context& to);
-    void leave(ThreadCore& self);            // self is parked or ready: run somebody else
-    ThreadCore* take_next();                 // the next ready one while the batch lasts
+    void leave(ThreadCore& self);  // self is parked or ready: run somebody else
+    ThreadCore* take_next();       // the next ready one while the batch lasts
     void adapt_batch();
-    void run_batch();                        // from the loop's own stack
-    ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type, void* body);  // null: no stack
-    ThreadCore* start_here(std::string_view name, const EvLoop::BodyType& type, void* body);    // the same, inlined
+    void run_batch();  // from the loop's own stack
+    ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type,
+                             void* body);  // null: no stack
+    ThreadCore* start_here(std::string_view name, const EvLoop::BodyType& type,
+                           void* body);  // the same, inlined
     void cancel(ThreadCore& thread);
 
     // A loop pass.
@@ -186,12 +194,14 @@ struct LoopCore final : corothread::StackObserver {
     void add_thread() { add_to(thread_count); }
     void drop_thread() { drop_from(thread_count); }
     void add_to(std::size_t& counter) {
-        if (!owned && !has_work()) [[unlikely]] watch(true);
+        if (!owned && !has_work()) [[unlikely]]
+            watch(true);
         ++counter;
     }
     void drop_from(std::size_t& counter) {
         --counter;
-        if (!owned && !has_work()) [[unlikely]] watch(false);
+        if (!owned && !has_work()) [[unlikely]]
+            watch(false);
     }
     void watch(bool on);
     bool shutdown(Deadline deadline);
@@ -243,6 +253,7 @@ struct LoopCore final : corothread::StackObserver {
     EventStorage timer_event, wake_event, tick_event;
     bool tick_pending = false;
     bool in_pass = false;
+    std::size_t callbacks = 0;    // of libevent's: what they did may have made more happen
     std::uint64_t io_events = 0;  // that libevent brought
 
     std::mutex post_mutex;
@@ -267,8 +278,8 @@ struct LoopCore final : corothread::StackObserver {
     }
 };
 
-// Logs, in a handler, the exception that is being handled: "WHAT "NAME" ended by an exception: …". For functions of the
-// application, whose exceptions must not cross libevent. Allocates nothing.
+// Logs, in a handler, the exception that is being handled: "WHAT "NAME" ended by an exception: …". For
+// functions of the application, whose exceptions must not cross libevent. Allocates nothing.
 void log_exception(const char* what, std::string_view name = {}) noexcept;
 
 // Room in the timer heap for one more node, so that arming it never allocates. May throw std::bad_alloc.
@@ -286,7 +297,8 @@ class TimerRoom {
     LoopCore& loop_;
 };
 
-// The current coroutine, and its loop right beside it: one load less in the chain from here to the next stack.
+// The current coroutine, and its loop right beside it: one load less in the chain from here to the next
+// stack.
 struct Here {
     ThreadCore* thread;
     LoopCore* loop;
@@ -298,8 +310,8 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 [[gnu::always_inline]] inline ThreadCore* LoopCore::take_next() {
     if (ready.empty() || --budget <= 0) return nullptr;
     ThreadCore& next = ready.pop();
-    // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two turns
-    // ahead.
+    // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two
+    // turns ahead.
     if (ThreadCore* const after = ready.front()) {
         __builtin_prefetch(after->context.left_off);
         __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
@@ -329,22 +341,28 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 }
 
 [[gnu::always_inline]] inline ThreadCore& ThreadCore::current() {
-    EVC_CHECK(t_here.thread != nullptr, "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
+    EVC_CHECK(t_here.thread != nullptr,
+              "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
     return *t_here.thread;
 }
 
-[[gnu::always_inline]] inline EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) { core.handle = this; }
+[[gnu::always_inline]] inline EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) {
+    core.handle = this;
+}
 
-[[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const { return loop.stacks.stack(stack_index); }
+[[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const {
+    return loop.stacks.stack(stack_index);
+}
 
 inline bool LoopCore::on_thread() const { return thread == &t_here; }
 
 inline void LoopCore::check_thread() const {
-    EVC_CHECK(on_thread(), "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
+    EVC_CHECK(on_thread(),
+              "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
 }
 
-// A wait in a canceled coroutine: until when its shield lets it wait, and what it is when that time has come. Without
-// a shield: until a deadline that has passed.
+// A wait in a canceled coroutine: until when its shield lets it wait, and what it is when that time has come.
+// Without a shield: until a deadline that has passed.
 struct ShieldedWait {
     Deadline deadline;
     Wake late;
@@ -375,7 +393,8 @@ bool shield_over(const ThreadCore& self);
     l.leave(self);
     ThreadCore& back = *t_here.thread;  // self, which need not have survived in a register
     back.waiting = nullptr;
-    if (timed || back.canceled) back.loop.timers.disarm(back);  // cancel() may have armed it for a shield's end
+    if (timed || back.canceled)
+        back.loop.timers.disarm(back);  // cancel() may have armed it for a shield's end
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
@@ -388,7 +407,8 @@ bool shield_over(const ThreadCore& self);
     EVC_CHECK(waiter.state == EvThreadState::parked, "a coroutine is woken that is not parked");
     waiter.state = EvThreadState::ready;
     waiter.loop.ready.push(waiter);
-    if (!waiter.loop.owned) [[unlikely]] waiter.loop.kick();
+    if (!waiter.loop.owned) [[unlikely]]
+        waiter.loop.kick();
     return true;
 }
 

@@ -12,17 +12,13 @@
 namespace evcorothread {
 
 struct SignalWatch::Impl {
-    explicit Impl(std::function<void(int)> f) : function(std::move(f)) {}
+    Impl(LoopCore& l, std::function<void(int)> f)
+        : loop(l), function(std::make_shared<std::function<void(int)>>(std::move(f))) {}
     ~Impl() {
         for (event* watch : watches) event_free(watch);
     }
-    void add(LoopCore& loop, int signal) {
-        event* const watch =
-            event_new(loop.base, signal, EV_SIGNAL | EV_PERSIST,
-                      [](evutil_socket_t number, short, void* self) {
-                          static_cast<Impl*>(self)->function(static_cast<int>(number));
-                      },
-                      this);
+    void add(int signal) {
+        event* const watch = event_new(loop.base, signal, EV_SIGNAL | EV_PERSIST, &on_signal, this);
         if (watch == nullptr) throw std::bad_alloc();
         watches.push_back(watch);
         errno = 0;
@@ -30,14 +26,26 @@ struct SignalWatch::Impl {
             throw std::system_error(errno != 0 ? errno : EINVAL, std::generic_category(),
                                     "SignalWatch: signal " + std::to_string(signal));
     }
-    std::function<void(int)> function;
+    static void on_signal(evutil_socket_t number, short, void* self) {
+        Impl& impl = *static_cast<Impl*>(self);
+        ++impl.loop.io_events;
+        const std::shared_ptr<std::function<void(int)>> function = impl.function;  // it may destroy its own watch
+        try {
+            (*function)(static_cast<int>(number));
+        } catch (...) {
+            log_exception("a function that watches signals");
+        }
+    }
+    LoopCore& loop;
+    std::shared_ptr<std::function<void(int)>> function;
     std::vector<event*> watches;
 };
 
-SignalWatch::SignalWatch(EvLoop& loop, std::initializer_list<int> signals, std::function<void(int signal)> function)
-    : impl_(std::make_unique<Impl>(std::move(function))) {
+SignalWatch::SignalWatch(EvLoop& loop, std::initializer_list<int> signals,
+                         std::function<void(int signal)> function)
+    : impl_(std::make_unique<Impl>(loop.core(), std::move(function))) {
     impl_->watches.reserve(signals.size());
-    for (const int signal : signals) impl_->add(loop.core(), signal);
+    for (const int signal : signals) impl_->add(signal);
 }
 SignalWatch::SignalWatch(SignalWatch&&) noexcept = default;
 SignalWatch& SignalWatch::operator=(SignalWatch&&) noexcept = default;

@@ -25,11 +25,11 @@ std::error_code wait_for(int fd, short what, const char* reason, Deadline deadli
 
     WaitPoint point(reason);
     event watch;
-    event_assign(&watch, self.loop.base, fd, what,
-                 [](evutil_socket_t, short, void* waiter) { static_cast<WaitPoint*>(waiter)->wake(); }, &point);
+    event_assign(
+        &watch, self.loop.base, fd, what,
+        [](evutil_socket_t, short, void* waiter) { static_cast<WaitPoint*>(waiter)->wake(); }, &point);
     errno = 0;
-    // libevent does not mix an edge-triggered watch (an EvSocket's) with this one, and says so without an errno.
-    if (event_add(&watch, nullptr) != 0) return system_error(errno != 0 ? errno : EEXIST);
+    if (event_add(&watch, nullptr) != 0) return system_error(errno != 0 ? errno : ENOMEM);
     const Wake cause = point.wait(deadline);
     event_del(&watch);
     return to_error(cause);
@@ -37,7 +37,11 @@ std::error_code wait_for(int fd, short what, const char* reason, Deadline deadli
 
 }  // namespace
 
-std::error_code wait_readable(int fd, Deadline deadline) { return wait_for(fd, EV_READ, "wait_readable", deadline); }
-std::error_code wait_writable(int fd, Deadline deadline) { return wait_for(fd, EV_WRITE, "wait_writable", deadline); }
+std::error_code wait_readable(int fd, Deadline deadline) {
+    return wait_for(fd, EV_READ, "wait_readable", deadline);
+}
+std::error_code wait_writable(int fd, Deadline deadline) {
+    return wait_for(fd, EV_WRITE, "wait_writable", deadline);
+}
 
 }  // namespace evcorothread

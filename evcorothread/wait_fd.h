@@ -1,4 +1,5 @@
-// Waiting for a descriptor that some other library reads and writes itself: a database client, inotify, a pipe.
+// Waiting for a descriptor that some other library reads and writes itself: a database client, inotify, a
+// pipe.
 #pragma once
 
 #include <system_error>
@@ -8,16 +9,17 @@
 
 namespace evcorothread {
 
-// Waits until read(2), or write(2), on `fd` would not block. The descriptor stays the caller's, and stays as it is.
+// Waits until read(2), or write(2), on `fd` would not block. The descriptor stays the caller's, and stays as
+// it is.
 //
 //   while (PQconsumeInput(db), PQisBusy(db))
 //       if (auto error = wait_readable(PQsocket(db), 5s)) return error;
 //
-// Before:   called in a coroutine thread; fd is not an EvSocket's (use its own functions).
+// Before:   called in a coroutine thread. For an EvSocket's descriptor use its own functions.
 // Suspends: until the kernel says so, unless it already does.
-// Errors:   timed_out, canceled; EEXIST when an EvSocket or another kind of wait has this fd; EPERM for descriptors
-//           that epoll(7) does not take (ordinary files, which are always ready); EBADF.
-// Cost:     two epoll_ctl(2) when it suspends, one poll(2) always: for descriptors of our own there is EvSocket.
+// Errors:   timed_out, canceled; EBADF; another errno of poll(2) or epoll_ctl(2).
+// Cost:     two epoll_ctl(2) when it suspends, one poll(2) always: for descriptors of our own there is
+// EvSocket.
 [[nodiscard]] EVC_API std::error_code wait_readable(int fd, cutils::Deadline deadline);
 [[nodiscard]] EVC_API std::error_code wait_writable(int fd, cutils::Deadline deadline);
 

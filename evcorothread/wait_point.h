@@ -1,5 +1,5 @@
-// WaitPoint: the only park and the only wake. Every suspension of a coroutine thread — socket, timer, channel, join,
-// mutex — is one of these, on the waiting coroutine's own stack.
+// WaitPoint: the only park and the only wake. Every suspension of a coroutine thread — socket, timer,
+// channel, join, mutex — is one of these, on the waiting coroutine's own stack.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ enum class Wake : std::uint8_t {
 };
 
 EVC_API const char* to_string(Wake cause);
-// The std::error_code a wait that ended like this reports: none for event, else the NetError of the same name.
+// The std::error_code a wait that ended like this reports: none for event, else the NetError of the same
+// name.
 EVC_API std::error_code to_error(Wake cause);
 
 // One wait of the current coroutine. Whoever will end it keeps a pointer until then:
@@ -35,10 +36,11 @@ EVC_API std::error_code to_error(Wake cause);
 //   Wake cause = point.wait(deadline);  // suspends
 //   if (cause != Wake::event) queue.remove(point);   // nobody else will wake it any more
 //
-//   queue.pop().wake();                 // in whoever has the ticket; queues the waiter, does not switch to it
+//   queue.pop().wake();                 // in whoever has the ticket; queues the waiter, does not switch to
+//   it
 //
-// There is no way to resume a coroutine but through the WaitPoint it waits at, so nobody can wake it out of somebody
-// else's wait.
+// There is no way to resume a coroutine but through the WaitPoint it waits at, so nobody can wake it out of
+// somebody else's wait.
 //
 // Owner:    the waiting coroutine, as a local. Thread: its loop's.
 // Lifetime: must not be woken after wait() has returned: take it out of every queue first.
@@ -55,11 +57,12 @@ class EVC_API WaitPoint {
     // Cost:     one switch to the next ready coroutine; with a deadline, one reading of the clock.
     Wake wait(Deadline deadline);
 
-    // Ends the wait: the waiter goes behind the other ready ones. False when it had been ended before, by whatever.
-    // Never suspends.
+    // Ends the wait: the waiter goes behind the other ready ones. False when it had been ended before, by
+    // whatever. Never suspends.
     bool wake(Wake cause = Wake::event);
 
-    // As wake, but also tells a waiter that was woken and has not run yet: for owners whose object is about to go.
+    // As wake, but also tells a waiter that was woken and has not run yet: for owners whose object is about
+    // to go.
     void wake_closed();
 
     [[nodiscard]] const char* reason() const { return reason_; }

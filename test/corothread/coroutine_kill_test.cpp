@@ -147,33 +147,32 @@ TEST(CoroutineKill, EveryLaterYieldIsKilledToo) {
 
 TEST(CoroutineKill, ABodyThatGoesOnForEverAborts) {
     STRCMP_CONTAINS("goes on yielding", abort_message([this] {
-                        Coroutine<void> immortal(pool, [](auto& yield) {
-                            while (true) {
-                                try {
-                                    yield();
-                                } catch (const CoroutineKilled&) {
-                                }
-                            }
-                        });
-                        immortal.resume();
-                        immortal.kill();
-                    }).c_str());
+                                            Coroutine<void> immortal(pool, [](auto& yield) {
+                                                while (true) {
+                                                    try {
+                                                        yield();
+                                                    } catch (const CoroutineKilled&) {
+                                                    }
+                                                }
+                                            });
+                                            immortal.resume();
+                                            immortal.kill();
+                                        }).c_str());
 }
 
 TEST(CoroutineKill, KillingItselfAborts) {
     STRCMP_CONTAINS("resumed while it runs", abort_message([this] {
-                        Coroutine<void>* self = nullptr;
-                        Coroutine<void> coroutine(pool, [&](auto&) { self->kill(); });
-                        self = &coroutine;
-                        coroutine.resume();
-                    }).c_str());
+                                                 Coroutine<void>* self = nullptr;
+                                                 Coroutine<void> coroutine(pool,
+                                                                           [&](auto&) { self->kill(); });
+                                                 self = &coroutine;
+                                                 coroutine.resume();
+                                             }).c_str());
 }
 
 TEST(CoroutineKill, TryYieldReturnsNothingInstead) {
     bool told = false;
-    Coroutine<int, int> coroutine(pool, [&](auto& yield, int) {
-        told = !yield.try_yield(1).has_value();
-    });
+    Coroutine<int, int> coroutine(pool, [&](auto& yield, int) { told = !yield.try_yield(1).has_value(); });
     CHECK_EQUAL(1, coroutine.resume(0).value());
     coroutine.kill();
     CHECK(told);

@@ -50,9 +50,10 @@ TEST(Coroutine, CarriesValuesBothWays) {
 }
 
 TEST(Coroutine, CarriesValuesThatOnlyMove) {
-    Coroutine<std::unique_ptr<int>, std::unique_ptr<int>> doubles(pool, [](auto& yield, std::unique_ptr<int> next) {
-        while (true) next = yield(std::make_unique<int>(*next * 2));
-    });
+    Coroutine<std::unique_ptr<int>, std::unique_ptr<int>> doubles(
+        pool, [](auto& yield, std::unique_ptr<int> next) {
+            while (true) next = yield(std::make_unique<int>(*next * 2));
+        });
     CHECK_EQUAL(14, **doubles.resume(std::make_unique<int>(7)));
     CHECK_EQUAL(4, **doubles.resume(std::make_unique<int>(2)));
 }
@@ -160,31 +161,33 @@ TEST(Coroutine, StatesFollowItsLife) {
 
 TEST(Coroutine, ResumingAFinishedOneAborts) {
     STRCMP_CONTAINS("resumed after it has finished", abort_message([this] {
-                        Coroutine<void> coroutine(pool, [](auto&) {});
-                        coroutine.resume();
-                        coroutine.resume();
-                    }).c_str());
+                                                         Coroutine<void> coroutine(pool, [](auto&) {});
+                                                         coroutine.resume();
+                                                         coroutine.resume();
+                                                     }).c_str());
 }
 
 TEST(Coroutine, ResumingItselfAborts) {
     STRCMP_CONTAINS("resumed while it runs", abort_message([this] {
-                        Coroutine<void>* self = nullptr;
-                        Coroutine<void> coroutine(pool, [&](auto&) { self->resume(); });
-                        self = &coroutine;
-                        coroutine.resume();
-                    }).c_str());
+                                                 Coroutine<void>* self = nullptr;
+                                                 Coroutine<void> coroutine(pool,
+                                                                           [&](auto&) { self->resume(); });
+                                                 self = &coroutine;
+                                                 coroutine.resume();
+                                             }).c_str());
 }
 
 TEST(Coroutine, YieldingFromOutsideAborts) {
     STRCMP_CONTAINS("yield is called while it does not run", abort_message([this] {
-                        Coroutine<void>::Yield* stolen = nullptr;
-                        Coroutine<void> coroutine(pool, [&](auto& yield) {
-                            stolen = &yield;
-                            yield();
-                        });
-                        coroutine.resume();
-                        (*stolen)();
-                    }).c_str());
+                                                                 Coroutine<void>::Yield* stolen = nullptr;
+                                                                 Coroutine<void> coroutine(
+                                                                     pool, [&](auto& yield) {
+                                                                         stolen = &yield;
+                                                                         yield();
+                                                                     });
+                                                                 coroutine.resume();
+                                                                 (*stolen)();
+                                                             }).c_str());
 }
 
 TEST(Coroutine, AnExceptionComesOutOfResume) {
@@ -246,18 +249,17 @@ TEST(Coroutine, ABodyTooLargeForItsStackAborts) {
     const StackPoolOptions tiny_stacks{.count = 1, .pages = 1, .scale = false};
     StackPool tiny(tiny_stacks);
     const std::array<char, 3000> luggage{};
-    STRCMP_CONTAINS("more than half of its stack", abort_message([&] {
-                        Coroutine<void> coroutine(tiny, [luggage](auto&) { (void)luggage; });
-                    }).c_str());
+    STRCMP_CONTAINS(
+        "more than half of its stack",
+        abort_message([&] { Coroutine<void> coroutine(tiny, [luggage](auto&) { (void)luggage; }); }).c_str());
 }
 
 TEST(Coroutine, RespectsTheAlignmentOfWhatItCaptures) {
     struct alignas(256) Aligned {
         char byte = 0;
     } aligned;
-    Coroutine<bool> coroutine(pool, [aligned](auto& yield) {
-        yield(reinterpret_cast<std::uintptr_t>(&aligned) % 256 == 0);
-    });
+    Coroutine<bool> coroutine(
+        pool, [aligned](auto& yield) { yield(reinterpret_cast<std::uintptr_t>(&aligned) % 256 == 0); });
     CHECK(*coroutine.resume());
 }
 

@@ -18,7 +18,8 @@ struct Tree {
     std::unique_ptr<Tree> left, right;
 };
 
-std::unique_ptr<Tree> tree(int value, std::unique_ptr<Tree> left = nullptr, std::unique_ptr<Tree> right = nullptr) {
+std::unique_ptr<Tree> tree(int value, std::unique_ptr<Tree> left = nullptr,
+                           std::unique_ptr<Tree> right = nullptr) {
     return std::unique_ptr<Tree>(new Tree{value, std::move(left), std::move(right)});
 }
 

@@ -101,7 +101,8 @@ TEST(StackGuard, EveryOneOfManyHasAGuard) {
     StackPool pool({.count = kMany, .pages = 1});
     std::vector<Stack> taken;
     while (const Stack stack = pool.take()) taken.push_back(stack);
-    for (const std::size_t i : {std::size_t{0}, std::size_t{511}, std::size_t{512}, std::size_t{1023}, std::size_t{1024}, kMany - 1})
+    for (const std::size_t i : {std::size_t{0}, std::size_t{511}, std::size_t{512}, std::size_t{1023},
+                                std::size_t{1024}, kMany - 1})
         CHECK_EQUAL(SIGSEGV, death_signal([&] { static_cast<volatile char*>(taken[i].bottom)[-1] = 1; }));
     for (const Stack& stack : taken) pool.give(stack);
 }

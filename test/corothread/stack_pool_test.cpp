@@ -40,9 +40,7 @@ struct Listener final : StackObserver {
 
 }  // namespace
 
-TEST_GROUP_BASE(StackPool, Fixture) {
-    StackPool pool{{.count = 3, .pages = 4, .scale = false}};
-};
+TEST_GROUP_BASE(StackPool, Fixture) { StackPool pool{{.count = 3, .pages = 4, .scale = false}}; };
 
 TEST(StackPool, GivesOutAsManyStacksAsItHasAndNoMore) {
     const auto taken = take_all(pool);
@@ -202,9 +200,9 @@ TEST(StackPool, ObserversThatHaveLeftHearNothing) {
 
 TEST(StackPool, DyingWithStacksInUseAborts) {
     STRCMP_CONTAINS("stacks are in use", abort_message([] {
-                        StackPool dying({.count = 1});
-                        (void)dying.take();
-                    }).c_str());
+                                             StackPool dying({.count = 1});
+                                             (void)dying.take();
+                                         }).c_str());
 }
 
 TEST(StackPool, OnDemandGivesTheSameNumber) {

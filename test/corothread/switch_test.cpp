@@ -1,5 +1,5 @@
-// What belongs to a coroutine and must be there again when it goes on: exceptions in flight, errno, the floating-point
-// environment, an aligned stack.
+// What belongs to a coroutine and must be there again when it goes on: exceptions in flight, errno, the
+// floating-point environment, an aligned stack.
 #include <cerrno>
 #include <cfenv>
 #include <cstdint>

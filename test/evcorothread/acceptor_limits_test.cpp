@@ -152,9 +152,10 @@ TEST(Throttle, PausedWhileSaturatedItTakesNoStack) {
 
 TEST(Throttle, RawHandlersAreNotThrottled) {
     std::vector<UniqueFd> kept;
-    acceptor.emplace(EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&](UniqueFd fd, const SockAddr&) {
-                         kept.push_back(std::move(fd));
-                     }).value());
+    acceptor.emplace(
+        EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&](UniqueFd fd, const SockAddr&) {
+            kept.push_back(std::move(fd));
+        }).value());
     const auto ten = clients(10);
     until([&] { return kept.size() == 10; });
 }

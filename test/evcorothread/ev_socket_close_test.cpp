@@ -181,7 +181,8 @@ TEST(SocketClose, WhatWasReleasedMayBeAdoptedAgain) {
 }
 
 TEST(SocketClose, ReleaseWhileSomebodyWaitsAborts) {
-    STRCMP_CONTAINS("release() while a coroutine waits on it", abort_message([this] {
+    STRCMP_CONTAINS("release() while a coroutine waits on it",
+                    abort_message([this] {
                         go([&] { (void)socket.recv(buffer, Deadline::never); });
                         run_ready();
                         (void)socket.release();

@@ -20,7 +20,8 @@ namespace {
 
 struct Listener {
     explicit Listener(const SockAddr& where, int backlog = 16)
-        : fd(nutils::listen_stream(where, {.backlog = backlog}).value()), address(SockAddr::local_of(fd.get()).value()) {}
+        : fd(nutils::listen_stream(where, {.backlog = backlog}).value()),
+          address(SockAddr::local_of(fd.get()).value()) {}
     UniqueFd fd;
     SockAddr address;
 };
@@ -189,7 +190,8 @@ TEST(Connect, ManyAtOnce) {
 }
 
 TEST(Connect, TheSocketOfAnotherLoopAborts) {
-    STRCMP_CONTAINS("used by a coroutine of another loop", abort_message([&] {
+    STRCMP_CONTAINS("used by a coroutine of another loop",
+                    abort_message([&] {
                         EvLoop other(stacks);
                         Connection connection = unix_connection(other);
                         char byte;

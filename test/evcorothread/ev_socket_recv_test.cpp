@@ -172,9 +172,9 @@ TEST(Recv, AWakeForNothingWaitsOnUntilTheDeadline) {
 
 TEST(Recv, IntoAnEmptyBufferAborts) {
     STRCMP_CONTAINS("into an empty buffer", abort_message([this] {
-                        go([&] { (void)socket.recv({}, 1s); });
-                        run_loop();
-                    }).c_str());
+                                                go([&] { (void)socket.recv({}, 1s); });
+                                                run_loop();
+                                            }).c_str());
 }
 
 TEST(Recv, OutsideACoroutineAborts) {
@@ -434,8 +434,10 @@ TEST(RecvTcp, AResetIsAnError) {
 TEST(RecvTcp, AResetBehindDataIsSeenAndNotWaitedFor) {
     EvThread reader = go([&] {
         const IoResult first = socket.recv(buffer, 5s);
-        if (first) CHECK(socket.recv(buffer, 5s).error == std::errc::connection_reset);
-        else CHECK(first.error == std::errc::connection_reset);
+        if (first)
+            CHECK(socket.recv(buffer, 5s).error == std::errc::connection_reset);
+        else
+            CHECK(first.error == std::errc::connection_reset);
     });
     run_ready();
     connection.peer_sends("x");

@@ -162,7 +162,8 @@ TEST(Send, AllPiecesInPortionsOfAnySize) {
     for (const std::size_t size : {1U, 2U, 3U, 7U, 16U}) {
         faults.limit("sendmsg", size);
         in_coroutine([&] {
-            iovec pieces[] = {piece_of("first "), piece_of(""), piece_of("second "), piece_of(""), piece_of("third")};
+            iovec pieces[] = {piece_of("first "), piece_of(""), piece_of("second "), piece_of(""),
+                              piece_of("third")};
             CHECK_EQUAL(18, socket.send_all_v(pieces, 1s).bytes);
         });
         CHECK_EQUAL("first second third", connection.peer_gets());
@@ -328,7 +329,8 @@ TEST(Sendfile, GoesOnAfterShortWrites) {
 TEST(Sendfile, WaitsForRoom) {
     const std::string text = pattern(2 << 20);
     const UniqueFd file = file_of(text);
-    EvThread writer = go([&] { CHECK_EQUAL(text.size(), socket.sendfile_all(file.get(), 0, text.size(), 1h).bytes); });
+    EvThread writer =
+        go([&] { CHECK_EQUAL(text.size(), socket.sendfile_all(file.get(), 0, text.size(), 1h).bytes); });
     std::string got;
     while (got.size() < text.size()) {
         run_ready();

@@ -54,8 +54,8 @@ TEST(Acceptor, ServesMoreThanItTakesInOneGo) {
 
 TEST(Acceptor, ServesOnSocketFilesAndAbstractNamesAndIpv6) {
     for (const SockAddr& where :
-         {SockAddr::unix_path(folder.file("s")).value(), SockAddr::unix_path("@evcorothread-test-accept").value(),
-          SockAddr::loopback6(0)}) {
+         {SockAddr::unix_path(folder.file("s")).value(),
+          SockAddr::unix_path("@evcorothread-test-accept").value(), SockAddr::loopback6(0)}) {
         listen([](EvSocket socket) { CHECK(socket.send_all("hi", 5s)); }, {}, where);
         const UniqueFd one = client();
         CHECK_EQUAL("hi", reply(one));
@@ -291,11 +291,12 @@ TEST(Acceptor, PausedItMayBeClosed) {
 TEST(Acceptor, RawHandlersGetDescriptorAndPeer) {
     SockAddr seen;
     std::vector<UniqueFd> kept;
-    acceptor.emplace(EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&](UniqueFd fd, const SockAddr& peer) {
-                         CHECK(!this_evthread::in_evthread());
-                         kept.push_back(std::move(fd));
-                         seen = peer;
-                     }).value());
+    acceptor.emplace(
+        EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&](UniqueFd fd, const SockAddr& peer) {
+            CHECK(!this_evthread::in_evthread());
+            kept.push_back(std::move(fd));
+            seen = peer;
+        }).value());
     const UniqueFd one = client();
     until([&] { return kept.size() == 1; });
     CHECK_EQUAL(SockAddr::local_of(one.get()).value(), seen);
@@ -329,11 +330,12 @@ TEST(Acceptor, ARawHandlerMayClose) {
 TEST(Acceptor, ARawHandlerMayDestroyIt) {
     const auto token = std::make_shared<int>(7);
     int after = 0;
-    acceptor.emplace(EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&, token](UniqueFd, const SockAddr&) {
-                         ++served;
-                         acceptor.reset();
-                         after = *token;  // what it captured lives until it returns
-                     }).value());
+    acceptor.emplace(
+        EvTcpAcceptor::listen_raw(loop, SockAddr::loopback(0), [&, token](UniqueFd, const SockAddr&) {
+            ++served;
+            acceptor.reset();
+            after = *token;  // what it captured lives until it returns
+        }).value());
     const auto both = clients(2);
     run_loop();
     CHECK_EQUAL(1, served);

@@ -72,22 +72,25 @@ TEST(Join, OfAThreadThatFinishesInTheSamePassAsItsCancelIsEither) {
 
 TEST(Join, TwoAtOnceAbort) {
     STRCMP_CONTAINS("two joins wait on one coroutine", abort_message([this] {
-                        EvThread worker = go([] { (void)this_evthread::delay(1h); });
-                        for (int i = 0; i < 2; ++i) go([&] { (void)worker.join(1min); });
-                        run_loop();
-                    }).c_str());
+                                                           EvThread worker =
+                                                               go([] { (void)this_evthread::delay(1h); });
+                                                           for (int i = 0; i < 2; ++i)
+                                                               go([&] { (void)worker.join(1min); });
+                                                           run_loop();
+                                                       }).c_str());
 }
 
 TEST(Join, OfItselfAborts) {
     STRCMP_CONTAINS("a coroutine joins itself", abort_message([this] {
-                        EvThread self;
-                        self = go([&] { (void)self.join(1min); });
-                        run_loop();
-                    }).c_str());
+                                                    EvThread self;
+                                                    self = go([&] { (void)self.join(1min); });
+                                                    run_loop();
+                                                }).c_str());
 }
 
 TEST(Join, DroppingTheHandleMeanwhileAborts) {
-    STRCMP_CONTAINS("while a join() waits on it", abort_message([this] {
+    STRCMP_CONTAINS("while a join() waits on it",
+                    abort_message([this] {
                         auto worker = std::make_unique<EvThread>(go([] { (void)this_evthread::delay(1h); }));
                         go([&] { (void)worker->join(Deadline::never); });
                         run_ready();
@@ -97,18 +100,20 @@ TEST(Join, DroppingTheHandleMeanwhileAborts) {
 
 TEST(Join, MovingTheHandleMeanwhileAborts) {
     STRCMP_CONTAINS("while a join() waits on it", abort_message([this] {
-                        EvThread worker = go([] { (void)this_evthread::delay(1h); });
-                        go([&] { (void)worker.join(Deadline::never); });
-                        run_ready();
-                        const EvThread moved(std::move(worker));
-                    }).c_str());
+                                                      EvThread worker =
+                                                          go([] { (void)this_evthread::delay(1h); });
+                                                      go([&] { (void)worker.join(Deadline::never); });
+                                                      run_ready();
+                                                      const EvThread moved(std::move(worker));
+                                                  }).c_str());
 }
 
 TEST(Join, ManyAreServed) {
     int joined = 0;
     in_coroutine([&] {
         std::vector<EvThread> workers;
-        for (int i = 0; i < 40; ++i) workers.push_back(go([i] { (void)this_evthread::delay(std::chrono::seconds(40 - i)); }));
+        for (int i = 0; i < 40; ++i)
+            workers.push_back(go([i] { (void)this_evthread::delay(std::chrono::seconds(40 - i)); }));
         for (EvThread& worker : workers) joined += !worker.join(Deadline::never);
     });
     CHECK_EQUAL(40, joined);

@@ -15,8 +15,8 @@
 #include "cutils/clock.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_socket.h"
-#include "test/support/socket_pairs.h"
 #include "test/support/net_strings.h"
+#include "test/support/socket_pairs.h"
 
 namespace evcorothread {
 
@@ -33,8 +33,9 @@ using corothread::StackPool;
 using nutils::SockAddr;
 using nutils::UniqueFd;
 
-// An exception thrown in a coroutine, a failed CHECK among them, ends that coroutine and nothing else. What is started
-// by go() or in_coroutine() hands it to the test: the first one leaves run_loop(), run_ready(), advance() or until().
+// An exception thrown in a coroutine, a failed CHECK among them, ends that coroutine and nothing else. What
+// is started by go() or in_coroutine() hands it to the test: the first one leaves run_loop(), run_ready(),
+// advance() or until().
 //
 //   TEST_GROUP_BASE(Delay, LoopFixture) {};
 //   TEST(Delay, LastsAsLongAsAsked) {
@@ -45,8 +46,8 @@ using nutils::UniqueFd;
 //       });
 //   }
 //
-// The clock is virtual. With it, a deadline passes as soon as nothing is ready: data from another OS thread, and TCP
-// under load, may come later than that. Such tests take RealTimeFixture, or wait for ever.
+// The clock is virtual. With it, a deadline passes as soon as nothing is ready: data from another OS thread,
+// and TCP under load, may come later than that. Such tests take RealTimeFixture, or wait for ever.
 class LoopFixture : public Fixture {
   public:
     explicit LoopFixture(LoopClock clock = LoopClock::virtual_time, std::size_t count = 16)
@@ -90,7 +91,8 @@ class LoopFixture : public Fixture {
         loop.advance(step);
         check();
     }
-    // Runs what is ready until `done`, at most five seconds: for what the kernel, or another OS thread, does meanwhile.
+    // Runs what is ready until `done`, at most five seconds: for what the kernel, or another OS thread, does
+    // meanwhile.
     template <class Done>
     void until(Done&& done) {
         const TimePoint limit = cutils::monotonic_now() + 5s;
@@ -184,7 +186,9 @@ inline std::string received(EvSocket& socket, Deadline deadline, std::size_t siz
 inline Duration cpu_time() {
     rusage usage = {};
     ::getrusage(RUSAGE_THREAD, &usage);
-    const auto of = [](const timeval& t) { return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec); };
+    const auto of = [](const timeval& t) {
+        return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
+    };
     return of(usage.ru_utime) + of(usage.ru_stime);
 }
 

@@ -1,5 +1,5 @@
-// Two things that end a wait arrive in the same loop pass, in either order: one of them is the result, and nothing of
-// the other is lost. Real time: the timer and the socket come out of one epoll_wait(2).
+// Two things that end a wait arrive in the same loop pass, in either order: one of them is the result, and
+// nothing of the other is lost. Real time: the timer and the socket come out of one epoll_wait(2).
 #include <functional>
 #include <memory>
 #include <optional>
@@ -186,9 +186,10 @@ TEST(SamePassRecv, EofThenClose) {
 
 // --- sending ---
 
-TEST_GROUP_BASE(SamePassSend, SamePassFixture) {
-    bool sent() const { return result->bytes == 1 && !result->error; }
-};
+TEST_GROUP_BASE(SamePassSend, SamePassFixture){bool sent() const {return result->bytes == 1 && !result->error;
+}
+}
+;
 
 TEST(SamePassSend, RoomThenTimeout) {
     send_meets(room, timeout);

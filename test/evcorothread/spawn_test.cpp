@@ -210,7 +210,8 @@ TEST(Spawn, ShowsItsThreads) {
     std::string seen;
     loop.for_each_thread([&](const EvLoop::ThreadInfo& info) {
         seen += std::string(info.name) + " " + to_string(info.state) + " " +
-                (info.waits_for != nullptr ? info.waits_for : "-") + (info.canceled ? " canceled" : "") + "; ";
+                (info.waits_for != nullptr ? info.waits_for : "-") + (info.canceled ? " canceled" : "") +
+                "; ";
     });
     STRCMP_CONTAINS("sleeper parked delay;", seen.c_str());
     STRCMP_CONTAINS("newcomer ready -;", seen.c_str());
@@ -251,7 +252,8 @@ TEST(SpawnException, IsLoggedWithTheNameOfTheCoroutine) {
 TEST(SpawnException, ThatIsNoStdExceptionIsLoggedToo) {
     loop.spawn("odd", [] { throw 42; });
     run_loop();
-    STRCMP_CONTAINS("coroutine \"odd\" ended by an exception that is not a std::exception", log.text().c_str());
+    STRCMP_CONTAINS("coroutine \"odd\" ended by an exception that is not a std::exception",
+                    log.text().c_str());
 }
 
 TEST(SpawnException, UnwindsWhatTheFunctionOwned) {

@@ -125,7 +125,9 @@ TEST(SpawnWait, ADroppedHandleDetaches) {
     occupy();
     occupy();
     bool ran = false;
-    { EvThread dropped = go([&] { ran = true; }); }
+    {
+        EvThread dropped = go([&] { ran = true; });
+    }
     run_loop();
     CHECK(ran);
 }
@@ -175,7 +177,7 @@ TEST(SpawnWait, TrySpawnDoesNotOvertake) {
     EvThread occupant = occupy();
     bool refused = false;
     go([&] {
-        occupy();             // waits
+        occupy();  // waits
         occupant.cancel();
         this_evthread::yield();  // a stack has come back, and it is somebody's
         refused = !loop.try_spawn("pushy", [] {});

@@ -162,16 +162,17 @@ TEST(WaitPoint, NamesItsCausesAndTheirErrors) {
 }
 
 TEST(WaitPoint, OutsideACoroutineAborts) {
-    STRCMP_CONTAINS("use EvLoop::spawn", abort_message([] { evcorothread::WaitPoint nowhere("a test"); }).c_str());
+    STRCMP_CONTAINS("use EvLoop::spawn",
+                    abort_message([] { evcorothread::WaitPoint nowhere("a test"); }).c_str());
 }
 
 TEST(WaitPoint, AnothersWaitAborts) {
     STRCMP_CONTAINS("outside the coroutine that made it", abort_message([this] {
-                        go([&] {
-                            evcorothread::WaitPoint mine("a test");
-                            go([&] { (void)mine.wait(1s); });
-                            (void)this_evthread::delay(1s);
-                        });
-                        run_loop();
-                    }).c_str());
+                                                              go([&] {
+                                                                  evcorothread::WaitPoint mine("a test");
+                                                                  go([&] { (void)mine.wait(1s); });
+                                                                  (void)this_evthread::delay(1s);
+                                                              });
+                                                              run_loop();
+                                                          }).c_str());
 }

@@ -21,7 +21,8 @@ long __wrap_syscall(long number, ...) {
     std::va_list list;
     va_start(list, number);
     long arguments[5];
-    for (long& argument : arguments) argument = va_arg(list, long);  // as libc does: words, whatever they mean
+    for (long& argument : arguments)
+        argument = va_arg(list, long);  // as libc does: words, whatever they mean
     va_end(list);
     return __real_syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
 }

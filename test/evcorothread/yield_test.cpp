@@ -51,9 +51,7 @@ TEST(Yield, DoesNotStarveInputAndOutput) {
     Connection connection = unix_connection(loop);
     bool received_something = false;
     long rounds = 0;
-    go([&] {
-        received_something = received(connection.socket, Deadline::never) == "hello";
-    });
+    go([&] { received_something = received(connection.socket, Deadline::never) == "hello"; });
     go([&] {
         this_evthread::yield();  // the reader waits
         connection.peer_sends("hello");
