@@ -13,7 +13,7 @@ CXX_WARNINGS := $(WARNINGS) -Wnon-virtual-dtor -Woverloaded-virtual
 IS_CLANG := $(findstring clang,$(shell $(CXX) --version 2>/dev/null | head -n 1))
 MACHINE := $(shell $(CXX) -dumpmachine)
 
-FLAGS_release := -O2 -g
+FLAGS_release := -O3 -g -fno-plt
 FLAGS_debug := -O0 -g3
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cutils/check.h"
+#include "cutils/log.h"
 #include "evcorothread/loop_core_internal.h"
 #include "nutils/net_error.h"
 
@@ -104,7 +105,7 @@ PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const 
     pending->loop = &loop;
     pending->type = &type;
     pending->name_size = static_cast<std::uint8_t>(std::min(name.size(), sizeof pending->name_text));
-    std::memcpy(pending->name_text, name.data(), pending->name_size);
+    std::copy_n(name.data(), pending->name_size, pending->name_text);
     try {
         type.move(static_cast<char*>(memory) + offset, body);
     } catch (...) {
@@ -120,6 +121,15 @@ void PendingSpawn::destroy() {
     if (body != nullptr) type->destroy(body);
     this->~PendingSpawn();
     ::operator delete(this, std::align_val_t(EvLoop::kBodyAlignment));
+}
+
+void PendingSpawn::loop_ends() {
+    cutils::log(cutils::LogLevel::warning, "coroutine \"%.*s\" never had a stack: its loop ends",
+                static_cast<int>(name_size), name_text);
+    if (handle != nullptr) handle->pending_ = nullptr;
+    unlink();
+    loop->drop_thread();
+    destroy();
 }
 
 void PendingSpawn::stack_available() {
