@@ -70,7 +70,7 @@ class EVC_API EvLoop {
     EvLoop(const EvLoop&) = delete;
     EvLoop& operator=(const EvLoop&) = delete;
     // shutdown(), without a limit. Suspended stacks are never destroyed: coroutines end by themselves,
-    // canceled.
+    // canceled. Once none is left, a loop may end on any thread.
     ~EvLoop();
 
     // Runs until stop() is called or no work is left: no coroutine, open acceptor, parked connection, running
@@ -89,7 +89,8 @@ class EVC_API EvLoop {
     void stop();
 
     // Cancels all coroutines and runs until none is left or the deadline passes. Returns whether none is
-    // left. Names in the log, once, those that take longer than five seconds. Before: not inside a coroutine.
+    // left. Names in the log, once, those that take longer than five seconds, and drops those that never had
+    // a stack when other users of the pool keep them all. Before: not inside a coroutine.
     bool shutdown(Deadline deadline);
 
     // Runs `f` on a coroutine thread of its own. Never suspends the caller, and `f` does not start before the

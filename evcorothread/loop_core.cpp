@@ -84,7 +84,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       base(adopted == nullptr ? own_base.get() : check_adopted(adopted)),
       threads(pool.capacity()),
       thread(&t_here) {
-    timer_nodes = pool.capacity();  // one for every coroutine there can be
+    timer_nodes = pool.capacity() + 1;  // one for every coroutine there can be, and shutdown's
     timers.reserve(timer_nodes);
     if (virtual_time)
         virtual_now = TimePoint(1h);  // not the epoch: a forgotten initialization must not look right
@@ -380,6 +380,10 @@ void LoopCore::run_later_tasks() {
 void LoopCore::pass(bool may_block) {
     const bool nested = std::exchange(in_pass, true);
     EVC_CHECK(!nested, "the loop is run from inside itself");
+    if (!owned) {
+        if (!ran_before) bind_thread();
+        cached_now_valid = false;
+    }
     locals = corothread::ThreadLocals::of_this_thread();
     t_here.loop = this;
     run_batch();
@@ -434,7 +438,7 @@ void LoopCore::kick() {
 
 TimePoint LoopCore::now() {
     if (virtual_time) return virtual_now;
-    if (!cached_now_valid) {
+    if (!cached_now_valid || (!owned && !in_pass)) {  // the application's callbacks are no part of a pass
         cached_now = cutils::monotonic_now();
         cached_now_valid = true;
     }
@@ -499,6 +503,7 @@ void LoopCore::run_posted() {
 // ----------------------------------------------------------------------------------------------------------
 
 bool LoopCore::shutdown(Deadline deadline) {
+    if (thread_count == 0) return true;  // on whatever thread: a loop may end on another than the one that ran it
     bind_thread();
     stopping.store(false, std::memory_order_relaxed);
     deadline = deadline.resolved(precise_now());
@@ -506,13 +511,16 @@ bool LoopCore::shutdown(Deadline deadline) {
     struct Alarm : cutils::TimerNode {
         Alarm() : TimerNode([](cutils::TimerNode&) {}) {}
     } alarm;
-    const TimerRoom room(*this);
     const TimePoint complain_at = virtual_time ? TimePoint::max() : precise_now() + 5s;
     bool complained = false;
     while (thread_count > 0) {
-        threads.for_each([this](ThreadCore& t) {
+        std::size_t started = 0;
+        threads.for_each([&](ThreadCore& t) {
+            ++started;
             if (!t.canceled) cancel(t);
         });
+        // Those that wait for a stack wait in vain when others have them all.
+        if (started == 0 && stacks.available() == 0) turns.for_each([](StackTurn& turn) { turn.loop_ends(); });
         const TimePoint time = precise_now();
         if (deadline.at() <= time) break;
         if (!complained && complain_at <= time) {

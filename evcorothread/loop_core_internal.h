@@ -96,6 +96,8 @@ class StackTurn : public cutils::ListHook<> {
     // A stack is free: take it, or pass. Called by the loop, on its own stack, the turn already out of the
     // queue.
     virtual void stack_available() = 0;
+    // There will be none any more: the loop ends. May leave the queue.
+    virtual void loop_ends() {}
 
   protected:
     ~StackTurn() = default;
@@ -113,6 +115,7 @@ class LaterTask : public cutils::ListHook<LaterTask> {
 // A spawn for which there was no stack yet. Owns the body meanwhile; freed when it starts.
 struct PendingSpawn final : StackTurn {
     void stack_available() override;
+    void loop_ends() override;
 
     LoopCore* loop;
     const EvLoop::BodyType* type;
