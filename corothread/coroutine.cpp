@@ -62,6 +62,7 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
     if (!stack)
         throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
                                 "Coroutine: no free stack in the pool");
+    sanitizer::cleared(stack.bottom, stack.size);
     char* const block_memory = align_down(stack.top() - sizeof(Block), alignof(Block));
     char* const body = align_down(block_memory - type.size, type.alignment < 16 ? 16 : type.alignment);
     EVC_CHECK(body > stack.bottom + stack.size / 2,

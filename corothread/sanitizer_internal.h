@@ -46,11 +46,18 @@ struct StackState {
 #endif
 };
 
-// A stack is about to carry a new coroutine.
+// A stack is about to be written to for a new coroutine: the last one's frames, which were left and never returned from,
+// are no more.
+[[gnu::always_inline]] inline void cleared([[maybe_unused]] char* bottom, [[maybe_unused]] std::size_t size) {
+#if COROTHREAD_ASAN
+    __asan_unpoison_memory_region(bottom, size);
+#endif
+}
+
+// A stack carries a new coroutine.
 [[gnu::always_inline]] inline void created([[maybe_unused]] StackState& state, [[maybe_unused]] char* bottom,
                                            [[maybe_unused]] std::size_t size) {
 #if COROTHREAD_ASAN
-    __asan_unpoison_memory_region(bottom, size);
     state.bottom = bottom;
     state.size = size;
 #endif

@@ -127,7 +127,7 @@ void PendingSpawn::loop_ends() {
     cutils::log(cutils::LogLevel::warning, "coroutine \"%.*s\" never had a stack: its loop ends",
                 static_cast<int>(name_size), name_text);
     if (handle != nullptr) handle->pending_ = nullptr;
-    unlink();
+    loop->leave_queue(*this);
     loop->drop_thread();
     destroy();
 }

@@ -178,6 +178,7 @@ constexpr std::size_t kColourStep = 64;
                                                                const EvLoop::BodyType& type, void* body) {
     const corothread::Stack stack = stacks.take();
     if (!stack) return nullptr;
+    corothread::sanitizer::cleared(stack.bottom, stack.size);
     // Everything up here is a multiple of 64 bytes, as the top is.
     char* const core_memory = stack.top() - (stack.index % kColours) * kColourStep - sizeof(ThreadCore);
     char* const body_memory = core_memory - type.space;
