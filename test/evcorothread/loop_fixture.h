@@ -177,7 +177,7 @@ inline std::size_t drain(int fd) {
 inline std::string received(EvSocket& socket, Deadline deadline, std::size_t size = 4096) {
     std::string text(size, '\0');
     const IoResult got = socket.recv(text, deadline);
-    if (!got) return "<" + got.error.message() + ">";
+    if (!got) return std::string("<").append(got.error.message()).append(">");
     text.resize(got.bytes);
     return text;
 }
