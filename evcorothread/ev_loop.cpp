@@ -147,7 +147,7 @@ void PendingSpawn::stack_available() {
         return destroy();
     }
     if (thread == nullptr) return loop->wait_for_stack(*this);
-    thread->canceled = canceled;
+    thread->canceled |= canceled;
     thread->handle = handle;
     if (handle != nullptr) {
         handle->pending_ = nullptr;

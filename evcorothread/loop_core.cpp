@@ -11,6 +11,7 @@
 
 #include "cutils/check.h"
 #include "cutils/log.h"
+#include "cutils/scope_exit.h"
 #include "evcorothread/loop_core_internal.h"
 
 namespace evcorothread {
@@ -402,10 +403,10 @@ void LoopCore::pass(bool may_block) {
         const std::uint64_t before = io_events;
         poll(false);
         // What came may lead to more without anybody being ready yet: look again before time jumps.
-        if (may_block && idle && io_events == before && !anything_ready()) {
+        if (may_block && idle && has_work() && io_events == before && !anything_ready()) {
             const TimePoint next = timers.next_due();
             if (next == TimePoint::max())
-                poll(has_work());
+                poll(true);
             else
                 advance_to(next);
         }
@@ -504,9 +505,12 @@ void LoopCore::run_posted() {
 // ----------------------------------------------------------------------------------------------------------
 
 bool LoopCore::shutdown(Deadline deadline) {
-    if (thread_count == 0) return true;  // on whatever thread: a loop may end on another than the one that ran it
+    if (thread_count == 0)
+        return true;  // on whatever thread: a loop may end on another than the one that ran it
     bind_thread();
     stopping.store(false, std::memory_order_relaxed);
+    born_canceled = true;
+    const cutils::ScopeExit restore([this] { born_canceled = false; });
     deadline = deadline.resolved(precise_now());
     // Wakes the loop for the deadline and for the complaint; shielded waits may take their time.
     struct Alarm : cutils::TimerNode {
@@ -521,7 +525,8 @@ bool LoopCore::shutdown(Deadline deadline) {
             if (!t.canceled) cancel(t);
         });
         // Those that wait for a stack wait in vain when others have them all.
-        if (started == 0 && stacks.available() == 0) turns.for_each([](StackTurn& turn) { turn.loop_ends(); });
+        if (started == 0 && stacks.available() == 0)
+            turns.for_each([](StackTurn& turn) { turn.loop_ends(); });
         const TimePoint time = precise_now();
         if (deadline.at() <= time) break;
         if (!complained && complain_at <= time) {

@@ -23,7 +23,7 @@ struct ThreadCore;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot {
-    explicit ThreadHot(LoopCore& l) : loop(l) {}
+    inline explicit ThreadHot(LoopCore& l);
 
     corothread::Context context;
     ThreadCore* next_ready = nullptr;
@@ -32,7 +32,7 @@ struct alignas(64) ThreadHot {
     CancelShield* shield = nullptr;
     EvThread* handle = nullptr;
     EvThreadState state = EvThreadState::ready;
-    bool canceled = false;
+    bool canceled;
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
@@ -257,6 +257,7 @@ struct LoopCore final : corothread::StackObserver {
     bool tick_pending = false;
     bool in_pass = false;
     std::size_t callbacks = 0;    // of libevent's: what they did may have made more happen
+    bool born_canceled = false;   // what is spawned now: the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
 
     std::mutex post_mutex;
@@ -356,6 +357,8 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 [[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const {
     return loop.stacks.stack(stack_index);
 }
+
+[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l) : loop(l), canceled(l.born_canceled) {}
 
 inline bool LoopCore::on_thread() const { return thread == &t_here; }
 

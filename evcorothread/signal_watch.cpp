@@ -29,7 +29,8 @@ struct SignalWatch::Impl {
     static void on_signal(evutil_socket_t number, short, void* self) {
         Impl& impl = *static_cast<Impl*>(self);
         ++impl.loop.io_events;
-        const std::shared_ptr<std::function<void(int)>> function = impl.function;  // it may destroy its own watch
+        const std::shared_ptr<std::function<void(int)>> function =
+            impl.function;  // it may destroy its own watch
         try {
             (*function)(static_cast<int>(number));
         } catch (...) {

@@ -143,6 +143,17 @@ TEST(Coroutine, YieldsFromInsideAnotherThatItHasResumed) {
     CHECK(!outer.resume().has_value());
 }
 
+TEST(Coroutine, EndsAfterItLastYieldedFromInsideAnother) {
+    for (int i = 0; i < 3; ++i) {
+        Coroutine<int> outer(pool, [this](auto& yield) {
+            Coroutine<void> inner(pool, [&](auto&) { yield(1); });
+            inner.resume();
+        });
+        CHECK_EQUAL(1, outer.resume().value());
+        CHECK(!outer.resume().has_value());
+    }
+}
+
 TEST(Coroutine, StatesFollowItsLife) {
     CoroutineState inside{};
     Coroutine<void>* self = nullptr;

@@ -538,6 +538,17 @@ TEST(Parking, AnExceptionInExpiredIsLoggedAndCloses) {
     CHECK_EQUAL("<end>", reply(0));
 }
 
+TEST(Parking, DrainsInExpired) {
+    Connection connection = unix_connection(loop);
+    peers.push_back(std::move(connection.peer));
+    CHECK(!parking->adopt(
+        std::make_unique<Guest>(std::move(connection.socket), echo(), [this] { parking->drain(); }), 10s));
+    CHECK(!adopt(echo()));
+    run_loop();
+    CHECK_EQUAL(0, parking->size());
+    CHECK_EQUAL(2, gone);
+}
+
 TEST(Parking, AnExceptionInGoneIsLogged) {
     parking->on_gone([] { throw std::runtime_error("gone wrong"); });
     CHECK(!adopt(echo(), 10s));

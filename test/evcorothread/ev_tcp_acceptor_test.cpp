@@ -249,6 +249,22 @@ TEST(Acceptor, ClosesInAdmit) {
     CHECK(!acceptor->is_open());
 }
 
+TEST(Acceptor, DiesInAdmit) {
+    const auto token = std::make_shared<int>(7);
+    int after = 0;
+    AcceptOptions options;
+    options.admit = [&, token](int, const SockAddr&) {
+        acceptor.reset();
+        after = *token;  // what it captured lives until it returns
+        return true;
+    };
+    listen_echo(options);
+    options = {};
+    CHECK_EQUAL("<end>", reply(client()));
+    CHECK_EQUAL(7, after);
+    CHECK_EQUAL(0, served);
+}
+
 // --- pausing ---
 
 TEST(Acceptor, PausedItAcceptsNothing) {

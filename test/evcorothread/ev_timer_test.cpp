@@ -240,6 +240,13 @@ TEST(Timer, APeriodOfZeroAborts) {
     STRCMP_CONTAINS("a period above zero", abort_message([this] { timer->start_periodic(0s); }).c_str());
 }
 
+TEST(Timer, APeriodWithoutEndIsNever) {
+    timer->start_periodic(Duration::max());
+    timer->start_periodic(Duration::max() - 1ns);
+    run_loop();
+    CHECK_EQUAL(0, calls);
+}
+
 TEST(Timer, ManyRunInOrder) {
     std::vector<std::unique_ptr<EvTimer>> many;
     std::vector<int> order;

@@ -98,6 +98,18 @@ TEST(Join, DroppingTheHandleMeanwhileAborts) {
                     }).c_str());
 }
 
+TEST(Join, DroppingTheHandleBeforeTheJoinerHasRunAborts) {
+    STRCMP_CONTAINS("while a join() waits on it",
+                    abort_message([this] {
+                        auto worker = std::make_unique<EvThread>(go([] { (void)this_evthread::delay(1h); }));
+                        go([&] { (void)worker->join(Deadline::never); });
+                        run_ready();
+                        worker->cancel();
+                        go([&] { worker.reset(); });  // behind the worker, before the joiner
+                        run_loop();
+                    }).c_str());
+}
+
 TEST(Join, MovingTheHandleMeanwhileAborts) {
     STRCMP_CONTAINS("while a join() waits on it", abort_message([this] {
                                                       EvThread worker =

@@ -9,8 +9,6 @@
 
 TEST_SUPPORT_WRAP(int, eventfd, (unsigned int value, int flags), (value, flags))
 TEST_SUPPORT_WRAP(int, timerfd_create, (clockid_t clock, int flags), (clock, flags))
-TEST_SUPPORT_WRAP(int, timerfd_settime, (int fd, int flags, const itimerspec* when, itimerspec* before),
-                  (fd, flags, when, before))
 TEST_SUPPORT_WRAP(int, madvise, (void* begin, size_t bytes, int advice), (begin, bytes, advice))
 
 extern "C" long __real_syscall(long number, ...);

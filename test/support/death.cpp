@@ -8,6 +8,14 @@
 
 #include <cstdlib>
 
+#include "test/support/sanitizers.h"
+
+#ifdef TEST_SUPPORT_TSAN
+// An offence may start a thread in the child, after others have run in the parent.
+extern "C" const char* __tsan_default_options();
+const char* __tsan_default_options() { return "die_after_fork=0"; }
+#endif
+
 namespace test_support {
 namespace {
 
