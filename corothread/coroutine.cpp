@@ -25,11 +25,12 @@ struct CoroutineBase::Block {
     const BodyType& type;
     void* body;
 
-    // Where the coroutine, and whoever resumed it, left off; from either one finds the block.
+    // Where the coroutine, and whoever resumed it, left off; the resumer's side leads to the block.
     struct Side : Context {
         Block* block;
     };
-    Side context{}, resumer{};
+    Context context{};
+    Side resumer{};
     ThreadLocals locals{};
     CoroutineState state = CoroutineState::created;
     bool killing = false;
@@ -47,7 +48,6 @@ struct CoroutineBase::Block {
         EVC_CHECK(legal, "a coroutine is resumed while it runs, or after it has finished");
         state = next;
     }
-    static const ThreadLocals& locals_of(Context& side) { return static_cast<Side&>(side).block->locals; }
     [[noreturn]] static void entry(Transfer transfer);
 };
 
@@ -68,7 +68,7 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
     EVC_CHECK(body > stack.bottom + stack.size / 2,
               "what a coroutine captures takes more than half of its stack");
     auto* const block = ::new (block_memory) Block{pool, stack, type, body};
-    block->context.block = block->resumer.block = block;
+    block->resumer.block = block;
     sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
     block->context.left_off =
         evc_make_fcontext(body, static_cast<std::size_t>(body - stack.bottom), &Block::entry);
@@ -85,7 +85,8 @@ void CoroutineBase::discard(Block* block) {
 }
 
 void CoroutineBase::Block::entry(Transfer transfer) {
-    Block& block = *static_cast<Side&>(arrive(transfer)).block;
+    Block& block = *static_cast<Side*>(transfer.data)->block;  // who jumps here first is its resumer
+    arrive(block.context, transfer);
     try {
         block.type.run(block.body, block);
     } catch (const CoroutineKilled&) {
@@ -104,7 +105,7 @@ void CoroutineBase::resume_with(void* in, void* out) {
     block.in = in;
     block.out = out;
     if (block.locals.exceptions == nullptr) block.locals = ThreadLocals::of_this_thread();
-    switch_to(block.resumer, block.context, block.locals, &Block::locals_of);
+    switch_to(block.resumer, block.context, block.locals);
     if (!block.ended) return;
     block.move_to(CoroutineState::finished);
     const std::exception_ptr thrown = std::move(block.thrown);
@@ -114,7 +115,7 @@ void CoroutineBase::resume_with(void* in, void* out) {
 
 bool CoroutineBase::yield_in(Block& block) {
     block.move_to(CoroutineState::suspended);
-    switch_to(block.context, block.resumer, block.locals, &Block::locals_of);
+    switch_to(block.context, block.resumer, block.locals);
     return !block.killing;
 }
 

@@ -42,12 +42,13 @@ struct StackState {
     void* fake_stack = nullptr;
 #endif
 #if COROTHREAD_TSAN
-    void* fiber = nullptr;
+    void* fiber = nullptr;  // where it goes on: another coroutine's, when it was left from inside that one
+    void* own = nullptr;
 #endif
 };
 
-// A stack is about to be written to for a new coroutine: the last one's frames, which were left and never returned from,
-// are no more.
+// A stack is about to be written to for a new coroutine: the last one's frames, which were left and never
+// returned from, are no more.
 [[gnu::always_inline]] inline void cleared([[maybe_unused]] char* bottom, [[maybe_unused]] std::size_t size) {
 #if COROTHREAD_ASAN
     __asan_unpoison_memory_region(bottom, size);
@@ -62,7 +63,7 @@ struct StackState {
     state.size = size;
 #endif
 #if COROTHREAD_TSAN
-    state.fiber = __tsan_create_fiber(0);
+    state.fiber = state.own = __tsan_create_fiber(0);
 #endif
 }
 
@@ -100,8 +101,8 @@ struct StackState {
 // The stack's coroutine has ended and something else runs.
 [[gnu::always_inline]] inline void destroyed([[maybe_unused]] StackState& state) {
 #if COROTHREAD_TSAN
-    if (state.fiber != nullptr) __tsan_destroy_fiber(state.fiber);
-    state.fiber = nullptr;
+    if (state.own != nullptr) __tsan_destroy_fiber(state.own);
+    state.own = nullptr;
 #endif
 }
 

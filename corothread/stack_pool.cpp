@@ -104,7 +104,7 @@ StackPool::StackPool(Options options) : options_(options) {
 }
 
 StackPool::~StackPool() {
-    EVC_CHECK(in_use_ == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
+    EVC_CHECK(in_use() == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
     ::munmap(base_, slot_bytes_ * options_.count);
 }
 

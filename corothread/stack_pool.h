@@ -77,8 +77,8 @@ class EVC_API StackPool {
         if (free_count_ == 0 && !make_more()) [[unlikely]]
             return {nullptr, 0, 0};
         const std::uint32_t index = free_[--free_count_];
-        if (free_count_ < clean_count_) clean_count_ = free_count_;
-        if (++in_use_ > peak_) peak_ = in_use_;
+        if (free_count_ < clean_count_) [[unlikely]]
+            took_clean_one();
         return stack(index);
     }
 
@@ -88,7 +88,6 @@ class EVC_API StackPool {
         if (free_count_ - clean_count_ > options_.keep) [[unlikely]]
             trim(options_.keep);
         free_[free_count_++] = stack.index;
-        --in_use_;
         if (!observers_.empty()) [[unlikely]]
             notify();
     }
@@ -98,8 +97,8 @@ class EVC_API StackPool {
     void trim(std::size_t keep = 0);
 
     [[nodiscard]] std::size_t capacity() const { return options_.count; }
-    [[nodiscard]] std::size_t in_use() const { return in_use_; }
-    [[nodiscard]] std::size_t available() const { return options_.count - in_use_; }
+    [[nodiscard]] std::size_t in_use() const { return made_ - free_count_; }
+    [[nodiscard]] std::size_t available() const { return options_.count - in_use(); }
     // The most that were ever in use at once.
     [[nodiscard]] std::size_t peak() const { return peak_; }
     // Units: bytes a stack, after scaling; the guard not counted.
@@ -126,6 +125,12 @@ class EVC_API StackPool {
     bool make_more();
     void install_guards(std::size_t first, std::size_t count);
     void notify();
+    // Never more than now were in use unless one was taken that had not been used since it was made or
+    // trimmed.
+    void took_clean_one() {
+        clean_count_ = free_count_;
+        if (in_use() > peak_) peak_ = in_use();
+    }
 
     Options options_;
     std::size_t stack_bytes_ = 0;
@@ -139,7 +144,6 @@ class EVC_API StackPool {
     std::size_t free_count_ = 0;
     std::size_t clean_count_ = 0;
     std::size_t made_ = 0;  // stacks whose guards are in place: [0, made_)
-    std::size_t in_use_ = 0;
     std::size_t peak_ = 0;
     cutils::List<StackObserver> observers_;
 };

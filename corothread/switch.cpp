@@ -18,8 +18,7 @@ ThreadLocals ThreadLocals::of_this_thread() {
     return {reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()), &errno};
 }
 
-void StartFrame::learn(Entry entry) {
-    entry_ = entry;
+StartFrame::StartFrame(Entry entry) : entry_(entry) {
     alignas(16) char first[512] = {};
     alignas(16) char second[1024] = {};
     char* const top1 = first + sizeof first;
@@ -33,12 +32,10 @@ void StartFrame::learn(Entry entry) {
 
 [[gnu::noinline]] void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals) {
     ExceptionState* const exceptions = locals.exceptions;
-    int* const error_number = locals.error_number;
     const ExceptionState saved = *exceptions;
     *exceptions = {};
-    Context& back = jump_to(self, to, error_number);
+    jump_to(self, to, locals);
     *exceptions = saved;
-    *error_number = back.saved_errno;
 }
 
 }  // namespace corothread

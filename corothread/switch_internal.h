@@ -46,7 +46,6 @@ struct ThreadLocals {
 // One side of a switch: a stack that is not running, or the one that is.
 struct Context {
     void* left_off = nullptr;
-    Context* resumed_by = nullptr;  // who jumped here last, and is to be told where it left off
     int saved_errno = 0;
     [[no_unique_address]] sanitizer::StackState sanitizer;
 };
@@ -65,7 +64,7 @@ struct Context {
     __asm__ volatile(
         "leaq 1f(%%rip), %%rax\n\t"
         "pushq %%rax\n\t"
-        "jmp jump_fcontext@PLT\n"
+        "jmp *jump_fcontext@GOTPCREL(%%rip)\n"
         "1:\n\t"
         : "=&a"(result.context), "=&d"(result.data), "+D"(to), "+S"(data)
         :
@@ -91,64 +90,58 @@ class StartFrame {
   public:
     using Entry = void (*)(Transfer);
 
-    // Where a stack whose top is `top` is to be entered.
-    [[gnu::always_inline]] inline void* place(char* top, std::size_t size, Entry entry) {
-        if (entry != entry_) [[unlikely]]
-            learn(entry);
+    EVC_API explicit StartFrame(Entry entry);
+
+    // Where a stack whose top is `top`, a multiple of 16, is to be entered.
+    [[gnu::always_inline]] inline void* place(char* top, std::size_t size) {
         if (!same_everywhere_) [[unlikely]]
-            return evc_make_fcontext(top, size, entry);
-        char* const frame =
-            reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - kSize;
-        __builtin_memcpy(frame, bytes_, kSize);
+            return evc_make_fcontext(top, size, entry_);
+        char* const frame = top - kSize;
+        // What follows the first word is aligned: no store straddles two cache lines.
+        __builtin_memcpy(frame, bytes_, 8);
+        __builtin_memcpy(frame + 8, bytes_ + 8, kSize - 8);
         return frame;
     }
 
   private:
-    static constexpr std::size_t kSize = 0x48;  // x86-64; learn() finds out whether it is so
-    EVC_API void learn(Entry entry);
+    static constexpr std::size_t kSize = 0x48;  // x86-64; the constructor finds out whether it is so
 
     alignas(16) char bytes_[kSize];
-    Entry entry_ = nullptr;
-    bool same_everywhere_ = false;
+    Entry entry_;
+    bool same_everywhere_;
 };
 
-// First thing on a stack that was just jumped to: whose it is. Tells the one who jumped where it left off.
-[[gnu::always_inline]] inline Context& arrive(Transfer transfer) {
-    Context& self = *static_cast<Context*>(transfer.data);
-    self.resumed_by->left_off = transfer.context;
-    sanitizer::arrived(self.sanitizer, self.resumed_by->sanitizer);
-    return self;
+// First thing on a stack that was just jumped to: the one who jumped is told where it left off.
+[[gnu::always_inline]] inline void arrive([[maybe_unused]] Context& self, Transfer transfer) {
+    Context& from = *static_cast<Context*>(transfer.data);
+    from.left_off = transfer.context;
+    sanitizer::arrived(self.sanitizer, from.sanitizer);
 }
 
-// Jumps. What comes back is the caller's own context again: taken from there, not from a register, so that
-// none has to be saved on the stack only to survive the jump.
-[[gnu::always_inline]] inline Context& jump_to(Context& self, Context& to, int* error_number) {
-    self.saved_errno = *error_number;
-    to.resumed_by = &self;
+// Jumps, and keeps errno.
+[[gnu::always_inline]] inline void jump_to(Context& self, Context& to, const ThreadLocals& locals) {
+    self.saved_errno = *locals.error_number;
     sanitizer::leaving(self.sanitizer, to.sanitizer);
-    return arrive(balanced_jump(to.left_off, &to));
+    arrive(self, balanced_jump(to.left_off, &self));
+    *locals.error_number = self.saved_errno;
 }
 
 // The same for a stack that leaves with exceptions in flight: rare, so out of line. Between switches the
 // thread's exception state is always empty; who leaves with some takes it along, and puts it back.
 EVC_API void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals);
 
-// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again.
-// `locals_of(self)` is asked again then.
-template <class LocalsOf>
-[[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals,
-                                             LocalsOf locals_of) {
+// Leaves `self`, which is running, for `to`. Returns when somebody switches to `self` again. `locals` are
+// those of the OS thread that all of it happens on.
+[[gnu::always_inline]] inline void switch_to(Context& self, Context& to, const ThreadLocals& locals) {
     if (locals.exceptions->any()) [[unlikely]]
         return switch_in_catch(self, to, locals);
-    Context& back = jump_to(self, to, locals.error_number);
-    *locals_of(back).error_number = back.saved_errno;
+    jump_to(self, to, locals);
 }
 
-// Leaves a stack that has ended; `self` may be reused by somebody else from here on.
+// Leaves a stack that has ended; its memory must stay for as long as the jump takes.
 [[noreturn, gnu::always_inline]] inline void switch_for_good(Context& self, Context& to) {
-    to.resumed_by = &self;
     sanitizer::leaving_for_good(to.sanitizer);
-    balanced_jump(to.left_off, &to);
+    balanced_jump(to.left_off, &self);
     __builtin_unreachable();
 }
 

@@ -8,41 +8,6 @@
 
 namespace cutils {
 
-// First in, first out, through a `next` pointer of the element's own:
-//
-//   struct Job { Job* next = nullptr; };
-//   FifoQueue<Job, Job, &Job::next> jobs;   // the second: the class that has the pointer, Job or a base of
-//   it
-template <class T, class Holder, T* Holder::*Next>
-class FifoQueue {
-  public:
-    [[nodiscard]] bool empty() const { return head_ == nullptr; }
-    [[nodiscard]] T* front() const { return head_; }
-
-    void push(T& element) {
-        element.*Next = nullptr;
-        (head_ == nullptr ? head_ : tail_->*Next) = &element;
-        tail_ = &element;
-    }
-    // Before: not empty.
-    T& pop() {
-        T& element = *head_;
-        head_ = element.*Next;
-        return element;
-    }
-    // Takes all of `other` behind what is here.
-    void append(FifoQueue& other) {
-        if (other.empty()) return;
-        (head_ == nullptr ? head_ : tail_->*Next) = other.head_;
-        tail_ = other.tail_;
-        other.head_ = nullptr;
-    }
-
-  private:
-    T* head_ = nullptr;
-    T* tail_ = nullptr;  // meaningless while empty
-};
-
 // The link of a List: inherit from it (once for each kind of list an element can be in, told apart by Tag).
 template <class Tag = void>
 class ListHook {

@@ -5,6 +5,7 @@
 
 #include "cutils/check.h"
 #include "cutils/log.h"
+#include "evcorothread/bundle.h"
 #include "evcorothread/loop_core_internal.h"
 #include "nutils/net_error.h"
 
@@ -70,10 +71,7 @@ void EvLoop::stop() {
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
 
-cutils::Result<EvThread> EvLoop::try_spawn_body(std::string_view name, const BodyType& type, void* body) {
-    if (!core_->stack_free_now()) return std::error_code(nutils::NetError::busy);
-    return spawn_body(name, type, body);
-}
+bool EvLoop::stack_free_now() const { return core_->stack_free_now(); }
 
 void EvLoop::post(std::function<void()> f) { core_->post(std::move(f)); }
 
@@ -86,7 +84,8 @@ bool EvLoop::on_loop_thread() const { return core_->on_thread(); }
 
 void EvLoop::for_each_thread(const std::function<void(const ThreadInfo&)>& visit) const {
     core_->threads.for_each([&visit](ThreadCore& t) {
-        visit({t.id, t.name(), t.state, t.waiting != nullptr ? t.waiting->reason() : nullptr, t.canceled});
+        visit(
+            {t.id, t.name(), t.state(), t.waiting != nullptr ? t.waiting->reason() : nullptr, t.canceled()});
     });
 }
 
@@ -102,6 +101,7 @@ PendingSpawn& PendingSpawn::create(LoopCore& loop, std::string_view name, const 
         (sizeof(PendingSpawn) + EvLoop::kBodyAlignment - 1) / EvLoop::kBodyAlignment * EvLoop::kBodyAlignment;
     void* const memory = ::operator new(offset + type.space, alignment);
     auto* const pending = ::new (memory) PendingSpawn;
+    pending->pending = true;
     pending->loop = &loop;
     pending->type = &type;
     pending->name_size = static_cast<std::uint8_t>(std::min(name.size(), sizeof pending->name_text));
@@ -123,13 +123,22 @@ void PendingSpawn::destroy() {
     ::operator delete(this, std::align_val_t(EvLoop::kBodyAlignment));
 }
 
+// Whoever looks after it sees an end, or an exception that left it.
+void PendingSpawn::forget() {
+    if (handle != nullptr) {
+        handle->link_ = nullptr;
+        if (handle->joiner_ != nullptr) handle->joiner_->wake();
+    }
+    if (bundle != nullptr) bundle->ended(*this);
+    loop->drop_thread();
+    destroy();
+}
+
 void PendingSpawn::loop_ends() {
     cutils::log(cutils::LogLevel::warning, "coroutine \"%.*s\" never had a stack: its loop ends",
                 static_cast<int>(name_size), name_text);
-    if (handle != nullptr) handle->pending_ = nullptr;
     loop->leave_queue(*this);
-    loop->drop_thread();
-    destroy();
+    forget();
 }
 
 void PendingSpawn::stack_available() {
@@ -138,21 +147,17 @@ void PendingSpawn::stack_available() {
         thread = loop->start_thread(name(), *type, body);
     } catch (...) {  // the function cannot be moved to its stack: it ends before it has begun
         log_exception("coroutine", name());
-        if (handle != nullptr) {
-            handle->pending_ = nullptr;
-            handle->thrown_ = std::current_exception();
-            if (handle->joiner_ != nullptr) handle->joiner_->wake();
-        }
-        loop->drop_thread();
-        return destroy();
+        if (handle != nullptr) handle->thrown_ = std::current_exception();
+        if (bundle != nullptr) bundle->failed(std::current_exception());
+        return forget();
     }
     if (thread == nullptr) return loop->wait_for_stack(*this);
-    thread->canceled |= canceled;
-    thread->handle = handle;
+    if (canceled) thread->flags |= kCanceled;
     if (handle != nullptr) {
-        handle->pending_ = nullptr;
-        handle->core_ = thread;
+        thread->handle = handle;
+        handle->link_ = thread;
     }
+    if (bundle != nullptr) bundle->started(*this, *thread);
     destroy();
 }
 

@@ -18,6 +18,7 @@
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "evcorothread/ev_thread.h"
+#include "nutils/net_error.h"
 
 struct event_base;  // libevent's; its header is not needed here
 
@@ -102,7 +103,7 @@ class EVC_API EvLoop {
     template <std::invocable F>
     EvThread spawn(std::string_view name, F&& f) {
         std::decay_t<F> body(std::forward<F>(f));
-        return spawn_body(name, kBody<std::decay_t<F>>, &body);
+        return EvThread(spawn_body(name, kBody<std::decay_t<F>>, &body));
     }
     template <std::invocable F>
     EvThread spawn(F&& f) {
@@ -112,8 +113,8 @@ class EVC_API EvLoop {
     // The same, or `busy` when there is no free stack (or others wait for one).
     template <std::invocable F>
     cutils::Result<EvThread> try_spawn(std::string_view name, F&& f) {
-        std::decay_t<F> body(std::forward<F>(f));
-        return try_spawn_body(name, kBody<std::decay_t<F>>, &body);
+        if (!stack_free_now()) return std::error_code(nutils::NetError::busy);
+        return spawn(name, std::forward<F>(f));
     }
 
     // Calls `f` on the loop's thread, soon, outside any coroutine: it must not wait (spawn for that). The one
@@ -189,8 +190,9 @@ class EVC_API EvLoop {
         },
         [](void* memory) noexcept { std::destroy_at(static_cast<Body*>(memory)); }};
 
-    EvThread spawn_body(std::string_view name, const BodyType& type, void* body);
-    cutils::Result<EvThread> try_spawn_body(std::string_view name, const BodyType& type, void* body);
+    friend class Bundle;
+    ThreadLink& spawn_body(std::string_view name, const BodyType& type, void* body);
+    [[nodiscard]] bool stack_free_now() const;
 
     std::unique_ptr<LoopCore> core_;
 };

@@ -137,12 +137,13 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
 
     static void on_deadline(cutils::TimerNode& node) {
         auto& self = static_cast<Bay&>(node);
+        self.unpark();  // it must not be closed again by what expired() does
         try {
             self.guest.expired();
         } catch (...) {
             log_exception("a guest's expired()");
         }
-        self.leave_parked();
+        self.leave();
     }
     void leave_parked() {
         --parking.parked;

@@ -33,7 +33,7 @@ std::error_code refusal(const FdWatch* watch) {
     if (watch == nullptr || watch->fd < 0) return NetError::closed;
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &watch->loop, "an EvSocket is used by a coroutine of another loop");
-    if (self.canceled && self.shield == nullptr) return NetError::canceled;
+    if (self.canceled() && self.shield == nullptr) return NetError::canceled;
     return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "cutils/check.h"
 #include "cutils/log.h"
+#include "cutils/scope_exit.h"
 #include "evcorothread/ev_timer.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "nutils/socket_ops.h"
@@ -33,6 +34,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
           core(l.core()),
           watch(core, listener.release()),
           options(std::move(o)),
+          admit(options.admit ? std::make_shared<Admit>(std::move(options.admit)) : nullptr),
           name(options.name),
           retry(l, [this] { go_on(); }) {
         watch.listener = this;
@@ -59,8 +61,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         for (int i = 0; i < kBatch; ++i) {
             if (!raw && !core.stack_free_now()) return core.wait_for_stack(*this);
             nutils::SockAddr peer;
-            nutils::Accepted connection =
-                nutils::accept_one(watch.fd, raw || options.admit ? &peer : nullptr);
+            nutils::Accepted connection = nutils::accept_one(watch.fd, raw || admit ? &peer : nullptr);
             switch (connection.outcome()) {
                 case AcceptOutcome::accepted: break;
                 case AcceptOutcome::lost: continue;
@@ -76,7 +77,12 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     // False when the acceptor was closed, or destroyed, meanwhile.
     bool serve(nutils::UniqueFd fd, const nutils::SockAddr& peer) {
         try {
-            if (options.admit && !options.admit(fd.get(), peer)) return is_open();
+            if (admit) {
+                bool admitted = false;
+                const std::shared_ptr<Admit> callee = admit;
+                const bool open = guarded([&] { admitted = (*callee)(fd.get(), peer); });
+                if (!open || !admitted) return open;
+            }
             ++accepted;
             if (raw) return hand_over(std::move(fd), peer);
             loop.spawn(name, [handler = handler, socket = EvSocket(loop, std::move(fd))]() mutable {
@@ -92,15 +98,26 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     }
 
     bool hand_over(nutils::UniqueFd fd, const nutils::SockAddr& peer) {
-        const std::shared_ptr<RawHandler> callee = raw;  // may close, or destroy, this acceptor
+        const std::shared_ptr<RawHandler> callee = raw;
+        return guarded([&] {
+            try {
+                (*callee)(std::move(fd), peer);
+            } catch (...) {
+                log_exception("a handler of raw connections");
+            }
+        });
+    }
+
+    // Calls the application, which may close, or destroy, this acceptor meanwhile. Returns whether it is open
+    // still.
+    template <class F>
+    bool guarded(F&& call) {
         bool open = true;
+        const cutils::ScopeExit forget([&] {
+            if (open) still_open = nullptr;
+        });
         still_open = &open;
-        try {
-            (*callee)(std::move(fd), peer);
-        } catch (...) {
-            log_exception("a handler of raw connections");
-        }
-        if (open) still_open = nullptr;
+        call();
         return open;
     }
 
@@ -147,6 +164,8 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     LoopCore& core;
     FdWatch watch;
     AcceptOptions options;
+    using Admit = decltype(AcceptOptions::admit);
+    std::shared_ptr<Admit> admit;
     std::string name;
     std::shared_ptr<Handler> handler;  // shared with the connections: they may outlive the acceptor
     std::shared_ptr<RawHandler> raw;
@@ -157,7 +176,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     std::string unlink_path;  // empty: none
     std::uint64_t accepted = 0;
     TimePoint say_again{};
-    bool* still_open = nullptr;  // while a raw handler runs
+    bool* still_open = nullptr;  // while the application is called
 };
 
 EvTcpAcceptor::EvTcpAcceptor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

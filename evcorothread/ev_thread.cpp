@@ -1,5 +1,6 @@
 #include "evcorothread/ev_thread.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cutils/check.h"
@@ -18,69 +19,40 @@ const char* to_string(EvThreadState state) {
     return "?";
 }
 
-EvThread::EvThread(PendingSpawn& pending) noexcept : pending_(&pending) { pending.handle = this; }
-
-EvThread::EvThread(EvThread&& other) noexcept
-    : core_(std::exchange(other.core_, nullptr)),
-      pending_(std::exchange(other.pending_, nullptr)),
-      thrown_(std::move(other.thrown_)) {
-    EVC_CHECK(other.joiner_ == nullptr, "an EvThread is moved while a join() waits on it");
-    link_to_this();
-}
-
-EvThread& EvThread::operator=(EvThread&& other) noexcept {
-    if (this == &other) return *this;
-    EVC_CHECK(joiner_ == nullptr && other.joiner_ == nullptr,
-              "an EvThread is moved while a join() waits on it");
-    unlink();
-    core_ = std::exchange(other.core_, nullptr);
-    pending_ = std::exchange(other.pending_, nullptr);
-    thrown_ = std::move(other.thrown_);
-    link_to_this();
-    return *this;
-}
-
-void EvThread::link_to_this() noexcept {
-    if (core_ != nullptr) core_->handle = this;
-    if (pending_ != nullptr) pending_->handle = this;
-}
-
-void EvThread::unlink() noexcept {
-    EVC_CHECK(joiner_ == nullptr, "an EvThread is dropped while a join() waits on it");
-    if (core_ != nullptr) core_->handle = nullptr;
-    if (pending_ != nullptr) pending_->handle = nullptr;
-}
-
-std::error_code EvThread::join(Deadline deadline) {
-    if (core_ != nullptr || pending_ != nullptr) {
+std::error_code EvThread::join_unfinished(Deadline deadline) {
+    if (link_ != nullptr) {
         EVC_CHECK(joiner_ == nullptr, "two joins wait on one coroutine");
-        EVC_CHECK(core_ == nullptr || core_ != t_here.thread, "a coroutine joins itself");
-        WaitPoint point = ThreadCore::point(ThreadCore::current(), "join");
+        ThreadCore& self = ThreadCore::current();
+        EVC_CHECK(link_ != &self, "a coroutine joins itself");
+        WaitPoint point = ThreadCore::point(self, "join");
         joiner_ = &point;
         const Wake cause = ThreadCore::wait(point, deadline);
         joiner_ = nullptr;
         if (cause != Wake::event) return to_error(cause);
     }
-    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    if (thrown_) [[unlikely]]
+        std::rethrow_exception(std::exchange(thrown_, nullptr));
     return {};
 }
 
 void EvThread::cancel() {
-    if (core_ != nullptr) core_->loop.cancel(*core_);
-    if (pending_ != nullptr) pending_->canceled = true;
+    if (link_ != nullptr) LoopCore::cancel(*link_);
 }
 
 EvThreadState EvThread::state() const {
-    if (core_ != nullptr) return core_->state;
-    return pending_ != nullptr ? EvThreadState::waiting_for_stack : EvThreadState::finished;
+    if (link_ == nullptr) return EvThreadState::finished;
+    return link_->pending ? EvThreadState::waiting_for_stack : static_cast<ThreadCore*>(link_)->state();
 }
 
 std::string_view EvThread::name() const {
-    if (core_ != nullptr) return core_->name();
-    return pending_ != nullptr ? pending_->name() : std::string_view();
+    if (link_ == nullptr) return {};
+    return link_->pending ? static_cast<PendingSpawn*>(link_)->name()
+                          : static_cast<ThreadCore*>(link_)->name();
 }
 
-std::uint64_t EvThread::id() const { return core_ != nullptr ? core_->id : 0; }
+std::uint64_t EvThread::id() const {
+    return link_ == nullptr || link_->pending ? 0 : static_cast<ThreadCore*>(link_)->id;
+}
 
 namespace this_evthread {
 
@@ -88,10 +60,7 @@ bool in_evthread() { return t_here.thread != nullptr; }
 
 void yield() {
     ThreadCore& self = ThreadCore::current();
-    LoopCore& loop = *t_here.loop;
-    self.state = EvThreadState::ready;
-    loop.ready.push(self);
-    loop.leave(self);
+    self.loop.yield(self);
 }
 
 std::error_code delay(Deadline until) {
@@ -100,7 +69,11 @@ std::error_code delay(Deadline until) {
     return cause == Wake::timed_out ? std::error_code() : to_error(cause);
 }
 
-bool canceled() { return ThreadCore::current().canceled; }
+bool canceled() { return ThreadCore::current().canceled(); }
+Deadline deadline() {
+    const ThreadCore& self = ThreadCore::current();
+    return self.has(kLimited) ? Deadline(self.limit) : Deadline::never;
+}
 std::string_view name() { return ThreadCore::current().name(); }
 std::uint64_t id() { return ThreadCore::current().id; }
 
@@ -115,10 +88,12 @@ std::size_t stack_left() {
 
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     constexpr Deadline kPassed(TimePoint::min());
-    if (self.shield == nullptr) return {kPassed, Wake::canceled};
-    const Deadline end = self.shield->deadline_;
     deadline = deadline.resolved(self.loop.precise_now());
-    if (end.at() < deadline.at()) return {end, Wake::canceled};
+    const TimePoint shield_end = self.shield != nullptr ? self.shield->deadline_.at() : TimePoint::min();
+    if (self.has(kLimited)) deadline = Deadline(std::min(deadline.at(), std::max(self.limit, shield_end)));
+    if (!self.canceled()) return {deadline, Wake::timed_out};
+    if (self.shield == nullptr) return {kPassed, Wake::canceled};
+    if (shield_end < deadline.at()) return {Deadline(shield_end), Wake::canceled};
     return {deadline, Wake::timed_out};
 }
 

@@ -5,16 +5,30 @@
 #include <exception>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
+#include "cutils/check.h"
 #include "cutils/deadline.h"
 #include "cutils/export.h"
+#include "cutils/intrusive.h"
 #include "evcorothread/wait_point.h"
 
 namespace evcorothread {
 
+class Bundle;
 class EvLoop;
+class EvThread;
 struct PendingSpawn;
 struct ShieldedWait;
+struct SiblingTag;
+
+// What a coroutine thread, with a stack or waiting for one, knows of those who look after it. For the classes
+// of this folder.
+struct ThreadLink : cutils::ListHook<SiblingTag> {  // among the children of its bundle
+    EvThread* handle = nullptr;
+    Bundle* bundle = nullptr;
+    bool pending = false;  // a PendingSpawn, else a ThreadCore
+};
 
 // A coroutine thread's life; the loop enforces that there is no other transition:
 //
@@ -38,11 +52,14 @@ EVC_API const char* to_string(EvThreadState state);
 class EVC_API EvThread {
   public:
     EvThread() = default;  // nobody: finished
-    EvThread(EvThread&& other) noexcept;
-    EvThread& operator=(EvThread&& other) noexcept;
-    ~EvThread() {
-        if (core_ != nullptr || pending_ != nullptr) unlink();
+    EvThread(EvThread&& other) noexcept { take_over(other); }
+    EvThread& operator=(EvThread&& other) noexcept {
+        if (this == &other) return *this;
+        unlink();
+        take_over(other);
+        return *this;
     }
+    ~EvThread() { unlink(); }
 
     // Waits until the thread's function has returned.
     // Before:   called in another coroutine of the same loop; no other join of this thread is waiting.
@@ -50,7 +67,10 @@ class EVC_API EvThread {
     // Errors:   timed_out, canceled (this coroutine, not the joined one). Rethrows, once, the exception that
     // left the
     //           thread's function.
-    [[nodiscard]] std::error_code join(Deadline deadline);
+    [[nodiscard]] std::error_code join(Deadline deadline) {
+        if (link_ != nullptr || thrown_) return join_unfinished(deadline);
+        return {};
+    }
 
     // Asks it to stop: every wait of that thread returns `canceled`, now and from then on, until its function
     // returns (see CancelShield). Sticky; never suspends; on a finished thread nothing.
@@ -68,13 +88,22 @@ class EVC_API EvThread {
     friend struct LoopCore;
     friend struct ThreadCore;
     friend struct PendingSpawn;
-    explicit EvThread(ThreadCore& core) noexcept;
-    explicit EvThread(PendingSpawn& pending) noexcept;
-    void link_to_this() noexcept;
-    void unlink() noexcept;
+    explicit EvThread(ThreadLink& link) noexcept : link_(&link) { link.handle = this; }
+    std::error_code join_unfinished(Deadline deadline);
 
-    ThreadCore* core_ = nullptr;       // points back here while the thread lives
-    PendingSpawn* pending_ = nullptr;  // instead, while it waits for a stack
+    void unlink() const noexcept {
+        EVC_CHECK(joiner_ == nullptr, "an EvThread is dropped while a join() waits on it");
+        if (link_ != nullptr) link_->handle = nullptr;
+    }
+    // Before: nothing linked here.
+    void take_over(EvThread& other) noexcept {
+        EVC_CHECK(other.joiner_ == nullptr, "an EvThread is moved while a join() waits on it");
+        link_ = std::exchange(other.link_, nullptr);
+        if (link_ != nullptr) link_->handle = this;
+        thrown_ = std::move(other.thrown_);
+    }
+
+    ThreadLink* link_ = nullptr;  // points back here while the thread lives
     WaitPoint* joiner_ = nullptr;
     std::exception_ptr thrown_;
 };
@@ -94,6 +123,9 @@ EVC_API void yield();
 
 // Has somebody called cancel()? True also under a CancelShield.
 EVC_API bool canceled();
+
+// When every wait of this coroutine ends at the latest: its bundle's deadline, or never. See Bundle.
+EVC_API Deadline deadline();
 
 EVC_API std::string_view name();
 EVC_API std::uint64_t id();

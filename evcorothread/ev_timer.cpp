@@ -67,7 +67,9 @@ void EvTimer::start_periodic(Duration period) {
     EVC_CHECK(period > Duration::zero(), "a periodic timer needs a period above zero");
     stop();
     impl_->period = period;
-    impl_->next = impl_->loop.precise_now() + period;
+    const Deadline first(period);  // which knows when an end of time is too far away
+    if (first.is_never()) return;
+    impl_->next = first.resolved(impl_->loop.precise_now()).at();
     impl_->start(impl_->next);
 }
 

@@ -206,7 +206,7 @@ int EVTHREAD_cancel(EVTHREAD* thread) noexcept {
 
 int EVTHREAD_is_canceled(const EVTHREAD* thread) noexcept {
     if (!usable(thread)) return fail(EINVAL);
-    return thread->canceled || (thread->core != nullptr && thread->core->canceled) ? 1 : 0;
+    return thread->canceled || (thread->core != nullptr && thread->core->canceled()) ? 1 : 0;
 }
 
 int EVTHREAD_set_name(EVTHREAD* thread, const char* name) noexcept {

@@ -12,6 +12,7 @@
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "cutils/scope_exit.h"
+#include "evcorothread/bundle.h"
 #include "evcorothread/loop_core_internal.h"
 
 namespace evcorothread {
@@ -75,7 +76,8 @@ std::uint64_t next_random(std::uint64_t& state) {  // xorshift64*
 }  // namespace
 
 LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
-    : owned(adopted == nullptr),
+    : start_frame(&ThreadCore::entry),
+      owned(adopted == nullptr),
       virtual_time(options.clock == LoopClock::virtual_time),
       shuffle(options.shuffle_seed.has_value()),
       shuffle_state(options.shuffle_seed.value_or(0) * 2 + 1),
@@ -162,17 +164,12 @@ constexpr std::size_t kColourStep = 64;
 }
 }  // namespace
 
-[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, corothread::Stack s,
-                                                     const EvLoop::BodyType& t, void* b,
-                                                     std::string_view thread_name)
-    : ThreadHot(l),
-      TimerNode(&ThreadCore::on_deadline),
-      id(l.next_id++),
-      type(t),
-      body(b),
-      stack_index(s.index),
-      name_size(static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text))) {
-    copy_short(name_text, thread_name.data(), name_size);
+[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, std::uint32_t stack,
+                                                     const EvLoop::BodyType& t, std::string_view thread_name)
+    : ThreadHot(l, t, l.born_canceled ? kCanceled : 0), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
+    stack_index = stack;
+    name_size = static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text));
+    if (name_size != 0) copy_short(name_text, thread_name.data(), name_size);
 }
 
 [[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name,
@@ -185,7 +182,7 @@ constexpr std::size_t kColourStep = 64;
     char* const body_memory = core_memory - type.space;
     EVC_CHECK(body_memory > stack.bottom + stack.size / 4,
               "what a coroutine captures takes most of its stack: capture a pointer, or make stacks larger");
-    auto* const core = ::new (core_memory) ThreadCore(*this, stack, type, body_memory, name);
+    auto* const core = ::new (core_memory) ThreadCore(*this, stack.index, type, name);
     try {
         type.move(body_memory, body);
     } catch (...) {
@@ -193,10 +190,10 @@ constexpr std::size_t kColourStep = 64;
         throw;
     }
     corothread::sanitizer::created(core->context.sanitizer, stack.bottom, stack.size);
-    core->context.left_off = start_frame.place(
-        body_memory, static_cast<std::size_t>(body_memory - stack.bottom), &ThreadCore::entry);
+    core->context.left_off =
+        start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom));
     threads.set(stack.index, core);
-    ready.push(*core);
+    make_ready(*core);
     if (!owned) kick();
     return core;
 }
@@ -205,15 +202,15 @@ ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType
     return start_here(name, body_type, body);
 }
 
-EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* body) {
+ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void* body) {
     LoopCore& core = *core_;
     core.check_thread();
     ThreadCore* thread = nullptr;
     if (core.turns.empty() || core.take_turn()) thread = core.start_here(name, type, body);
     core.add_thread();
-    if (thread != nullptr) return EvThread(*thread);
+    if (thread != nullptr) return *thread;
     try {
-        return EvThread(PendingSpawn::create(core, name, type, body));
+        return PendingSpawn::create(core, name, type, body);
     } catch (...) {
         core.drop_thread();
         throw;
@@ -223,32 +220,29 @@ EvThread EvLoop::spawn_body(std::string_view name, const BodyType& type, void* b
 // The last thing that happens on a stack. Inlined: it is left by a jump, and a call without a return would
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
-    LoopCore& l = *t_here.loop;
-    EVC_CHECK(state == EvThreadState::running, "a coroutine ends that is not running");
-    state = EvThreadState::finished;
+    LoopCore& l = loop;
     l.timers.remove(*this);
     if (handle != nullptr) {
-        handle->core_ = nullptr;
+        handle->link_ = nullptr;
         if (handle->joiner_ != nullptr) ThreadCore::wake(*handle->joiner_, Wake::event);
-        handle = nullptr;
     }
+    if (bundle != nullptr) bundle->ended(*this);
     l.threads.clear(stack_index);
     l.drop_thread();
     corothread::sanitizer::destroyed(l.ended);
     l.ended = context.sanitizer;
     l.stacks.give(stack());
-    ThreadCore* const next = l.take_next();
+    ThreadCore* const next = l.first_ready_after(*this);
     t_here.thread = next;
     if (next == nullptr) corothread::switch_for_good(context, l.context);
-    next->state = EvThreadState::running;
     corothread::switch_for_good(context, next->context);
 }
 
 void ThreadCore::entry(corothread::Transfer transfer) {
-    corothread::arrive(transfer);
     ThreadCore& self = *t_here.thread;
+    corothread::arrive(self.context, transfer);
     try {
-        self.type.run(self.body);
+        self.type.run(self.body());
     } catch (...) {
         self.report(std::current_exception());
     }
@@ -258,6 +252,7 @@ void ThreadCore::entry(corothread::Transfer transfer) {
 [[gnu::noinline]] void ThreadCore::report(const std::exception_ptr& thrown) {
     log_exception("coroutine", name());
     if (handle != nullptr) handle->thrown_ = thrown;
+    if (bundle != nullptr) bundle->failed(thrown);
 }
 
 void log_exception(const char* what, std::string_view name) noexcept {
@@ -278,12 +273,23 @@ void log_exception(const char* what, std::string_view name) noexcept {
 void ThreadCore::on_deadline(cutils::TimerNode& node) {
     auto& self = static_cast<ThreadCore&>(node);
     if (self.waiting == nullptr) return;
-    self.waiting->wake(self.canceled && shield_over(self) ? Wake::canceled : Wake::timed_out);
+    self.waiting->wake(self.canceled() && shield_over(self) ? Wake::canceled : Wake::timed_out);
+}
+
+void LoopCore::cancel(ThreadLink& asked) {
+    if (asked.pending) {
+        auto& spawn = static_cast<PendingSpawn&>(asked);
+        spawn.loop->check_thread();
+        spawn.canceled = true;
+    } else {
+        auto& thread = static_cast<ThreadCore&>(asked);
+        thread.loop.cancel(thread);
+    }
 }
 
 void LoopCore::cancel(ThreadCore& asked) {
     check_thread();
-    asked.canceled = true;
+    asked.flags |= kCanceled;
     if (asked.waiting == nullptr) return;
     if (shield_over(asked)) return (void)asked.waiting->wake(Wake::canceled);
     // The wait under way goes on like one that begins under a shield: until the shield's end at most.
@@ -295,25 +301,19 @@ void LoopCore::cancel(ThreadCore& asked) {
 // --------------------------------------------------------------------------------------------------------
 
 void LoopCore::run_batch() {
-    if (ready.empty()) return;
+    if (last_ready == nullptr) return;
     if (shuffle) [[unlikely]] {
         // One at a time, each drawn from the first few that are ready.
-        for (int i = 0; i < kMinBatch && !ready.empty(); ++i) {
+        for (int i = 0; i < kMinBatch && last_ready != nullptr; ++i) {
             for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn)
-                ready.push(ready.pop());
+                last_ready = last_ready->next_ready;
             budget = 1;
-            ThreadCore& next = ready.pop();
-            next.state = EvThreadState::running;
-            t_here.thread = &next;
-            switch_from(context, next.context);
+            run_next(context, *last_ready->next_ready);
         }
         return;
     }
     budget = batch;
-    ThreadCore& first = ready.pop();
-    first.state = EvThreadState::running;
-    t_here.thread = &first;
-    switch_from(context, first.context);
+    run_next(context, *last_ready->next_ready);
     if (budget <= 0) adapt_batch();
 }
 
@@ -397,7 +397,7 @@ void LoopCore::pass(bool may_block) {
         if (anything_ready()) kick();
         return;
     }
-    if (ready.empty()) batch_ended = TimePoint{};
+    if (last_ready == nullptr) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
     if (virtual_time) {
         const std::uint64_t before = io_events;
@@ -504,7 +504,30 @@ void LoopCore::run_posted() {
 // --- ends
 // ----------------------------------------------------------------------------------------------------------
 
+namespace {
+// Does nothing but wake the loop.
+struct Alarm : cutils::TimerNode {
+    explicit Alarm(LoopCore& l) : TimerNode([](cutils::TimerNode&) {}), loop(l) {}
+    ~Alarm() { loop.timers.remove(*this); }
+    LoopCore& loop;
+};
+}  // namespace
+
+void LoopCore::run_while(const std::function<bool()>& left, TimePoint complain_at,
+                         const std::function<void()>& complain) {
+    bind_thread();
+    Alarm alarm(*this);
+    if (complain_at != TimePoint::max()) timers.arm(alarm, complain_at);
+    while (left()) {
+        pass(true);
+        if (complain_at == TimePoint::max() || precise_now() < complain_at) continue;
+        complain_at = TimePoint::max();
+        complain();
+    }
+}
+
 bool LoopCore::shutdown(Deadline deadline) {
+    EVC_CHECK(t_here.thread == nullptr, "EvLoop::shutdown() is called inside a coroutine");
     if (thread_count == 0)
         return true;  // on whatever thread: a loop may end on another than the one that ran it
     bind_thread();
@@ -513,16 +536,14 @@ bool LoopCore::shutdown(Deadline deadline) {
     const cutils::ScopeExit restore([this] { born_canceled = false; });
     deadline = deadline.resolved(precise_now());
     // Wakes the loop for the deadline and for the complaint; shielded waits may take their time.
-    struct Alarm : cutils::TimerNode {
-        Alarm() : TimerNode([](cutils::TimerNode&) {}) {}
-    } alarm;
+    Alarm alarm(*this);
     const TimePoint complain_at = virtual_time ? TimePoint::max() : precise_now() + 5s;
     bool complained = false;
     while (thread_count > 0) {
         std::size_t started = 0;
         threads.for_each([&](ThreadCore& t) {
             ++started;
-            if (!t.canceled) cancel(t);
+            if (!t.canceled()) cancel(t);
         });
         // Those that wait for a stack wait in vain when others have them all.
         if (started == 0 && stacks.available() == 0)
@@ -539,14 +560,13 @@ bool LoopCore::shutdown(Deadline deadline) {
         // Called from one of the application's callbacks, the base cannot be run from here: come back soon.
         if (!owned && !anything_ready() && event_base_loop(base, EVLOOP_ONCE) != 0) ::usleep(1000);
     }
-    timers.remove(alarm);
     return thread_count == 0;
 }
 
 void LoopCore::report_stragglers() {
     threads.for_each([](ThreadCore& t) {
         log(LogLevel::warning, "shutdown waits for coroutine \"%.*s\" (%s%s%s), canceled five seconds ago",
-            static_cast<int>(t.name().size()), t.name().data(), to_string(t.state),
+            static_cast<int>(t.name().size()), t.name().data(), to_string(t.state()),
             t.waiting != nullptr ? ": " : "", t.waiting != nullptr ? t.waiting->reason() : "");
     });
 }

@@ -21,25 +21,34 @@ namespace evcorothread {
 
 struct ThreadCore;
 
+// Why a coroutine's waits are not the usual ones.
+enum ThreadFlags : std::uint8_t {
+    kCanceled = 1,
+    kLimited = 2,  // by the deadline of its bundle, ThreadCore::limit
+};
+
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot {
-    inline explicit ThreadHot(LoopCore& l);
+    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with) : loop(l), flags(with), type(t) {}
+
+    [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
+    [[nodiscard]] bool canceled() const { return has(kCanceled); }
 
     corothread::Context context;
-    ThreadCore* next_ready = nullptr;
+    ThreadCore* next_ready;  // while it is ready or runs
     LoopCore& loop;
-    WaitPoint* waiting = nullptr;
+    WaitPoint* waiting = nullptr;  // while it is parked
+    std::uint8_t flags;
+    std::uint8_t name_size;
+    std::uint32_t stack_index;
     CancelShield* shield = nullptr;
-    EvThread* handle = nullptr;
-    EvThreadState state = EvThreadState::ready;
-    bool canceled;
+    const EvLoop::BodyType& type;  // its body lies right below
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
-// more.
-struct ThreadCore final : ThreadHot, cutils::TimerNode {
-    ThreadCore(LoopCore& l, corothread::Stack s, const EvLoop::BodyType& t, void* b,
-               std::string_view thread_name);
+// more. Starting one writes the first two cache lines, and the third for a name.
+struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
+    ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
@@ -52,14 +61,12 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     static bool wake(WaitPoint& point, Wake cause);
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
-
+    [[nodiscard]] EvThreadState state() const;
     [[nodiscard]] corothread::Stack stack() const;
+    [[nodiscard]] void* body() { return reinterpret_cast<char*>(this) - type.space; }
 
     std::uint64_t id;
-    const EvLoop::BodyType& type;
-    void* body;
-    std::uint32_t stack_index;
-    std::uint8_t name_size;
+    TimePoint limit;  // with kLimited
     char name_text[31];
 };
 
@@ -113,13 +120,13 @@ class LaterTask : public cutils::ListHook<LaterTask> {
 };
 
 // A spawn for which there was no stack yet. Owns the body meanwhile; freed when it starts.
-struct PendingSpawn final : StackTurn {
+struct PendingSpawn final : StackTurn, ThreadLink {
     void stack_available() override;
     void loop_ends() override;
+    void forget();  // by those who look after it, and by the loop
 
     LoopCore* loop;
     const EvLoop::BodyType* type;
-    EvThread* handle = nullptr;
     bool canceled = false;
     std::uint8_t name_size = 0;
     char name_text[31];
@@ -141,15 +148,18 @@ struct LoopCore final : corothread::StackObserver {
     ~LoopCore();
 
     // Scheduling.
-    void switch_from(corothread::Context& self, corothread::Context& to);
-    void leave(ThreadCore& self);  // self is parked or ready: run somebody else
-    ThreadCore* take_next();       // the next ready one while the batch lasts
+    void yield(ThreadCore& self);
+    void leave(ThreadCore& self);                        // self is parked: run somebody else
+    ThreadCore* first_ready_after(ThreadCore& leaving);  // takes the running one out of the ring
+    void run_next(corothread::Context& from, ThreadCore& next);
     void adapt_batch();
     void run_batch();  // from the loop's own stack
+    void make_ready(ThreadCore& woken);
     ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type,
                              void* body);  // null: no stack
     ThreadCore* start_here(std::string_view name, const EvLoop::BodyType& type,
                            void* body);  // the same, inlined
+    static void cancel(ThreadLink& thread);
     void cancel(ThreadCore& thread);
 
     // A loop pass.
@@ -157,7 +167,7 @@ struct LoopCore final : corothread::StackObserver {
     void poll(bool block);
     void kick();  // an adopted base must come by soon
     bool anything_ready() const {
-        return !ready.empty() || !later_tasks.empty() || (stack_came_back && !turns.empty());
+        return last_ready != nullptr || !later_tasks.empty() || (stack_came_back && !turns.empty());
     }
     void advance_to(TimePoint time);
 
@@ -208,6 +218,9 @@ struct LoopCore final : corothread::StackObserver {
     }
     void watch(bool on);
     bool shutdown(Deadline deadline);
+    // Runs while `left()` says so; calls `complain` once, if that takes longer than until then.
+    void run_while(const std::function<bool()>& left, TimePoint complain_at,
+                   const std::function<void()>& complain);
     void report_stragglers();
     bool on_thread() const;
     void check_thread() const;
@@ -216,7 +229,9 @@ struct LoopCore final : corothread::StackObserver {
     corothread::ThreadLocals locals{};
     corothread::StartFrame start_frame;
     corothread::Context context;  // the loop's own stack, while a coroutine runs
-    cutils::FifoQueue<ThreadCore, ThreadHot, &ThreadHot::next_ready> ready;
+    // The ready coroutines in a ring, each knowing the next; the last one knows the first. While one runs it
+    // is the first: so yielding moves this pointer on by one, and nothing else.
+    ThreadCore* last_ready = nullptr;
     int budget = 0;
     int batch = 128;  // switches between two looks at I/O; adapts, see pass()
     TimePoint batch_ended{};
@@ -311,36 +326,58 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 
 // Switching, inlined into every park.
 
-[[gnu::always_inline]] inline ThreadCore* LoopCore::take_next() {
-    if (ready.empty() || --budget <= 0) return nullptr;
-    ThreadCore& next = ready.pop();
-    // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two
-    // turns ahead.
-    if (ThreadCore* const after = ready.front()) {
-        __builtin_prefetch(after->context.left_off);
-        __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
-        __builtin_prefetch(static_cast<char*>(after->context.left_off) + 128);
-        if (after->next_ready != nullptr) __builtin_prefetch(after->next_ready);
+// Behind all others that are ready, in front of who runs.
+[[gnu::always_inline]] inline void LoopCore::make_ready(ThreadCore& woken) {
+    if (last_ready == nullptr) {
+        woken.next_ready = &woken;
+    } else {
+        woken.next_ready = last_ready->next_ready;
+        last_ready->next_ready = &woken;
     }
-    return &next;
+    last_ready = &woken;
 }
 
-[[gnu::always_inline]] inline void LoopCore::switch_from(corothread::Context& self, corothread::Context& to) {
-    corothread::switch_to(self, to, locals, [](corothread::Context&) -> const corothread::ThreadLocals& {
-        return t_here.loop->locals;
-    });
+[[gnu::always_inline]] inline void LoopCore::run_next(corothread::Context& from, ThreadCore& next) {
+    // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two
+    // turns ahead.
+    ThreadCore* const after = next.next_ready;
+    __builtin_prefetch(after->context.left_off);
+    __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
+    __builtin_prefetch(static_cast<char*>(after->context.left_off) + 128);
+    __builtin_prefetch(after->next_ready);
+    t_here.thread = &next;
+    corothread::switch_to(from, next.context, locals);
+}
+
+[[gnu::always_inline]] inline void LoopCore::yield(ThreadCore& self) {
+    ThreadCore* const next = self.next_ready;
+    last_ready = &self;
+    if (--budget > 0) [[likely]] {
+        if (next != &self) run_next(self.context, *next);
+    } else {
+        t_here.thread = nullptr;
+        corothread::switch_to(self.context, context, locals);
+    }
+}
+
+// Takes who runs out of the ring. Returns whose turn it is then, or null for the loop's.
+[[gnu::always_inline]] inline ThreadCore* LoopCore::first_ready_after(ThreadCore& leaving) {
+    ThreadCore* const next = leaving.next_ready;
+    if (next == &leaving) [[unlikely]] {
+        last_ready = nullptr;
+        return nullptr;
+    }
+    last_ready->next_ready = next;
+    return --budget > 0 ? next : nullptr;
 }
 
 [[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
-    ThreadCore* const next = take_next();
-    if (next == nullptr) {
-        t_here.thread = nullptr;
-        switch_from(self.context, context);
+    ThreadCore* const next = first_ready_after(self);
+    if (next != nullptr) [[likely]] {
+        run_next(self.context, *next);
     } else {
-        next->state = EvThreadState::running;
-        if (next == &self) return;
-        t_here.thread = next;
-        switch_from(self.context, next->context);
+        t_here.thread = nullptr;
+        corothread::switch_to(self.context, context, locals);
     }
 }
 
@@ -350,15 +387,14 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
     return *t_here.thread;
 }
 
-[[gnu::always_inline]] inline EvThread::EvThread(ThreadCore& core) noexcept : core_(&core) {
-    core.handle = this;
-}
-
 [[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const {
     return loop.stacks.stack(stack_index);
 }
 
-[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l) : loop(l), canceled(l.born_canceled) {}
+inline EvThreadState ThreadCore::state() const {
+    if (this == t_here.thread) return EvThreadState::running;
+    return waiting != nullptr ? EvThreadState::parked : EvThreadState::ready;
+}
 
 inline bool LoopCore::on_thread() const { return thread == &t_here; }
 
@@ -367,8 +403,8 @@ inline void LoopCore::check_thread() const {
               "an EvLoop, or something that belongs to it, is used on another OS thread: use EvLoop::post");
 }
 
-// A wait in a canceled coroutine: until when its shield lets it wait, and what it is when that time has come.
-// Without a shield: until a deadline that has passed.
+// A wait in a coroutine that is canceled, or limited by its bundle's deadline: until when it may go on, and
+// what it is when that time has come. Canceled and without a shield: until a deadline that has passed.
 struct ShieldedWait {
     Deadline deadline;
     Wake late;
@@ -380,9 +416,9 @@ bool shield_over(const ThreadCore& self);
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
     ThreadCore& self = *point.thread_;
-    LoopCore& l = *t_here.loop;
+    LoopCore& l = self.loop;
     Wake late = Wake::timed_out;
-    if (self.canceled) [[unlikely]] {
+    if (self.flags != 0) [[unlikely]] {
         const ShieldedWait shield = shielded(self, deadline);
         deadline = shield.deadline;
         late = shield.late;
@@ -395,12 +431,8 @@ bool shield_over(const ThreadCore& self);
         l.timers.arm(self, end);
     }
     self.waiting = &point;
-    self.state = EvThreadState::parked;
     l.leave(self);
-    ThreadCore& back = *t_here.thread;  // self, which need not have survived in a register
-    back.waiting = nullptr;
-    if (timed || back.canceled)
-        back.loop.timers.disarm(back);  // cancel() may have armed it for a shield's end
+    if (timed || self.flags != 0) l.timers.disarm(self);  // cancel() may have armed it for a shield's end
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
@@ -410,9 +442,8 @@ bool shield_over(const ThreadCore& self);
     point.cause_ = cause;
     ThreadCore& waiter = *point.thread_;
     if (waiter.waiting != &point) return true;
-    EVC_CHECK(waiter.state == EvThreadState::parked, "a coroutine is woken that is not parked");
-    waiter.state = EvThreadState::ready;
-    waiter.loop.ready.push(waiter);
+    waiter.waiting = nullptr;
+    waiter.loop.make_ready(waiter);
     if (!waiter.loop.owned) [[unlikely]]
         waiter.loop.kick();
     return true;

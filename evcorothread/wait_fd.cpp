@@ -21,7 +21,7 @@ std::error_code wait_for(int fd, short what, const char* reason, Deadline deadli
     while (ready < 0 && errno == EINTR);
     if (ready < 0) return system_error(errno);
     if ((state.revents & POLLNVAL) != 0) return system_error(EBADF);
-    if (ready > 0 && !self.canceled) return {};
+    if (ready > 0 && !self.canceled()) return {};
 
     WaitPoint point(reason);
     event watch;

@@ -5,24 +5,11 @@
 #include "test/support/death.h"
 #include "test/support/harness.h"
 
-using cutils::FifoQueue;
 using cutils::List;
 using cutils::ListHook;
 using test_support::abort_message;
 
 namespace {
-
-struct Job {
-    char name;
-    Job* next = nullptr;
-};
-using Jobs = FifoQueue<Job, Job, &Job::next>;
-
-std::string drain(Jobs& jobs) {
-    std::string names;
-    while (!jobs.empty()) names += jobs.pop().name;
-    return names;
-}
 
 struct ByAge;
 struct Item : ListHook<>, ListHook<ByAge> {
@@ -44,56 +31,6 @@ void empty_out(L& list) {
 }
 
 }  // namespace
-
-TEST_GROUP(FifoQueue) {
-    Job a{'a'}, b{'b'}, c{'c'}, d{'d'};
-    Jobs jobs;
-};
-
-TEST(FifoQueue, IsEmptyAtFirst) {
-    CHECK(jobs.empty());
-    POINTERS_EQUAL(nullptr, jobs.front());
-}
-
-TEST(FifoQueue, GivesElementsInTheirOrder) {
-    jobs.push(a);
-    jobs.push(b);
-    jobs.push(c);
-    POINTERS_EQUAL(&a, jobs.front());
-    CHECK_EQUAL("abc", drain(jobs));
-    CHECK(jobs.empty());
-}
-
-TEST(FifoQueue, AnElementCanComeBackAfterItWasTaken) {
-    jobs.push(a);
-    jobs.push(b);
-    jobs.push(jobs.pop());
-    CHECK_EQUAL("ba", drain(jobs));
-    jobs.push(a);
-    CHECK_EQUAL("a", drain(jobs));
-}
-
-TEST(FifoQueue, AppendTakesAllOfTheOther) {
-    Jobs more;
-    jobs.push(a);
-    more.push(b);
-    more.push(c);
-    jobs.append(more);
-    CHECK(more.empty());
-    jobs.push(d);
-    CHECK_EQUAL("abcd", drain(jobs));
-}
-
-TEST(FifoQueue, AppendingToAndOfAnEmptyOneWorks) {
-    Jobs more;
-    jobs.append(more);
-    CHECK(jobs.empty());
-    more.push(a);
-    jobs.append(more);
-    more.push(b);
-    CHECK_EQUAL("a", drain(jobs));
-    CHECK_EQUAL("b", drain(more));
-}
 
 TEST_GROUP(List) {
     Item a{'a'}, b{'b'}, c{'c'};
