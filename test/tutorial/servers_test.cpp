@@ -10,8 +10,10 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "test/support/temp_dir.h"
 #include "test/tutorial/program.h"
 
 using std::chrono::milliseconds;
@@ -485,4 +487,33 @@ TEST(TutorialServers, TheChartDrawsWhoServedAll) {
     CHECK_EQUAL(1, count("</svg>"));
     CHECK_EQUAL(0, count("href"));
     CHECK_EQUAL(0, count("nan"));
+}
+
+// Which servers, loads and rounds: the smallest choice that has everything in it.
+TEST(TutorialServers, CompareDrivesThemSideBySide) {
+    char root[4096];
+    CHECK(::getcwd(root, sizeof root) != nullptr);
+    const std::string script = std::string(root) + "/tutorial/servers/compare.sh";
+    if (::access(script.c_str(), X_OK) != 0) FAIL("to be run in the root of the source tree");
+    if (std::thread::hardware_concurrency() < 2) return;  // it says so itself, and ends
+    const test_support::TempDir folder;
+    Program compare("/usr/bin/env",
+                    {"OUT=" + Program::folder() + "..", script, "--rounds", "1", "--seconds", "0.3",
+                     "--clients", "1 3", "--servers", "iterative forking", "--out", folder.path()});
+    const std::string tables = compare.read_all();
+    CHECK_EQUAL(0, compare.wait());
+    STRCMP_CONTAINS("| iterative |", tables.c_str());
+    STRCMP_CONTAINS("| 1 of 3 served |", tables.c_str());
+    std::ifstream medians(folder.path() + "/compare.tsv");
+    std::string name, clients, served, per_second;
+    for (const char* expected : {"iterative 1 1", "iterative 3 1", "forking 1 1", "forking 3 3"}) {
+        std::string rest;
+        medians >> name >> clients >> served >> per_second;
+        CHECK_EQUAL(expected, name + " " + clients + " " + served);
+        CHECK(std::atof(per_second.c_str()) > 0);
+        std::getline(medians, rest);
+    }
+    std::ifstream chart(folder.path() + "/compare.svg");
+    std::getline(chart, name);
+    STRCMP_CONTAINS("<svg ", name.c_str());
 }

@@ -4,9 +4,10 @@
 //
 // The loop, the list and the clock of the 5th form are the library's now, and it asks the kernel through
 // epoll, which is told once of every client and then returns only those that are ready. What is left to us
-// are the pieces between two waits, each a function; and the Client, which carries what they know from one to
-// the next. Who reads it must put the pieces together: on_readable, flush, perhaps on_writable, on_readable
-// again. An echo has one place to wait in each direction. A protocol with a dozen has a dozen states.
+// are the pieces between two waits, each a function; and the Client, which carries what they know from one
+// to the next. Who reads it must put the pieces together: on_readable, flush, perhaps on_writable,
+// on_readable again. An echo has one place to wait in each direction. A protocol with a dozen has a dozen
+// states.
 //
 // Limits: RLIMIT_NOFILE; one core; a call that blocks stops everybody.
 // Right:  for thousands of clients, and a protocol that fits in few states.
@@ -47,8 +48,8 @@ void drop(Client* client) {
     delete client;
 }
 
-// Sends what there is. When the kernel does not take all of it, the client reads slowly: from then on we wait
-// until it has read, and do not receive, so that it cannot fill our memory.
+// Sends what there is. When the kernel does not take all of it, the client reads slowly: from then on we
+// wait until it has read, and do not receive, so that it cannot fill our memory.
 void flush(Client* client) {
     const ssize_t sent =
         send(client->fd, client->buffer + client->begin, client->end - client->begin, MSG_NOSIGNAL);

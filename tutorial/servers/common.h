@@ -47,9 +47,9 @@ inline Command parse_command(const char* name, int argc, char** argv) {
     return command;
 }
 
-// Listens, and says so. `flags`: SOCK_NONBLOCK for those who wait with poll; a connection that poll has seen
-// may be gone when accept comes, and a blocking accept would then wait for the next one, deaf to everything
-// else.
+// Listens, and says so. `flags`: SOCK_NONBLOCK for those who wait with poll; a connection that poll has
+// seen may be gone when accept comes, and a blocking accept would then wait for the next one, deaf to
+// everything else.
 inline int listen_at(const char* name, sockaddr_in address, int flags) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     const int yes = 1;
@@ -104,9 +104,9 @@ inline void on_signal(int signal, void (*handler)(int)) {
     sigaction(signal, &action, nullptr);
 }
 
-// Blocks `signals` from now on and returns the mask to wait with: the old one, with them open. A signal that
-// is looked at only between two waits is missed when it comes just before a wait begins; one that is blocked,
-// and let in by ppoll (or sigwaitinfo) alone, is not.
+// Blocks `signals` from now on and returns the mask to wait with: the old one, with them open. A signal
+// that is looked at only between two waits is missed when it comes just before a wait begins; one that is
+// blocked, and let in by ppoll (or sigwaitinfo) alone, is not.
 inline sigset_t block_signals(std::initializer_list<int> signals) {
     sigset_t blocked, open;
     sigemptyset(&blocked);

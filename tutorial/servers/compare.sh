@@ -5,9 +5,10 @@
 #   tutorial/servers/compare.sh [--quick] [--rounds N] [--seconds N] [--clients "1 10 100 1000"]
 #                               [--servers "iterative … coroutines"] [--out FOLDER] [--server-core N] [--load-core N]
 #
-# Prints tables; leaves them in FOLDER (default out/release/tutorial/servers) as compare.md, the chart as compare.svg, and
-# the medians as compare.tsv. Every server is started afresh for every run, and ended by its own process id.
-# Before: `make tutorial`; OUT names the folder with the programs (default out/release).
+# Prints tables; leaves them in FOLDER (default out/release/tutorial/servers) as compare.md, the chart as
+# compare.svg, and the medians as compare.tsv. Every server is started afresh for every run, and ended by its own
+# process id. About ten minutes; --quick: two. Before: `make tutorial`; OUT names the folder with the programs
+# (default out/release).
 set -euo pipefail
 # shellcheck source=bench/lib.sh
 source "$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/bench/lib.sh"

@@ -8,8 +8,7 @@
 // is ready. Nothing is shared between OS threads, so nothing is locked.
 //
 // Limits: kMostClients stacks (others wait in the listen queue, which costs nothing), of which those pages
-// take memory
-//         that were used; RLIMIT_NOFILE; one core a loop; a call that blocks stops everybody.
+//         take memory that were used; RLIMIT_NOFILE; one core a loop; a call that blocks stops everybody.
 // Right:  for thousands of clients, and a protocol that one wants to read.
 #include <evcorothread/ev_tcp_acceptor.h>
 #include <evcorothread/signal_watch.h>

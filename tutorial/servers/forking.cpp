@@ -7,11 +7,9 @@
 // stays a zombie until the parent has asked for it; the parent must not end before its children.
 //
 // Limits: kMostClients at once (others wait in the listen queue), RLIMIT_NPROC, memory: some tens of KiB a
-// child, and the
-//         kernel's share of a process; a fork for each connection, however short.
-// Right:  for clients that stay long, are not many, and must not harm each other: a child may crash, leak, or
-// change its
-//         user (sshd works this way).
+//         child, and the kernel's share of a process; a fork for each connection, however short.
+// Right:  for clients that stay long, are not many, and must not harm each other: a child may crash, leak,
+//         or change its user (sshd works this way).
 #include <poll.h>
 #include <sys/wait.h>
 

@@ -8,13 +8,12 @@
 // likes.
 //
 // Limits: one client at a time; net.core.somaxconn of them waiting.
-// Right:  for a service whose answer takes microseconds and whose clients close at once (the old daytime), or
-// a tool
-//         with one user.
+// Right:  for a service whose answer takes microseconds and whose clients close at once (the old daytime),
+//         or a tool with one user.
 #include "tutorial/servers/blocking_echo.h"
 
-// There is nothing to put in order, so that the handler may end the process itself; the kernel closes what is
-// open.
+// There is nothing to put in order, so that the handler may end the process itself; the kernel closes what
+// is open.
 static void on_end(int) { _exit(0); }
 
 int main(int argc, char** argv) {

@@ -1,8 +1,8 @@
 // load ADDR:PORT CLIENTS SECONDS [SERVER-PID]: what the servers of this folder are measured with.
 //
-// Opens CLIENTS connections. Each sends a line of 64 bytes, waits until all of it has come back, compares it,
-// and sends the next one; all of that in this one thread, with epoll. The first part (a quarter of SECONDS,
-// at most half a second) only warms up. Prints one line:
+// Opens CLIENTS connections. Each sends a line of 64 bytes, waits until all of it has come back, compares
+// it, and sends the next one; all of that in this one thread, with epoll. The first part (a quarter of
+// SECONDS, at most half a second) only warms up. Prints one line:
 //
 //   clients=100 served=100 requests=… per_second=… p50_us=… p99_us=… errors=0 cpu_us=… memory_kib=…
 //
@@ -10,13 +10,13 @@
 // p50, p99    of the answered lines: a client that gets no answer at all is not in them, but in `served`
 // errors      connections that were refused or reset, ended, or brought back something else
 // cpu_us      the server's CPU time for one request, all its processes and threads together, as the kernel
-// accounts it memory_kib  the server's memory while all are connected: PSS, which shares out a page among the
-// processes that share it
+//             accounts it
+// memory_kib  the server's memory while all are connected: PSS, which shares out a page among the processes
+//             that share it
 //
-// The last two are "-" without SERVER-PID. Exit 1 when there was an error. Never longer than SECONDS and some
-// moments.
+// The last two are "-" without SERVER-PID. Exit 1 when there was an error. Never longer than SECONDS and
+// some moments.
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -45,8 +45,8 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t kLine = 64;
 
-// Counts durations in buckets that are 1/64 of their value wide: 1.6 % off at most, whatever the range, in 30
-// KiB.
+// Counts durations in buckets that are 1/64 of their value wide: 1.6 % off at most, whatever the range, in
+// 30 KiB.
 class Histogram {
   public:
     void add(nanoseconds duration) {
@@ -94,8 +94,8 @@ std::vector<pid_t> children_of(pid_t pid) {
     return {std::istream_iterator<pid_t>(list), {}};
 }
 
-// All of the process's threads, ended ones included, and children that it has already waited for. Units: µs,
-// in steps of a clock tick (10 ms).
+// All of the process's threads, ended ones included, and children that it has already waited for. Units:
+// µs, in steps of a clock tick (10 ms).
 double cpu_by_ticks(pid_t pid) {
     const std::string line = first_line("/proc/" + std::to_string(pid) + "/stat");
     std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));

@@ -2,14 +2,13 @@
 //
 //   polling [ADDR:PORT [IDLE-SECONDS]]
 //
-// No process and no thread of its own for a client any more, and so no stack: where the client's conversation
-// stands has to be written down, in a Client. The straight line recv, send, recv of the earlier forms is cut
-// up: whatever would block is left for later, and taken up again when poll says so.
+// No process and no thread of its own for a client any more, and so no stack: where the client's
+// conversation stands has to be written down, in a Client. The straight line recv, send, recv of the
+// earlier forms is cut up: whatever would block is left for later, and taken up again when poll says so.
 //
 // Limits: RLIMIT_NOFILE; each pass hands the whole list to the kernel and walks through all of it, ready or
-// not: the cost
-//         of one answer grows with the number of clients that are silent. One core. A call that blocks
-//         anywhere (a file, a name to resolve) stops everybody.
+//         not: the cost of one answer grows with the number of clients that are silent. One core. A call
+//         that blocks anywhere (a file, a name to resolve) stops everybody.
 // Right:  for up to some hundred descriptors, and where there must be no library.
 #include <poll.h>
 
@@ -35,8 +34,8 @@ struct Client {
 };
 
 // Does what can be done now, one recv and one send at most: others want their turn. False: the client is
-// done. There is nothing left to send when the client has finished: while there is, nothing is received. So a
-// client that sends, and does not read, fills its own two socket buffers, and not our memory.
+// done. There is nothing left to send when the client has finished: while there is, nothing is received. So
+// a client that sends, and does not read, fills its own two socket buffers, and not our memory.
 bool serve(int fd, Client& client) {
     if (client.begin == client.end) {
         const ssize_t got = recv(fd, client.buffer, sizeof client.buffer, 0);

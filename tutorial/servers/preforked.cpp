@@ -7,11 +7,10 @@
 // wait in accept. No fork between a client's arrival and its first answer any more.
 //
 // Limits: kWorkers clients at once, whether busy or silent; the next one waits in the listen queue. As much
-// memory when
-//         nobody is there as when all are busy. (Apache's prefork module adds and ends workers as they are
-//         needed, which moves this limit, and does not remove it.)
+//         memory when nobody is there as when all are busy. (Apache's prefork module adds and ends workers
+//         as they are needed, which moves this limit, and does not remove it.)
 // Right:  as the 2nd form, for short connections; and for code that cannot be anything but one process for
-// one client.
+//         one client.
 #include <sys/wait.h>
 
 #include <set>

@@ -2,15 +2,14 @@
 //
 //   threaded [ADDR:PORT [IDLE-SECONDS]]
 //
-// As the 2nd form, with a thread where the process was: cheaper to start, less memory, and everything can be
-// shared. That is the price, too: what is shared needs a lock (here the set of open clients), and a thread
-// that crashes takes all clients with it.
+// As the 2nd form, with a thread where the process was: cheaper to start, less memory, and everything can
+// be shared. That is the price, too: what is shared needs a lock (here the set of open clients), and a
+// thread that crashes takes all clients with it.
 //
-// Limits: kMostClients at once (others wait in the listen queue); threads-max and the process's share of it;
-// the kernel
-//         switches between them.
-// Right:  up to some hundreds of clients, or when they compute more than they wait: threads use all cores by
-// themselves.
+// Limits: kMostClients at once (others wait in the listen queue); threads-max and the process's share of
+//         it; the kernel switches between them.
+// Right:  up to some hundreds of clients, or when they compute more than they wait: threads use all cores
+//         by themselves.
 #include <poll.h>
 
 #include <condition_variable>
@@ -28,8 +27,8 @@ constexpr std::size_t kMostClients = 2000;
 volatile sig_atomic_t ending = 0;
 void on_end(int) { ending = 1; }
 
-// The open clients' descriptors. Whoever closes one takes it out under the lock first: so end_all never shuts
-// down a number that means another connection by now.
+// The open clients' descriptors. Whoever closes one takes it out under the lock first: so end_all never
+// shuts down a number that means another connection by now.
 struct Clients {
     std::mutex lock;
     std::condition_variable all_gone;
@@ -38,11 +37,11 @@ struct Clients {
 
 void serve(Clients& clients, int fd, int idle_seconds) {
     servers::echo(fd, idle_seconds);
-    std::unique_lock hold(clients.lock);
+    const std::lock_guard hold(clients.lock);
     clients.open.erase(fd);
     close(fd);
-    // Nobody joins these threads. That the last one is gone is told when it really is, not a moment earlier.
-    if (clients.open.empty()) std::notify_all_at_thread_exit(clients.all_gone, std::move(hold));
+    // Told under the lock: end_all returns, and Clients goes, only when this thread has let go of it.
+    if (clients.open.empty()) clients.all_gone.notify_one();
 }
 
 void end_all(Clients& clients) {
