@@ -7,7 +7,7 @@
 #
 # Prints tables; leaves them in FOLDER (default out/release/tutorial/servers) as compare.md, the chart as
 # compare.svg, and the medians as compare.tsv. Every server is started afresh for every run, and ended by its own
-# process id. About ten minutes; --quick: two. Before: `make tutorial`; OUT names the folder with the programs
+# process id. About eight minutes; --quick: two. Before: `make tutorial`; OUT names the folder with the programs
 # (default out/release).
 set -euo pipefail
 # shellcheck source=bench/lib.sh
@@ -19,8 +19,13 @@ seconds=3
 clients="1 10 100 1000"
 servers="iterative forking preforked threaded polling callbacks coroutines"
 folder=
-server_core=0
-load_core=1
+# The first two cores that we may use.
+read -r server_core load_core _ < <(awk '/^Cpus_allowed_list:/ {
+    for (n = split($2, ranges, ","); i++ < n;) {
+        split(ranges[i], ends, "-")
+        for (core = ends[1] + 0; core <= (ends[2] == "" ? ends[1] : ends[2]) + 0; core++) printf "%d ", core
+    }
+    print "- -" }' /proc/self/status)
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -38,7 +43,7 @@ done
 folder=${folder:-$programs}
 
 need taskset awk timeout
-[ "$(nproc)" -ge 2 ] || die "needs two cores: one for the server, one for the load"
+[ "$load_core" != - ] || die "needs two cores: one for the server, one for the load"
 for program in load chart $servers; do
     [ -x "$programs/$program" ] || die "$programs/$program is not there; build it with: make -C $root_dir tutorial"
 done
