@@ -297,7 +297,7 @@ int main(int argc, char** argv) {
         std::printf("p50_us=- p99_us=- ");
     std::printf("errors=%zu ", load.errors());
     if (server > 0 && requests > 0)
-        std::printf("cpu_us=%.2f ", (cpu_after - cpu_before) / requests);
+        std::printf("cpu_us=%.3f ", (cpu_after - cpu_before) / requests);
     else
         std::printf("cpu_us=- ");
     if (server > 0)
