@@ -90,6 +90,7 @@ class Client {
         return read(line.size()) == line;
     }
     void end() const { ::shutdown(fd_.get(), SHUT_WR); }
+    void leave() { fd_.reset(); }
     // Gone without a word: the server finds out by an error.
     void reset() {
         const linger at_once = {1, 0};
@@ -213,6 +214,20 @@ void survives_a_client_that_breaks_off(const std::string& name) {
     server.ends();
 }
 
+// Whoever sends to a client that has finished and gone gets SIGPIPE, unless he says that he does not want it.
+// It takes luck to meet the moment, so: many times.
+void survives_sigpipe(const std::string& name) {
+    Server server(name);
+    for (int i = 0; i < 50; ++i) {
+        Client client = server.client();
+        client.write(std::string(60'000, 'p'));
+        client.end();
+        client.leave();
+    }
+    CHECK(server.client().echoes("still there\n"));
+    server.ends();
+}
+
 // Only the iterative server makes the others wait. And nothing of the slow one is lost.
 void a_slow_reader_stops_nobody_else(const std::string& name) {
     Server server(name);
@@ -316,6 +331,7 @@ ON_EVERY_SERVER(Echoes, echoes)
 ON_EVERY_SERVER(EchoesABigLine, echoes_a_big_line)
 ON_EVERY_SERVER(AnswersAfterAHalfClose, answers_after_a_half_close)
 ON_EVERY_SERVER(SurvivesAClientThatBreaksOff, survives_a_client_that_breaks_off)
+ON_EVERY_SERVER(SurvivesSigpipe, survives_sigpipe)
 ON_EVERY_SERVER(ServesOthersBesideASlowReaderUnlessIterative, a_slow_reader_stops_nobody_else)
 ON_EVERY_SERVER(EndsBySigtermWhileClientsAreConnected, ends_while_clients_are_connected)
 ON_EVERY_SERVER(WaitsWhenOutOfDescriptors, waits_when_out_of_descriptors)
