@@ -3,3 +3,5 @@ BENCH_LIBS_micro := -lbenchmark -lboost_fiber -lboost_context
 BENCH_LIBS_memory := -lboost_fiber -lboost_context
 BENCH_LIBS_sleepers := -lboost_fiber -lboost_context
 BENCH_LIBS_raw_libevent := -levent_core
+BENCH_LIBS_echo_libevent := -levent_core
+BENCH_LIBS_echo_st := -lst

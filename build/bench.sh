@@ -6,6 +6,7 @@
 #
 # bench/micro.sh: switching, spawning, memory, sleeping, beside raw jump_fcontext and Boost.Fiber.
 # bench/http.sh:  webby beside nginx and a raw libevent responder. bench/README.md says how to read both.
+# bench/echo.sh:  a TCP echo beside raw libevent, State Threads and Boost.Asio.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,10 +19,12 @@ esac
 
 "$root/build/install-deps.sh" --bench
 echo "bench.sh: building" >&2
-make -s -C "$root" -j"$(nproc)" MODE=release all bench
+make -s -C "$root" -j"$(nproc)" MODE=release all bench tutorial
 reports=$root/out/release/bench
 export OUT=$root/out/release
 "$root/bench/micro.sh" "${options[@]}" --out "$reports/micro.md"
 echo
 "$root/bench/http.sh" "${options[@]}" --out "$reports/http.md"
-echo "bench.sh: the reports are in $reports: micro.md, http.md" >&2
+echo
+"$root/bench/echo.sh" "${options[@]}" --out "$reports/echo.md"
+echo "bench.sh: the reports are in $reports: micro.md, http.md, echo.md" >&2
