@@ -15,6 +15,7 @@
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/here.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
@@ -22,7 +23,7 @@ namespace evcorothread {
 struct ThreadCore;
 
 // What every switch touches: one cache line.
-struct alignas(64) ThreadHot {
+struct alignas(64) ThreadHot : ThreadHead {
     inline explicit ThreadHot(LoopCore& l);
 
     corothread::Context context;
@@ -31,8 +32,6 @@ struct alignas(64) ThreadHot {
     WaitPoint* waiting = nullptr;
     CancelShield* shield = nullptr;
     EvThread* handle = nullptr;
-    EvThreadState state = EvThreadState::ready;
-    bool canceled;
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
@@ -50,6 +49,7 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
     static bool wake(WaitPoint& point, Wake cause);
+    static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
 
@@ -301,14 +301,6 @@ class TimerRoom {
     LoopCore& loop_;
 };
 
-// The current coroutine, and its loop right beside it: one load less in the chain from here to the next
-// stack.
-struct Here {
-    ThreadCore* thread;
-    LoopCore* loop;
-};
-extern __thread Here t_here __attribute__((tls_model("initial-exec")));
-
 // Switching, inlined into every park.
 
 [[gnu::always_inline]] inline ThreadCore* LoopCore::take_next() {
@@ -358,7 +350,7 @@ extern __thread Here t_here __attribute__((tls_model("initial-exec")));
     return loop.stacks.stack(stack_index);
 }
 
-[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l) : loop(l), canceled(l.born_canceled) {}
+[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l) : ThreadHead{EvThreadState::ready, l.born_canceled}, loop(l) {}
 
 inline bool LoopCore::on_thread() const { return thread == &t_here; }
 
