@@ -165,9 +165,9 @@ auto Subscriber<T>::offer(const T& value) -> Took {
     }
     T copy(value);
     if (!queue_.put(copy)) {
-        queue_.drop_oldest();
+        (void)queue_.try_recv();
         ++dropped_;
-        queue_.push(copy);
+        (void)queue_.put(copy);
     }
     return Took::yes;
 }

@@ -39,7 +39,9 @@ struct DoNothing {
 struct ChannelWaiter : cutils::ListHook<ChannelWaiter> {
     enum class Met : unsigned char { nobody, partner, end };
     WaitPoint* point = nullptr;
-    void* place = nullptr;  // of the value to send, or of the room for the one to receive
+    ThreadCore* thread = nullptr;  // whose it is
+    void* place = nullptr;         // of the value to send, or of the room for the one to receive
+    const std::error_category* no_error = nullptr;
     Met met = Met::nobody;  // who ended the wait, if it was through this channel
 };
 
@@ -73,24 +75,48 @@ class EVC_API ChannelCore {
   protected:
     using Queue = cutils::List<ChannelWaiter, ChannelWaiter>;
 
-    explicit ChannelCore(std::size_t capacity) : capacity_(capacity), room_(capacity) {}
+    // Room for `capacity` values of that size and alignment.
+    ChannelCore(std::size_t capacity, std::size_t size, std::align_val_t alignment);
     ~ChannelCore() { close(); }
 
     // May a call with a deadline go ahead without a closer look?
     [[nodiscard]] bool unhindered() const { return at_home() && in_uncanceled_thread(); }
     [[nodiscard]] bool at_home() const { return os_thread_ == &t_here; }
-    // The closer look: aborts on a caller's bug, refuses a canceled coroutine.
-    std::error_code refusal();
     // The first use decides whose channel it is.
     void settle();
 
+    // Where the value to be sent may be moved to now: the room of the receiver that waits longest, which is
+    // woken, or a place in the buffer. Null: neither is to be had.
+    void* place_to_send();
+    // The same, or waits until somebody has moved it away (null), or an error (null, too).
+    std::error_code place_to_send(void*& place, void* value, Deadline deadline);
+    // Where the value to be received is now: in the buffer, or with the sender that waits longest, which is
+    // woken. Null: there is none.
+    void* place_to_recv();
+    // The same, or waits until somebody has moved it into `place`, or an error.
+    std::error_code place_to_recv(void*& place, Deadline deadline);
+    // A value has left the buffer. Its place goes to the sender that waits longest: from where to where a
+    // value is to be moved then; null: nobody waits.
+    void* oldest_is_gone(void*& place);
+
+    [[nodiscard]] void* slot(std::size_t index) const { return ring_.get() + index * value_size_; }
+    [[nodiscard]] void* oldest() const { return slot(first_); }
+    void drop_first() {
+        if (++first_ == capacity_) first_ = 0;
+        --size_;
+    }
+    std::size_t add_last() {
+        std::size_t last = first_ + size_++;
+        if (last >= capacity_) last -= capacity_;
+        return last;
+    }
+
     // The first who waits there and can still be woken, woken; its place. Null: nobody.
-    void* wake_first(Queue& queue);
+    static void* wake_first(Queue& queue);
     static bool somebody_waits(Queue& queue) { return !queue.empty() && somebody_is_left(queue); }
     static bool somebody_is_left(Queue& queue);
-
-    std::error_code wait_to_send(void* value, Deadline deadline);
-    std::error_code wait_to_recv(void* room, Deadline deadline);
+    std::error_code wait_in(Queue& queue, void* place, const char* reason, Deadline deadline);
+    [[gnu::noinline]] std::error_code refusal(const ThreadCore* self);
 
     // What a call that did its work returns: std::error_code(), without asking for its category.
     [[nodiscard]] std::error_code done() const { return {0, *no_error_}; }
@@ -112,8 +138,14 @@ class EVC_API ChannelCore {
     std::size_t room_;  // capacity_ until closed, then 0: one question for both
     std::size_t size_ = 0;
     std::size_t first_ = 0;  // where in the ring the oldest value is
+    const std::size_t value_size_;
     const void* os_thread_ = nullptr;
     const std::error_category* const no_error_ = &std::system_category();
+    struct Free {
+        void operator()(unsigned char* ring) const { ::operator delete(ring, alignment); }
+        std::align_val_t alignment;
+    };
+    const std::unique_ptr<unsigned char[], Free> ring_;
     std::error_code reason_;
     bool closed_ = false;
 };
@@ -150,11 +182,10 @@ class Channel final : public ChannelCore {
     // Unbuffered: a send ends when a receiver has the value.
     Channel() : Channel(0) {}
     // For `capacity` values. Errors: std::bad_alloc.
-    explicit Channel(std::size_t capacity)
-        : ChannelCore(capacity), ring_(capacity > 0 ? std::make_unique<Room[]>(capacity) : nullptr) {}
+    explicit Channel(std::size_t capacity) : ChannelCore(capacity, sizeof(T), std::align_val_t(alignof(T))) {}
     ~Channel() {
         close();
-        while (size_ > 0) drop_oldest();
+        for (; size_ > 0; drop_first()) value_at(oldest()).~T();
     }
 
     // Gives `value` to the receiver that waits longest, else puts it into the buffer, else waits.
@@ -167,11 +198,14 @@ class Channel final : public ChannelCore {
     //           closed     close() was called, before or meanwhile
     // Lifetime: `value` must stay valid until the call returns.
     [[nodiscard]] std::error_code send(T&& value, Deadline deadline) {
-        if (!unhindered()) [[unlikely]]
-            if (const std::error_code refused = refusal()) return refused;
-        if (put(value)) [[likely]]
+        if (size_ < room_ && receivers_.empty() && unhindered()) {
+            ::new (&ring()[add_last()].value) T(std::move(value));
             return done();
-        return wait_to_send(&value, deadline);
+        }
+        void* place = nullptr;
+        const std::error_code error = place_to_send(place, &value, deadline);
+        if (place != nullptr) ::new (place) T(std::move(value));
+        return error;
     }
     // The same with a copy.
     [[nodiscard]] std::error_code send(const T& value,
@@ -184,11 +218,8 @@ class Channel final : public ChannelCore {
     // Before, Suspends: as send; only while there is nothing.
     // Errors:   timed_out, canceled; closed, once everything has been received.
     [[nodiscard]] cutils::Result<T> recv(Deadline deadline) {
-        if (!unhindered()) [[unlikely]]
-            if (const std::error_code refused = refusal()) return refused;
-        if (size_ > 0) [[likely]]
-            return take_buffered();
-        return recv_from_sender(deadline);
+        if (size_ > 0 && senders_.empty() && unhindered()) return take_oldest();
+        return take_or_wait(deadline);
     }
 
     // The same without waiting: would_block instead. Anywhere on the channel's OS thread, also outside of
@@ -247,64 +278,53 @@ class Channel final : public ChannelCore {
         T value;
     };
 
-    // Gives the value to a receiver, or the buffer; false: neither is to be had.
-    bool put(T& value) {
-        if (!receivers_.empty()) {
-            if (void* const room = wake_first(receivers_)) {
-                ::new (room) T(std::move(value));
-                return true;
-            }
-        }
-        if (size_ >= room_) return false;
-        push(value);
-        return true;
-    }
-    void push(T& value) {
-        std::size_t last = first_ + size_;
-        if (last >= capacity_) last -= capacity_;
-        ::new (&ring_[last].value) T(std::move(value));
-        ++size_;
-    }
-    void drop_oldest() {
-        ring_[first_].value.~T();
-        if (++first_ == capacity_) first_ = 0;
-        --size_;
-    }
-    // A place in the buffer is free: it goes to the sender that waits longest.
-    void refill() {
-        if (senders_.empty()) return;
-        if (void* const value = wake_first(senders_)) push(*static_cast<T*>(value));
-    }
-    cutils::Result<T> take_buffered() {
-        cutils::Result<T> oldest(std::move(ring_[first_].value));
-        drop_oldest();
-        refill();
-        return oldest;
-    }
-    [[gnu::noinline]] cutils::Result<T> recv_from_sender(Deadline deadline) {
-        if (!senders_.empty())
-            if (void* const value = wake_first(senders_)) return std::move(*static_cast<T*>(value));
-        Room room;
-        if (const std::error_code error = wait_to_recv(&room, deadline)) return error;
-        cutils::Result<T> received(std::move(room.value));
-        room.value.~T();
+    static T& value_at(void* place) { return *static_cast<T*>(place); }
+    [[nodiscard]] Room* ring() const { return reinterpret_cast<Room*>(ring_.get()); }
+
+    [[gnu::always_inline]] inline cutils::Result<T> take_oldest() {
+        T& oldest_value = ring()[first_].value;
+        cutils::Result<T> received(std::move(oldest_value));
+        oldest_value.~T();
+        drop_first();
         return received;
     }
-    // Whatever can be had without waiting, into `room`; false: nothing.
-    bool take_into(Room& room) {
-        if (size_ > 0) {
-            ::new (&room.value) T(std::move(ring_[first_].value));
-            drop_oldest();
-            refill();
-            return true;
-        }
-        void* const value = senders_.empty() ? nullptr : wake_first(senders_);
-        if (value == nullptr) return false;
-        ::new (&room.value) T(std::move(*static_cast<T*>(value)));
-        return true;
+    // Inlined, too: each return after a switch is one more that the processor predicts wrongly.
+    [[gnu::always_inline]] inline cutils::Result<T> take_or_wait(Deadline deadline) {
+        Room room;
+        void* place = &room;
+        if (const std::error_code error = place_to_recv(place, deadline)) [[unlikely]]
+            return error;
+        return take_from(place, room);
+    }
+    [[gnu::always_inline]] inline cutils::Result<T> take_from(void* place, Room& room) {
+        cutils::Result<T> received(std::move(value_at(place)));
+        if (place == &room)
+            room.value.~T();  // and *this may be gone
+        else if (capacity_ > 0)
+            leave_buffer(place);
+        return received;
     }
 
-    const std::unique_ptr<Room[]> ring_;
+    // Gives the value to a receiver, or the buffer; false: neither is to be had.
+    bool put(T& value) {
+        void* const place = place_to_send();
+        if (place == nullptr) return false;
+        ::new (place) T(std::move(value));
+        return true;
+    }
+    // Moves whatever can be had without waiting into `room`; false: nothing.
+    bool take_into(Room& room) {
+        void* const place = place_to_recv();
+        if (place == nullptr) return false;
+        ::new (&room.value) T(std::move(value_at(place)));
+        if (capacity_ > 0) leave_buffer(place);
+        return true;
+    }
+    // The oldest value has been moved from.
+    [[gnu::noinline]] void leave_buffer(void* place) {
+        value_at(place).~T();
+        if (void* const next = oldest_is_gone(place)) ::new (place) T(std::move(value_at(next)));
+    }
 };
 
 template <class T>

@@ -48,7 +48,8 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     static ThreadCore& current();
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
-    static bool wake(WaitPoint& point, Wake cause);
+    static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
+    static bool wake(WaitPoint& point, Wake cause, ThreadCore& waiter);
     static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
@@ -396,11 +397,10 @@ bool shield_over(const ThreadCore& self);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
-[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause) {
+[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause, ThreadCore& waiter) {
     if (point.woken_) return false;
     point.woken_ = true;
     point.cause_ = cause;
-    ThreadCore& waiter = *point.thread_;
     if (waiter.waiting != &point) return true;
     EVC_CHECK(waiter.state == EvThreadState::parked, "a coroutine is woken that is not parked");
     waiter.state = EvThreadState::ready;
