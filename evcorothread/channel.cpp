@@ -15,7 +15,8 @@ unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t al
 
 ChannelCore::ChannelCore(std::size_t capacity, std::size_t size, std::align_val_t alignment)
     : capacity_(capacity),
-      room_(capacity),
+      middle_(capacity > 0 ? capacity - 1 : 0),
+      send_middle_(middle_),
       value_size_(size),
       ring_(capacity > 0 ? allocate(capacity, size, alignment) : nullptr, Free{alignment}) {}
 
@@ -46,7 +47,7 @@ bool ChannelCore::somebody_is_left(Queue& queue) {
 void* ChannelCore::place_to_send() {
     if (!receivers_.empty())
         if (void* const room = wake_first(receivers_)) return room;
-    return size_ < room_ ? slot(add_last()) : nullptr;
+    return has_room() ? slot(add_last()) : nullptr;
 }
 
 void* ChannelCore::place_to_recv() {
@@ -129,7 +130,7 @@ std::error_code ChannelCore::place_to_recv(void*& place, Deadline deadline) {
 void ChannelCore::end(std::error_code reason) {
     if (closed_) return;
     closed_ = true;
-    room_ = 0;
+    send_middle_ = 0;
     reason_ = reason;
     for (Queue* queue : {&receivers_, &senders_}) {
         if (queue->empty()) continue;

@@ -64,7 +64,7 @@ class EVC_API ChannelCore {
     [[nodiscard]] bool empty() const { return size_ == 0; }
     // Whether try_recv, or try_send, would find a partner, a value or room, or the end of the channel.
     [[nodiscard]] bool may_recv() { return size_ > 0 || closed_ || somebody_waits(senders_); }
-    [[nodiscard]] bool may_send() { return size_ < room_ || closed_ || somebody_waits(receivers_); }
+    [[nodiscard]] bool may_send() { return has_room() || closed_ || somebody_waits(receivers_); }
 
     // Aborts on another OS thread than its own.
     void check_thread() {
@@ -79,6 +79,10 @@ class EVC_API ChannelCore {
     ChannelCore(std::size_t capacity, std::size_t size, std::align_val_t alignment);
     ~ChannelCore() { close(); }
 
+    // Is the buffer neither empty nor full? Then nobody waits: receivers do only while it is empty, senders
+    // only while it is full.
+    [[nodiscard]] bool inside(std::size_t middle) const { return size_ - 1 < middle; }
+    [[nodiscard]] bool has_room() const { return size_ < capacity_ && !closed_; }
     // May a call with a deadline go ahead without a closer look?
     [[nodiscard]] bool unhindered() const { return at_home() && in_uncanceled_thread(); }
     [[nodiscard]] bool at_home() const { return os_thread_ == &t_here; }
@@ -135,7 +139,8 @@ class EVC_API ChannelCore {
     Queue receivers_;
     Queue senders_;
     const std::size_t capacity_;
-    std::size_t room_;  // capacity_ until closed, then 0: one question for both
+    const std::size_t middle_;  // how many sizes there are between empty and full
+    std::size_t send_middle_;   // the same until closed, then 0
     std::size_t size_ = 0;
     std::size_t first_ = 0;  // where in the ring the oldest value is
     const std::size_t value_size_;
@@ -198,7 +203,7 @@ class Channel final : public ChannelCore {
     //           closed     close() was called, before or meanwhile
     // Lifetime: `value` must stay valid until the call returns.
     [[nodiscard]] std::error_code send(T&& value, Deadline deadline) {
-        if (size_ < room_ && receivers_.empty() && unhindered()) {
+        if (inside(send_middle_) && unhindered()) {
             ::new (&ring()[add_last()].value) T(std::move(value));
             return done();
         }
@@ -218,7 +223,7 @@ class Channel final : public ChannelCore {
     // Before, Suspends: as send; only while there is nothing.
     // Errors:   timed_out, canceled; closed, once everything has been received.
     [[nodiscard]] cutils::Result<T> recv(Deadline deadline) {
-        if (size_ > 0 && senders_.empty() && unhindered()) return take_oldest();
+        if (inside(middle_) && unhindered()) return take_oldest();
         return take_or_wait(deadline);
     }
 
