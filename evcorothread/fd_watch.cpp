@@ -79,6 +79,7 @@ int FdWatch::release() {
 void FdWatch::close() {
     if (fd < 0) return;
     ::close(release());
+    if (selecting != nullptr) *std::exchange(selecting, nullptr) = nullptr;
     if (reader != nullptr) std::exchange(reader, nullptr)->wake_closed();
     if (writer != nullptr) std::exchange(writer, nullptr)->wake_closed();
     loop.descriptor_closed();

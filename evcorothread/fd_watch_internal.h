@@ -67,6 +67,7 @@ struct FdWatch {
     bool unverified = false;
     WaitPoint* reader = nullptr;
     WaitPoint* writer = nullptr;
+    FdWatch** selecting = nullptr;  // where a select's arm that is the reader knows *this: null when closed
     ReadableListener* listener = nullptr;
     Duration idle_timeout = Duration::max();
     EventStorage event;

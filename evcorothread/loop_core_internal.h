@@ -15,21 +15,17 @@
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/here.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
 
 struct ThreadCore;
 
-// Why a coroutine's waits are not the usual ones.
-enum ThreadFlags : std::uint8_t {
-    kCanceled = 1,
-    kLimited = 2,  // by the deadline of its bundle, ThreadCore::limit
-};
-
 // What every switch touches: one cache line.
-struct alignas(64) ThreadHot {
-    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with) : loop(l), flags(with), type(t) {}
+struct alignas(64) ThreadHot : ThreadHead {
+    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with)
+        : ThreadHead{with, 0, 0}, loop(l), type(t) {}
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
@@ -38,9 +34,6 @@ struct alignas(64) ThreadHot {
     ThreadCore* next_ready;  // while it is ready or runs
     LoopCore& loop;
     WaitPoint* waiting = nullptr;  // while it is parked
-    std::uint8_t flags;
-    std::uint8_t name_size;
-    std::uint32_t stack_index;
     CancelShield* shield = nullptr;
     const EvLoop::BodyType& type;  // its body lies right below
 };
@@ -58,7 +51,9 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static ThreadCore& current();
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
-    static bool wake(WaitPoint& point, Wake cause);
+    static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
+    static bool wake(WaitPoint& point, Wake cause, ThreadCore& waiter);
+    static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
     [[nodiscard]] EvThreadState state() const;
@@ -316,14 +311,6 @@ class TimerRoom {
     LoopCore& loop_;
 };
 
-// The current coroutine, and its loop right beside it: one load less in the chain from here to the next
-// stack.
-struct Here {
-    ThreadCore* thread;
-    LoopCore* loop;
-};
-extern __thread Here t_here __attribute__((tls_model("initial-exec")));
-
 // Switching, inlined into every park.
 
 // Behind all others that are ready, in front of who runs.
@@ -436,11 +423,10 @@ bool shield_over(const ThreadCore& self);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
-[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause) {
+[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause, ThreadCore& waiter) {
     if (point.woken_) return false;
     point.woken_ = true;
     point.cause_ = cause;
-    ThreadCore& waiter = *point.thread_;
     if (waiter.waiting != &point) return true;
     waiter.waiting = nullptr;
     waiter.loop.make_ready(waiter);
