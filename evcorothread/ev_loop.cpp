@@ -126,6 +126,10 @@ void PendingSpawn::destroy() {
 void PendingSpawn::loop_ends() {
     cutils::log(cutils::LogLevel::warning, "coroutine \"%.*s\" never had a stack: its loop ends",
                 static_cast<int>(name_size), name_text);
+    drop();
+}
+
+void PendingSpawn::drop() {
     if (handle != nullptr) handle->pending_ = nullptr;
     loop->leave_queue(*this);
     loop->drop_thread();

@@ -1,0 +1,71 @@
+// What a loop does in the child of a fork. Descriptors that are more than a number — the epoll set, the
+// timerfd, the eventfd, the socket pair of libevent's signal handler — are shared with the parent then: what
+// one process arms, drains or is told would be the other's. The child gets its own.
+#include <event2/event.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "cutils/check.h"
+#include "evcorothread/loop_core_internal.h"
+
+namespace evcorothread {
+
+std::error_code LoopCore::make_spares(ForkSpares& spares) {
+    spares.timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (spares.timer) spares.wake.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    return spares.wake ? std::error_code() : std::error_code(errno, std::generic_category());
+}
+
+void LoopCore::after_fork(ForkSpares spares) {
+    // Under the old numbers, which the events know; before the new epoll set is filled.
+    const bool own_timer = ::dup3(spares.timer.get(), timer_fd.get(), O_CLOEXEC) >= 0;
+    const bool own_wake = ::dup3(spares.wake.get(), wake_fd.get(), O_CLOEXEC) >= 0;
+    EVC_CHECK(own_timer && own_wake, "a forked child cannot replace its loop's descriptors");
+    EVC_CHECK(event_reinit(base) == 0, "a forked child cannot make an epoll set of its own");
+    armed_at = TimePoint::max();
+    last_fired = {};
+    cached_now_valid = false;
+    if (!owned) kick();
+}
+
+void LoopCore::cancel_others() {
+    turns.for_each([](StackTurn& turn) { turn.forked(); });
+    threads.for_each([this](ThreadCore& other) {
+        if (&other == t_here.thread) return;
+        void_shields(other);
+        cancel(other);
+    });
+}
+
+void LoopCore::forget_signals() {
+    // Handlers would bring signals to this loop, which will not run again.
+    std::vector<event*> watches;
+    event_base_foreach_event(
+        base,
+        [](const event_base*, const event* found, void* list) {
+            if ((event_get_events(found) & EV_SIGNAL) != 0)
+                static_cast<std::vector<event*>*>(list)->push_back(const_cast<event*>(found));
+            return 0;
+        },
+        &watches);
+    for (event* watch : watches) event_del(watch);
+}
+
+void LoopCore::continue_alone(LaterTask& task) {
+    // Nobody else has a turn any more: the loop, at whose switch to here it goes on, comes to the task next.
+    ready = {};
+    stack_came_back = false;
+    later_tasks.push_front(task);
+    ThreadCore& self = *t_here.thread;
+    t_here.thread = nullptr;
+    switch_from(self.context, context);
+    EVC_CHECK(false, "a forked child's main function has not ended the process");
+    __builtin_unreachable();
+}
+
+}  // namespace evcorothread
