@@ -45,6 +45,7 @@ std::string ExitStatus::to_string() const {
 struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover {
     explicit Impl(EvLoop& l) : loop(l), pidfd(l.core(), -1) { pidfd.listener = this; }
     ~Impl() {
+        LoopCore::Leftover::unlink();
         while (!waiters.empty()) waiters.pop_front().point.wake_closed();
     }
 
@@ -178,8 +179,7 @@ cutils::Result<ExitStatus> ChildProcess::wait(Deadline deadline) {
         Waiter waiter;
         impl_->waiters.push_back(waiter);
         const Wake cause = waiter.point.wait(deadline);
-        if (cause == Wake::closed) return to_error(cause);  // *this may be gone
-        waiter.unlink();
+        waiter.unlink();  // *this may be gone: then it is out already
         if (cause != Wake::event) return to_error(cause);
     }
     if (impl_->error) return cutils::Error(impl_->error, "somebody else has reaped the process");

@@ -34,10 +34,11 @@ struct SignalQueue::Impl {
 
     void arrived(int signal) {
         // Handed over, not left to be fetched: a try_wait() in between would take it from who waited longest.
-        if (!waiters.empty()) {
+        // Who has been woken otherwise, by a cancel in the same pass, and has not run yet, gets none.
+        while (!waiters.empty()) {
             Waiter& first = waiters.pop_front();
+            if (!first.point.wake()) continue;
             first.signal = signal;
-            first.point.wake();
             return;
         }
         Arrival& arrival = of(signal);

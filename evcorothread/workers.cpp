@@ -244,10 +244,12 @@ struct Workers::Impl {
             (void)wait_until([&] { return stopping || !is_empty(); }, pause);
             if (!stopping && is_empty()) {
                 slot.current = start(index);
-                if (slot.current == nullptr) ++slot.failures;
+                if (slot.current == nullptr) {
+                    ++slot.failures;
+                    continue;
+                }
             }
-            if (slot.current != nullptr)
-                (void)wait_until([&] { return stopping || is_empty(); }, Deadline::never);
+            (void)wait_until([&] { return stopping || is_empty(); }, Deadline::never);
         }
     }
 
@@ -345,7 +347,7 @@ struct Workers::Impl {
     }
 
     int run() {
-        EVC_CHECK(!std::exchange(ran, true), "Workers::run() is called twice");
+        EVC_CHECK(!std::exchange(was_run, true), "Workers::run() is called twice");
         EvThread supervisor = loop->spawn("workers", [this] { supervise(); });
         loop->run();
         (void)supervisor.join(Deadline::never);  // it has ended; the exception it ended by, if any
@@ -360,7 +362,7 @@ struct Workers::Impl {
     std::vector<Slot> slots;
     std::vector<ProcessPtr> processes;  // that have not been reaped
     cutils::List<Waiter> changes;
-    bool ran = false;
+    bool was_run = false;
     bool stopping = false;
     bool reloading = false, reload_wanted = false;
     bool killed = false;
