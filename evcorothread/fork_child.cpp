@@ -35,7 +35,7 @@ class SignalsHeld {
 // Returns in both processes, in the child with a loop of its own. `in_child` runs there before signals come
 // again. -1 and errno when there is no child.
 template <class InChild>
-cutils::Result<pid_t> fork_loop(LoopCore& core, InChild&& in_child) {
+cutils::Result<pid_t> fork_loop(LoopCore& core, bool watch_signals, InChild&& in_child) {
     core.check_thread();
     LoopCore::ForkSpares spares;
     if (const std::error_code error = core.make_spares(spares))
@@ -47,7 +47,7 @@ cutils::Result<pid_t> fork_loop(LoopCore& core, InChild&& in_child) {
     const pid_t pid = ::fork();
     const int error = errno;
     if (pid == 0) {
-        core.after_fork(std::move(spares));
+        core.after_fork(std::move(spares), watch_signals);
         parents_posts.swap(core.posted);
         lock.unlock();
         in_child();
@@ -85,7 +85,7 @@ void die_with_parent(int signal, pid_t parent) {
 
 cutils::Result<pid_t> fork_child(EvLoop& loop) {
     LoopCore& core = loop.core();
-    return fork_loop(core, [&core] { core.cancel_others(); });
+    return fork_loop(core, true, [&core] { core.cancel_others(); });
 }
 
 // A friend of ChildProcess.
@@ -96,10 +96,8 @@ struct Forking {
         LoopCore& core = loop.core();
         ChildProcess child = ChildProcess::prepare(loop);
         const pid_t parent = ::getpid();
-        const cutils::Result<pid_t> pid = fork_loop(core, [&core, &options] {
-            core.forget_signals();
-            FdWatch::close_all(core, options.keep);
-        });
+        const cutils::Result<pid_t> pid =
+            fork_loop(core, false, [&] { FdWatch::close_all(core, options.keep); });
         if (!pid) return pid.error();
         if (*pid == 0) {
             if (options.when_parent_dies != 0) die_with_parent(options.when_parent_dies, parent);

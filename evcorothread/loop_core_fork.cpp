@@ -21,12 +21,36 @@ std::error_code LoopCore::make_spares(ForkSpares& spares) {
     return spares.wake ? std::error_code() : std::error_code(errno, std::generic_category());
 }
 
-void LoopCore::after_fork(ForkSpares spares) {
+namespace {
+
+std::vector<event*> signal_watches(event_base* base) {
+    std::vector<event*> watches;
+    event_base_foreach_event(
+        base,
+        [](const event_base*, const event* found, void* list) {
+            if ((event_get_events(found) & EV_SIGNAL) != 0)
+                static_cast<std::vector<event*>*>(list)->push_back(const_cast<event*>(found));
+            return 0;
+        },
+        &watches);
+    return watches;
+}
+
+}  // namespace
+
+void LoopCore::after_fork(ForkSpares spares, bool watch_signals) {
     // Under the old numbers, which the events know; before the new epoll set is filled.
     const bool own_timer = ::dup3(spares.timer.get(), timer_fd.get(), O_CLOEXEC) >= 0;
     const bool own_wake = ::dup3(spares.wake.get(), wake_fd.get(), O_CLOEXEC) >= 0;
     EVC_CHECK(own_timer && own_wake, "a forked child cannot replace its loop's descriptors");
+    // Signals out and in again: event_reinit counts them twice, and libevent would say for ever that this
+    // base watches some. Those a loop that will not run again watches would never reach anybody.
+    const std::vector<event*> signals = signal_watches(base);
+    for (event* watch : signals) event_del(watch);
     EVC_CHECK(event_reinit(base) == 0, "a forked child cannot make an epoll set of its own");
+    if (watch_signals)
+        for (event* watch : signals)
+            EVC_CHECK(event_add(watch, nullptr) == 0, "a forked child cannot watch signals again");
     armed_at = TimePoint::max();
     last_fired = {};
     cached_now_valid = false;
@@ -40,20 +64,6 @@ void LoopCore::cancel_others() {
         void_shields(other);
         cancel(other);
     });
-}
-
-void LoopCore::forget_signals() {
-    // Handlers would bring signals to this loop, which will not run again.
-    std::vector<event*> watches;
-    event_base_foreach_event(
-        base,
-        [](const event_base*, const event* found, void* list) {
-            if ((event_get_events(found) & EV_SIGNAL) != 0)
-                static_cast<std::vector<event*>*>(list)->push_back(const_cast<event*>(found));
-            return 0;
-        },
-        &watches);
-    for (event* watch : watches) event_del(watch);
 }
 
 void LoopCore::continue_alone(LaterTask& task) {

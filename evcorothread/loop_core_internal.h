@@ -200,9 +200,8 @@ struct LoopCore final : corothread::StackObserver {
         nutils::UniqueFd timer, wake;
     };
     std::error_code make_spares(ForkSpares& spares);
-    void after_fork(ForkSpares spares);
+    void after_fork(ForkSpares spares, bool watch_signals);
     void cancel_others();
-    void forget_signals();
     [[noreturn]] void continue_alone(LaterTask& task);
 
     // What keeps run() going.
