@@ -14,7 +14,8 @@ struct LoopCore;
 // Why a coroutine's waits are not the usual ones.
 enum ThreadFlags : std::uint8_t {
     kCanceled = 1,
-    kLimited = 2,  // by the deadline of its bundle
+    kLimited = 2,     // by the deadline of its bundle
+    kLeftBehind = 4,  // in a forked child, and not who forked: no shield protects it any more
 };
 
 // How every coroutine's control block begins.

@@ -100,6 +100,8 @@ class StackTurn : public cutils::ListHook<> {
     virtual void stack_available() = 0;
     // There will be none any more: the loop ends. May leave the queue.
     virtual void loop_ends() {}
+    // This is the child of a fork now. May leave the queue.
+    virtual void forked() {}
 
   protected:
     ~StackTurn() = default;
@@ -119,6 +121,7 @@ struct PendingSpawn final : StackTurn, ThreadLink {
     void stack_available() override;
     void loop_ends() override;
     void forget();  // by those who look after it, and by the loop
+    void forked() override { drop(); }
 
     LoopCore* loop;
     const EvLoop::BodyType* type;
@@ -130,6 +133,7 @@ struct PendingSpawn final : StackTurn, ThreadLink {
 
     static PendingSpawn& create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type,
                                 void* body);
+    void drop();  // it never starts
     void destroy();
 };
 
@@ -194,6 +198,15 @@ struct LoopCore final : corothread::StackObserver {
     void post(std::function<void()> f);
     void wake_up();
     void run_posted();
+
+    // In the child of a fork: nothing is shared with the parent any more (loop_core_fork.cpp).
+    struct ForkSpares {  // made before, while failing is still possible
+        nutils::UniqueFd timer, wake;
+    };
+    std::error_code make_spares(ForkSpares& spares);
+    void after_fork(ForkSpares spares, bool watch_signals);
+    void cancel_others();
+    [[noreturn]] void continue_alone(LaterTask& task);
 
     // What keeps run() going.
     [[nodiscard]] bool has_work() const { return work + thread_count > 0; }
@@ -286,6 +299,15 @@ struct LoopCore final : corothread::StackObserver {
         ~FdWaiter() = default;
     };
     cutils::List<FdWaiter> fd_waiters;
+
+    // What goes on in the loop after its owner has gone, and goes with the loop.
+    struct Leftover : cutils::ListHook<> {
+        virtual void loop_ends() = 0;
+
+      protected:
+        ~Leftover() = default;
+    };
+    cutils::List<Leftover> leftovers;
     void descriptor_closed() {
         if (!fd_waiters.empty()) [[unlikely]]
             fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
@@ -399,6 +421,8 @@ struct ShieldedWait {
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
 // Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
+// From now on no shield protects it, neither those it has nor new ones.
+void void_shields(ThreadCore& thread);
 
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;

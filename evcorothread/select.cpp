@@ -79,7 +79,7 @@ SelectResult try_select_from(Arms arms, SelectOrder order) {
 
 SelectResult select_from(Arms arms, SelectOrder order, Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
-    if (self.canceled && self.shield == nullptr) return none(NetError::canceled);
+    if (self.canceled() && self.shield == nullptr) return none(NetError::canceled);
     if (deadline.is_relative()) deadline = deadline.resolved(self.loop.precise_now());
     for (SelectArm* const arm : arms) arm->begin();
     Wake cause = Wake::event;
