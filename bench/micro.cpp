@@ -9,6 +9,7 @@
 #include <string>
 
 #include "bench/micro_boost_fiber.h"
+#include "bench/micro_channel.h"
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
 
@@ -35,11 +36,17 @@ int main(int argc, char** argv) {
     add("boost_fiber/yield", bench::boost_fiber::yield<0>, {2, 1000, 10000});
     add("boost_fiber/yield_deep", bench::boost_fiber::yield<4>, {2, 1000, 10000});
     add("boost_fiber/spawn_join", bench::boost_fiber::spawn_join, {1, 1000});
+    add("boost_fiber/channel_ping_pong", bench::boost_fiber::channel_ping_pong);
+    add("boost_fiber/channel_ping_pong_two", bench::boost_fiber::channel_ping_pong_two);
+    add("boost_fiber/channel_buffered", bench::boost_fiber::channel_buffered);
 
     add("ours/yield", bench::ours::yield<0>, {2, 1000, 10000});
     add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
     add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
     add("ours/stack_take_give", bench::ours::stack_take_give);
+    add("ours/channel_ping_pong", bench::ours::channel_ping_pong);
+    add("ours/channel_ping_pong_two", bench::ours::channel_ping_pong_two);
+    add("ours/channel_buffered", bench::ours::channel_buffered);
 
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -137,6 +137,10 @@ void PendingSpawn::forget() {
 void PendingSpawn::loop_ends() {
     cutils::log(cutils::LogLevel::warning, "coroutine \"%.*s\" never had a stack: its loop ends",
                 static_cast<int>(name_size), name_text);
+    drop();
+}
+
+void PendingSpawn::drop() {
     loop->leave_queue(*this);
     forget();
 }

@@ -103,7 +103,13 @@ bool shield_over(const ThreadCore& self) {
 
 CancelShield::CancelShield(Deadline deadline)
     : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_here.thread->loop.precise_now())) {
-    t_here.thread->shield = this;
+    if (!t_here.thread->has(kLeftBehind)) t_here.thread->shield = this;
+}
+
+void void_shields(ThreadCore& thread) {
+    thread.flags |= kLeftBehind;
+    for (CancelShield* shield = std::exchange(thread.shield, nullptr); shield != nullptr;)
+        shield = std::exchange(shield->outer_, nullptr);  // so none comes back when an inner one ends
 }
 
 CancelShield::~CancelShield() { ThreadCore::current().shield = outer_; }

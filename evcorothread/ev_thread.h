@@ -153,6 +153,7 @@ class EVC_API CancelShield {
   private:
     friend ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     friend bool shield_over(const ThreadCore& self);
+    friend void void_shields(ThreadCore& thread);
     CancelShield* outer_;
     Deadline deadline_;
 };

@@ -2,8 +2,10 @@
 #include <event2/event_struct.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "evcorothread/fd_watch_internal.h"
 #include "nutils/net_error.h"
@@ -18,14 +20,35 @@ event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage
 std::error_code FdWatch::ensure_registered() {
     if (registered) return {};
     // EV_CLOSED (EPOLLRDHUP) tells a peer that has finished from one that is quiet.
-    event_assign(
-        as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-        [](evutil_socket_t, short what, void* self) { static_cast<FdWatch*>(self)->on_event(what); }, this);
+    event_assign(as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                 &callback, this);
     errno = 0;
     if (event_add(as_event(event), nullptr) != 0)
         return {errno != 0 ? errno : ENOMEM, std::generic_category()};
     registered = true;
     return {};
+}
+
+void FdWatch::callback(evutil_socket_t, short what, void* self) {
+    static_cast<FdWatch*>(self)->on_event(what);
+}
+
+void FdWatch::close_all(LoopCore& loop, std::span<const int> keep) {
+    struct Search {
+        std::span<const int> keep;
+        std::vector<FdWatch*> found;
+    } search{keep, {}};
+    event_base_foreach_event(
+        loop.base,
+        [](const event_base*, const ::event* candidate, void* context) {
+            Search& s = *static_cast<Search*>(context);
+            if (event_get_callback(candidate) != &callback) return 0;
+            auto* const watch = static_cast<FdWatch*>(event_get_callback_arg(candidate));
+            if (std::find(s.keep.begin(), s.keep.end(), watch->fd) == s.keep.end()) s.found.push_back(watch);
+            return 0;
+        },
+        &search);
+    for (FdWatch* watch : search.found) watch->close();
 }
 
 void FdWatch::on_event(short what) {
@@ -79,6 +102,7 @@ int FdWatch::release() {
 void FdWatch::close() {
     if (fd < 0) return;
     ::close(release());
+    if (selecting != nullptr) *std::exchange(selecting, nullptr) = nullptr;
     if (reader != nullptr) std::exchange(reader, nullptr)->wake_closed();
     if (writer != nullptr) std::exchange(writer, nullptr)->wake_closed();
     loop.descriptor_closed();

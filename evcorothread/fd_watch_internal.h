@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <system_error>
 
 #include "cutils/deadline.h"
@@ -56,6 +57,9 @@ struct FdWatch {
     // Out of the loop, not closed. Nobody may be waiting.
     int release();
 
+    // Closes all that are registered in `loop`, but those whose descriptors are in `keep`.
+    static void close_all(LoopCore& loop, std::span<const int> keep);
+
     void on_event(short what);
 
     LoopCore& loop;
@@ -67,6 +71,7 @@ struct FdWatch {
     bool unverified = false;
     WaitPoint* reader = nullptr;
     WaitPoint* writer = nullptr;
+    FdWatch** selecting = nullptr;  // where a select's arm that is the reader knows *this: null when closed
     ReadableListener* listener = nullptr;
     Duration idle_timeout = Duration::max();
     EventStorage event;
@@ -74,6 +79,7 @@ struct FdWatch {
   private:
     std::error_code wait(WaitPoint* FdWatch::*slot, const char* reason, Deadline deadline);
     void unregister();
+    static void callback(int fd, short what, void* self);
 };
 
 }  // namespace evcorothread

@@ -114,6 +114,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
 void LoopCore::FreeBase::operator()(event_base* own) const { event_base_free(own); }
 
 LoopCore::~LoopCore() {
+    while (!leftovers.empty()) leftovers.pop_front().loop_ends();
     watch(false);
     if (tick_pending) event_del(as_event(tick_event));
     corothread::sanitizer::destroyed(ended);

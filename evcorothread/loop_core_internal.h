@@ -15,21 +15,17 @@
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/here.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
 
 struct ThreadCore;
 
-// Why a coroutine's waits are not the usual ones.
-enum ThreadFlags : std::uint8_t {
-    kCanceled = 1,
-    kLimited = 2,  // by the deadline of its bundle, ThreadCore::limit
-};
-
 // What every switch touches: one cache line.
-struct alignas(64) ThreadHot {
-    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with) : loop(l), flags(with), type(t) {}
+struct alignas(64) ThreadHot : ThreadHead {
+    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with)
+        : ThreadHead{with, 0, 0}, loop(l), type(t) {}
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
@@ -38,9 +34,6 @@ struct alignas(64) ThreadHot {
     ThreadCore* next_ready;  // while it is ready or runs
     LoopCore& loop;
     WaitPoint* waiting = nullptr;  // while it is parked
-    std::uint8_t flags;
-    std::uint8_t name_size;
-    std::uint32_t stack_index;
     CancelShield* shield = nullptr;
     const EvLoop::BodyType& type;  // its body lies right below
 };
@@ -58,7 +51,9 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static ThreadCore& current();
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
-    static bool wake(WaitPoint& point, Wake cause);
+    static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
+    static bool wake(WaitPoint& point, Wake cause, ThreadCore& waiter);
+    static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
     [[nodiscard]] EvThreadState state() const;
@@ -105,6 +100,8 @@ class StackTurn : public cutils::ListHook<> {
     virtual void stack_available() = 0;
     // There will be none any more: the loop ends. May leave the queue.
     virtual void loop_ends() {}
+    // This is the child of a fork now. May leave the queue.
+    virtual void forked() {}
 
   protected:
     ~StackTurn() = default;
@@ -124,6 +121,7 @@ struct PendingSpawn final : StackTurn, ThreadLink {
     void stack_available() override;
     void loop_ends() override;
     void forget();  // by those who look after it, and by the loop
+    void forked() override { drop(); }
 
     LoopCore* loop;
     const EvLoop::BodyType* type;
@@ -135,6 +133,7 @@ struct PendingSpawn final : StackTurn, ThreadLink {
 
     static PendingSpawn& create(LoopCore& loop, std::string_view name, const EvLoop::BodyType& type,
                                 void* body);
+    void drop();  // it never starts
     void destroy();
 };
 
@@ -199,6 +198,15 @@ struct LoopCore final : corothread::StackObserver {
     void post(std::function<void()> f);
     void wake_up();
     void run_posted();
+
+    // In the child of a fork: nothing is shared with the parent any more (loop_core_fork.cpp).
+    struct ForkSpares {  // made before, while failing is still possible
+        nutils::UniqueFd timer, wake;
+    };
+    std::error_code make_spares(ForkSpares& spares);
+    void after_fork(ForkSpares spares, bool watch_signals);
+    void cancel_others();
+    [[noreturn]] void continue_alone(LaterTask& task);
 
     // What keeps run() going.
     [[nodiscard]] bool has_work() const { return work + thread_count > 0; }
@@ -291,6 +299,15 @@ struct LoopCore final : corothread::StackObserver {
         ~FdWaiter() = default;
     };
     cutils::List<FdWaiter> fd_waiters;
+
+    // What goes on in the loop after its owner has gone, and goes with the loop.
+    struct Leftover : cutils::ListHook<> {
+        virtual void loop_ends() = 0;
+
+      protected:
+        ~Leftover() = default;
+    };
+    cutils::List<Leftover> leftovers;
     void descriptor_closed() {
         if (!fd_waiters.empty()) [[unlikely]]
             fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
@@ -315,14 +332,6 @@ class TimerRoom {
   private:
     LoopCore& loop_;
 };
-
-// The current coroutine, and its loop right beside it: one load less in the chain from here to the next
-// stack.
-struct Here {
-    ThreadCore* thread;
-    LoopCore* loop;
-};
-extern __thread Here t_here __attribute__((tls_model("initial-exec")));
 
 // Switching, inlined into every park.
 
@@ -412,6 +421,8 @@ struct ShieldedWait {
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
 // Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
+// From now on no shield protects it, neither those it has nor new ones.
+void void_shields(ThreadCore& thread);
 
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
@@ -436,11 +447,10 @@ bool shield_over(const ThreadCore& self);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
-[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause) {
+[[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause, ThreadCore& waiter) {
     if (point.woken_) return false;
     point.woken_ = true;
     point.cause_ = cause;
-    ThreadCore& waiter = *point.thread_;
     if (waiter.waiting != &point) return true;
     waiter.waiting = nullptr;
     waiter.loop.make_ready(waiter);

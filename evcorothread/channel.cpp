@@ -1,0 +1,145 @@
+#include "evcorothread/channel.h"
+
+#include "cutils/check.h"
+#include "evcorothread/loop_core_internal.h"
+
+namespace evcorothread {
+namespace {
+
+unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t alignment) {
+    if (count > static_cast<std::size_t>(-1) / size) throw std::bad_array_new_length();
+    return static_cast<unsigned char*>(::operator new(count* size, alignment));
+}
+
+}  // namespace
+
+ChannelCore::ChannelCore(std::size_t capacity, std::size_t size, std::align_val_t alignment)
+    : capacity_(capacity),
+      middle_(capacity > 0 ? capacity - 1 : 0),
+      send_middle_(middle_),
+      value_size_(size),
+      ring_(capacity > 0 ? allocate(capacity, size, alignment) : nullptr, Free{alignment}) {}
+
+void ChannelCore::settle() {
+    if (os_thread_ == nullptr) os_thread_ = &t_here;
+    EVC_CHECK(at_home(), "a Channel is used on two OS threads: use a SharedChannel between them");
+}
+
+bool ChannelCore::somebody_is_left(Queue& queue) {
+    while (!queue.empty()) {
+        if (!ThreadCore::woken(*queue.front().point)) return true;
+        queue.pop_front();
+    }
+    return false;
+}
+
+[[gnu::always_inline]] inline void* ChannelCore::wake_first(Queue& queue) {
+    while (!queue.empty()) {
+        ChannelWaiter& first = queue.pop_front();
+        // One whose wait has ended otherwise is still here until it runs: not its turn any more.
+        if (!ThreadCore::wake(*first.point, Wake::event, *first.thread)) continue;
+        first.met = ChannelWaiter::Met::partner;
+        return first.place;
+    }
+    return nullptr;
+}
+
+void* ChannelCore::place_to_send() {
+    if (!receivers_.empty())
+        if (void* const room = wake_first(receivers_)) return room;
+    return has_room() ? slot(add_last()) : nullptr;
+}
+
+void* ChannelCore::place_to_recv() {
+    if (size_ > 0) return oldest();
+    return senders_.empty() ? nullptr : wake_first(senders_);
+}
+
+void* ChannelCore::oldest_is_gone(void*& place) {
+    drop_first();
+    void* const next = senders_.empty() ? nullptr : wake_first(senders_);
+    if (next != nullptr) place = slot(add_last());
+    return next;
+}
+
+namespace {
+
+template <class Queue>
+[[gnu::noinline]] Wake wait_timed(Queue& queue, ChannelWaiter& waiter, Deadline deadline) {
+    queue.push_back(waiter);
+    return ThreadCore::wait(*waiter.point, deadline);
+}
+
+}  // namespace
+
+// A function of its own, called last: what goes on without waiting shall not pay for what must be saved
+// across a switch. And what is known before is kept in memory, not in registers to be saved.
+[[gnu::noinline]] std::error_code ChannelCore::wait_in(Queue& queue, void* place, const char* reason,
+                                                       Deadline deadline) {
+    if (closed_) return &queue == &receivers_ ? reason_ : NetError::closed;
+    ThreadCore& self = *t_here.thread;
+    WaitPoint point = ThreadCore::point(self, reason);
+    ChannelWaiter waiter;
+    waiter.point = &point;
+    waiter.thread = &self;
+    waiter.place = place;
+    waiter.no_error = no_error_;
+    Wake cause;
+    if (self.canceled() || !deadline.is_never()) [[unlikely]] {
+        cause = wait_timed(queue, waiter, deadline);
+    } else {
+        queue.push_back(waiter);
+        cause = ThreadCore::wait(point, Deadline::never);
+    }
+    if (cause == Wake::event) [[likely]]
+        return {0, *waiter.no_error};
+    // The channel may be gone: then whoever ended it has taken the waiter out of its queue.
+    waiter.unlink();
+    return to_error(cause);
+}
+
+// What every call with a deadline looks at first: the caller's bugs, and cancel.
+std::error_code ChannelCore::refusal(const ThreadCore* self) {
+    EVC_CHECK(self != nullptr,
+              "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
+    check_thread();
+    if (self->canceled() && self->shield == nullptr) return NetError::canceled;
+    return {};
+}
+
+std::error_code ChannelCore::place_to_send(void*& place, void* value, Deadline deadline) {
+    const ThreadCore* const self = t_here.thread;
+    if (self == nullptr || self->canceled() || !at_home()) [[unlikely]]
+        if (const std::error_code refused = refusal(self)) return refused;
+    place = place_to_send();
+    if (place != nullptr) return done();
+    return wait_in(senders_, value, "channel send", deadline);
+}
+
+std::error_code ChannelCore::place_to_recv(void*& place, Deadline deadline) {
+    const ThreadCore* const self = t_here.thread;
+    if (self == nullptr || self->canceled() || !at_home()) [[unlikely]]
+        if (const std::error_code refused = refusal(self)) return refused;
+    if (void* const there = place_to_recv()) {
+        place = there;
+        return done();
+    }
+    return wait_in(receivers_, place, "channel recv", deadline);
+}
+
+void ChannelCore::end(std::error_code reason) {
+    if (closed_) return;
+    closed_ = true;
+    send_middle_ = 0;
+    reason_ = reason;
+    for (Queue* queue : {&receivers_, &senders_}) {
+        if (queue->empty()) continue;
+        check_thread();
+        while (!queue->empty()) {
+            ChannelWaiter& waiter = queue->pop_front();
+            if (ThreadCore::wake(*waiter.point, Wake::closed)) waiter.met = ChannelWaiter::Met::end;
+        }
+    }
+}
+
+}  // namespace evcorothread
