@@ -20,6 +20,7 @@
 namespace evcorothread {
 
 struct ThreadCore;
+struct LocalValues;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot {
@@ -44,6 +45,7 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
     void report(const std::exception_ptr& thrown);
+    void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
     static void on_deadline(cutils::TimerNode& node);
     // The current thread, aborting when there is none.
     static ThreadCore& current();
@@ -58,6 +60,7 @@ struct ThreadCore final : ThreadHot, cutils::TimerNode {
     std::uint64_t id;
     const EvLoop::BodyType& type;
     void* body;
+    LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
     std::uint32_t stack_index;
     std::uint8_t name_size;
     char name_text[31];
