@@ -11,6 +11,7 @@
 #include "bench/micro_boost_fiber.h"
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
+#include "bench/micro_sync.h"
 
 namespace {
 
@@ -36,10 +37,19 @@ int main(int argc, char** argv) {
     add("boost_fiber/yield_deep", bench::boost_fiber::yield<4>, {2, 1000, 10000});
     add("boost_fiber/spawn_join", bench::boost_fiber::spawn_join, {1, 1000});
 
+    add("boost_fiber/mutex_uncontended", bench::boost_fiber::mutex_uncontended);
+    add("boost_fiber/mutex_contended", bench::boost_fiber::mutex_contended, {2, 100});
+
     add("ours/yield", bench::ours::yield<0>, {2, 1000, 10000});
     add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
     add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
     add("ours/stack_take_give", bench::ours::stack_take_give);
+    add("ours/mutex_uncontended", bench::ours::mutex_uncontended);
+    add("ours/mutex_hand_over", bench::ours::mutex_hand_over, {2, 100});
+    add("ours/mutex_contended", bench::ours::mutex_contended, {2, 100});
+    add("ours/semaphore_uncontended", bench::ours::semaphore_uncontended);
+    add("ours/condition_ping_pong", bench::ours::condition_ping_pong);
+    add("ours/coroutine_local", bench::ours::coroutine_local);
 
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
