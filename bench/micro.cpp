@@ -12,6 +12,7 @@
 #include "bench/micro_channel.h"
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
+#include "bench/micro_sync.h"
 
 namespace {
 
@@ -40,6 +41,9 @@ int main(int argc, char** argv) {
     add("boost_fiber/channel_ping_pong_two", bench::boost_fiber::channel_ping_pong_two);
     add("boost_fiber/channel_buffered", bench::boost_fiber::channel_buffered);
 
+    add("boost_fiber/mutex_uncontended", bench::boost_fiber::mutex_uncontended);
+    add("boost_fiber/mutex_contended", bench::boost_fiber::mutex_contended, {2, 100});
+
     add("ours/yield", bench::ours::yield<0>, {2, 1000, 10000});
     add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
     add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
@@ -47,6 +51,12 @@ int main(int argc, char** argv) {
     add("ours/channel_ping_pong", bench::ours::channel_ping_pong);
     add("ours/channel_ping_pong_two", bench::ours::channel_ping_pong_two);
     add("ours/channel_buffered", bench::ours::channel_buffered);
+    add("ours/mutex_uncontended", bench::ours::mutex_uncontended);
+    add("ours/mutex_hand_over", bench::ours::mutex_hand_over, {2, 100});
+    add("ours/mutex_contended", bench::ours::mutex_contended, {2, 100});
+    add("ours/semaphore_uncontended", bench::ours::semaphore_uncontended);
+    add("ours/condition_ping_pong", bench::ours::condition_ping_pong);
+    add("ours/coroutine_local", bench::ours::coroutine_local);
 
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

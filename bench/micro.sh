@@ -102,6 +102,13 @@ write_report() {
     switch_row "spawn + finish + join, batches of 1,000" spawn_join/1000 "" 5 3.5
     switch_row "stack taken and given back (raw: malloc + free)" stack_take_give stack_malloc "" ""
     switch_row "… (raw: mmap + first page + munmap)" stack_take_give stack_mmap "" ""
+    switch_row "mutex, nobody else wants it: lock + unlock" mutex_uncontended "" 0.5 ""
+    switch_row "mutex, handed over from one to another" mutex_hand_over/2 "" 2.5 ""
+    switch_row "mutex, held across a yield, and a yield in between; 2 coroutines" mutex_contended/2 "" "" ""
+    switch_row "… 100 coroutines" mutex_contended/100 "" "" ""
+    switch_row "semaphore, nobody else wants it: acquire + release" semaphore_uncontended "" "" ""
+    switch_row "condition, ping-pong, a wait" condition_ping_pong "" "" ""
+    switch_row "coroutine-local value, a use" coroutine_local "" "" ""
     echo
     for count in $crowds; do
         echo "| $count parked coroutines | ours | Boost.Fiber | reach | stretch | reached |"

@@ -247,6 +247,8 @@ void ThreadCore::entry(corothread::Transfer transfer) {
     } catch (...) {
         self.report(std::current_exception());
     }
+    if (self.locals_head != nullptr) [[unlikely]]
+        self.destroy_locals();
     self.finish();
 }
 

@@ -21,6 +21,7 @@
 namespace evcorothread {
 
 struct ThreadCore;
+struct LocalValues;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot : ThreadHead {
@@ -46,6 +47,7 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
     void report(const std::exception_ptr& thrown);
+    void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
     static void on_deadline(cutils::TimerNode& node);
     // The current thread, aborting when there is none.
     static ThreadCore& current();
@@ -62,6 +64,7 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
 
     std::uint64_t id;
     TimePoint limit;  // with kLimited
+    LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
     char name_text[31];
 };
 
