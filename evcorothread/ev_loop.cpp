@@ -65,7 +65,7 @@ void EvLoop::advance(Duration step) {
 
 void EvLoop::stop() {
     core_->stopping.store(true, std::memory_order_release);
-    core_->wake_up();
+    core_->inbox.ring();
 }
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
@@ -75,7 +75,7 @@ cutils::Result<EvThread> EvLoop::try_spawn_body(std::string_view name, const Bod
     return spawn_body(name, type, body);
 }
 
-void EvLoop::post(std::function<void()> f) { core_->post(std::move(f)); }
+void EvLoop::post(std::function<void()> f) { core_->inbox.post(std::move(f)); }
 
 TimePoint EvLoop::now() const { return core_->now(); }
 TimePoint EvLoop::precise_now() const { return core_->precise_now(); }

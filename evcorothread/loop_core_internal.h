@@ -15,6 +15,7 @@
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/inbox_internal.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
@@ -157,7 +158,8 @@ struct LoopCore final : corothread::StackObserver {
     void poll(bool block);
     void kick();  // an adopted base must come by soon
     bool anything_ready() const {
-        return !ready.empty() || !later_tasks.empty() || (stack_came_back && !turns.empty());
+        return !ready.empty() || !later_tasks.empty() || (stack_came_back && !turns.empty()) ||
+               inbox.pending();
     }
     void advance_to(TimePoint time);
 
@@ -185,10 +187,8 @@ struct LoopCore final : corothread::StackObserver {
     void arm_timer();
     void on_timer();
 
-    // Posts from other threads.
-    void post(std::function<void()> f);
-    void wake_up();
-    void run_posted();
+    // What came from other threads.
+    void empty_inbox();
 
     // What keeps run() going.
     [[nodiscard]] bool has_work() const { return work + thread_count > 0; }
@@ -260,8 +260,7 @@ struct LoopCore final : corothread::StackObserver {
     bool born_canceled = false;   // what is spawned now: the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
 
-    std::mutex post_mutex;
-    std::vector<std::function<void()>> posted;
+    Inbox inbox;
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
@@ -302,12 +301,24 @@ class TimerRoom {
 };
 
 // The current coroutine, and its loop right beside it: one load less in the chain from here to the next
-// stack.
+// stack. A loop without a thread: in the loop itself, or in a function that it calls.
 struct Here {
     ThreadCore* thread;
     LoopCore* loop;
 };
 extern __thread Here t_here __attribute__((tls_model("initial-exec")));
+
+// While it lives, the loop is the one this OS thread is inside of.
+class Inside {
+  public:
+    explicit Inside(LoopCore& loop) : outer_(t_here.loop) { t_here.loop = &loop; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() { t_here.loop = outer_; }
+
+  private:
+    LoopCore* outer_;
+};
 
 // Switching, inlined into every park.
 
