@@ -17,8 +17,8 @@ namespace evcorothread {
 //   const cutils::ScopeExit unlock([&] { journal_lock.unlock(); });
 //   (void)journal.send_all(record, 5s);
 //
-// First come, first served: unlock() hands it to who has waited longest. Not recursive. A coroutine may unlock
-// what another one has locked.
+// First come, first served: unlock() hands it to who has waited longest. Not recursive. A coroutine may
+// unlock what another one has locked.
 //
 // Owner: the application; must outlive its waits. Thread: any.
 class EVC_API CrossMutex {
