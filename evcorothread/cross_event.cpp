@@ -9,20 +9,20 @@ namespace evcorothread {
 struct CrossEvent::Impl {
     std::mutex mutex;
     bool is_set = false;
-    cutils::List<CrossWaiter, CrossWaiter> waiters;
+    CrossQueue waiters;
 };
 
 CrossEvent::CrossEvent() : impl_(std::make_unique<Impl>()) {}
 
 CrossEvent::~CrossEvent() {
     const std::lock_guard lock(impl_->mutex);  // the set() that ended the last wait has let go
-    EVC_CHECK(impl_->waiters.empty(), "a CrossEvent is destroyed while somebody waits for it");
+    EVC_CHECK(impl_->waiters.unused(), "a CrossEvent is destroyed while somebody waits for it");
 }
 
 void CrossEvent::set() {
     const std::lock_guard lock(impl_->mutex);
     impl_->is_set = true;
-    while (!impl_->waiters.empty()) impl_->waiters.pop_front().wake();
+    impl_->waiters.wake_all();
 }
 
 void CrossEvent::reset() {
@@ -39,8 +39,7 @@ std::error_code CrossEvent::wait(Deadline deadline) {
     std::unique_lock lock(impl_->mutex);
     if (impl_->is_set) return {};
     CrossWaiter waiter("event");
-    impl_->waiters.push_back(waiter);
-    return to_error(waiter.wait(lock, deadline));
+    return to_error(impl_->waiters.wait(waiter, lock, deadline));
 }
 
 }  // namespace evcorothread

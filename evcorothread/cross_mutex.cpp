@@ -10,14 +10,14 @@ namespace evcorothread {
 struct CrossMutex::Impl {
     std::mutex mutex;
     bool locked = false;
-    cutils::List<CrossWaiter, CrossWaiter> waiters;  // only while it is locked
+    CrossQueue waiters;  // only while it is locked
 };
 
 CrossMutex::CrossMutex() : impl_(std::make_unique<Impl>()) {}
 
 CrossMutex::~CrossMutex() {
     const std::lock_guard lock(impl_->mutex);
-    EVC_CHECK(!impl_->locked, "a CrossMutex is destroyed while it is locked");
+    EVC_CHECK(!impl_->locked && impl_->waiters.unused(), "a CrossMutex is destroyed while it is locked");
 }
 
 std::error_code CrossMutex::lock(Deadline deadline) {
@@ -27,8 +27,7 @@ std::error_code CrossMutex::lock(Deadline deadline) {
         return {};
     }
     CrossWaiter waiter("mutex");
-    impl_->waiters.push_back(waiter);
-    return to_error(waiter.wait(lock, deadline));
+    return to_error(impl_->waiters.wait(waiter, lock, deadline));
 }
 
 bool CrossMutex::try_lock() {
@@ -42,7 +41,7 @@ void CrossMutex::unlock() {
     if (impl_->waiters.empty())
         impl_->locked = false;
     else
-        impl_->waiters.pop_front().wake();  // it stays locked, for another
+        impl_->waiters.pop().wake();  // it stays locked, for another
 }
 
 }  // namespace evcorothread

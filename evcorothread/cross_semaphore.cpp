@@ -9,7 +9,7 @@ namespace evcorothread {
 struct CrossSemaphore::Impl {
     std::mutex mutex;
     std::size_t permits;
-    cutils::List<CrossWaiter, CrossWaiter> waiters;  // only while there is no permit
+    CrossQueue waiters;  // only while there is no permit
 };
 
 CrossSemaphore::CrossSemaphore(std::size_t permits) : impl_(std::make_unique<Impl>()) {
@@ -18,7 +18,7 @@ CrossSemaphore::CrossSemaphore(std::size_t permits) : impl_(std::make_unique<Imp
 
 CrossSemaphore::~CrossSemaphore() {
     const std::lock_guard lock(impl_->mutex);
-    EVC_CHECK(impl_->waiters.empty(), "a CrossSemaphore is destroyed while somebody waits for it");
+    EVC_CHECK(impl_->waiters.unused(), "a CrossSemaphore is destroyed while somebody waits for it");
 }
 
 std::error_code CrossSemaphore::acquire(Deadline deadline) {
@@ -28,8 +28,7 @@ std::error_code CrossSemaphore::acquire(Deadline deadline) {
         return {};
     }
     CrossWaiter waiter("semaphore");
-    impl_->waiters.push_back(waiter);
-    return to_error(waiter.wait(lock, deadline));
+    return to_error(impl_->waiters.wait(waiter, lock, deadline));
 }
 
 bool CrossSemaphore::try_acquire() {
@@ -41,7 +40,7 @@ bool CrossSemaphore::try_acquire() {
 
 void CrossSemaphore::release(std::size_t permits) {
     const std::lock_guard lock(impl_->mutex);
-    for (; permits > 0 && !impl_->waiters.empty(); --permits) impl_->waiters.pop_front().wake();
+    for (; permits > 0 && !impl_->waiters.empty(); --permits) impl_->waiters.pop().wake();
     impl_->permits += permits;
 }
 

@@ -19,11 +19,10 @@ struct LoopCore;
 //   std::unique_lock lock(mutex_);                     // in the waiter
 //   if (have_one) return {};
 //   CrossWaiter waiter("a ticket");
-//   waiters_.push_back(waiter);
-//   return to_error(waiter.wait(lock, deadline));
+//   return to_error(waiters_.wait(waiter, lock, deadline));      // a CrossQueue
 //
 //   const std::lock_guard lock(mutex_);                // in whoever has the ticket
-//   if (!waiters_.empty()) waiters_.pop_front().wake();
+//   if (!waiters_.empty()) waiters_.pop().wake();
 //
 // Exactly once: whoever takes the waiter out of the list, under the lock, decides. When it is the waker, the
 // wait ends with `event` even if deadline or cancel came meanwhile: what was handed over is not lost. When it
@@ -60,6 +59,31 @@ class CrossWaiter : public cutils::ListHook<CrossWaiter> {
     std::condition_variable woken_;
     bool is_woken_ = false;
     Wake cause_ = Wake::event;
+};
+
+// Those who wait for one thing, first come, first served. Under the lock of what is waited on.
+class CrossQueue {
+  public:
+    [[nodiscard]] bool empty() const { return waiters_.empty(); }
+    // Has every wait returned? One that was woken, and has not run, has not.
+    [[nodiscard]] bool unused() const { return inside_ == 0; }
+
+    Wake wait(CrossWaiter& waiter, std::unique_lock<std::mutex>& lock, Deadline deadline) {
+        waiters_.push_back(waiter);
+        ++inside_;
+        const Wake cause = waiter.wait(lock, deadline);
+        --inside_;
+        return cause;
+    }
+    // Before: not empty. The caller wakes it.
+    CrossWaiter& pop() { return waiters_.pop_front(); }
+    void wake_all(Wake cause = Wake::event) {
+        while (!empty()) pop().wake(cause);
+    }
+
+  private:
+    cutils::List<CrossWaiter, CrossWaiter> waiters_;
+    std::size_t inside_ = 0;
 };
 
 }  // namespace evcorothread

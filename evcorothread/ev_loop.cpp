@@ -19,7 +19,9 @@ EvLoop::EvLoop(corothread::StackPool& stacks, event_base* adopted, Options optio
 }
 
 EvLoop::~EvLoop() {
-    EVC_CHECK(t_here.thread == nullptr, "an EvLoop is destroyed inside one of its coroutines");
+    // In a coroutine of another loop it may be, once it has no coroutine any more.
+    EVC_CHECK(t_here.thread == nullptr || (&t_here.thread->loop != core_.get() && core_->thread_count == 0),
+              "an EvLoop is destroyed inside one of its coroutines");
     shutdown(Deadline::never);
 }
 
@@ -90,8 +92,14 @@ void EvLoop::for_each_thread(const std::function<void(const ThreadInfo&)>& visit
     });
 }
 
-EvLoop::Hold::Hold(EvLoop& loop) : loop_(loop) { loop_.core().add_work(); }
-EvLoop::Hold::~Hold() { loop_.core().drop_work(); }
+EvLoop::Hold::Hold(EvLoop& loop) : loop_(loop) {
+    loop_.core().check_thread();
+    loop_.core().add_work();
+}
+EvLoop::Hold::~Hold() {
+    loop_.core().check_thread_while_running();
+    loop_.core().drop_work();
+}
 
 // --- spawns that wait for a stack ---
 

@@ -211,6 +211,10 @@ struct LoopCore final : corothread::StackObserver {
     void report_stragglers();
     bool on_thread() const;
     void check_thread() const;
+    // For what may also end on another thread, once the loop no longer runs.
+    void check_thread_while_running() const {
+        if (running) check_thread();
+    }
     void bind_thread();
 
     corothread::ThreadLocals locals{};

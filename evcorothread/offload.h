@@ -161,8 +161,10 @@ struct OffloadCall final : OffloadJob {
         try {
             if constexpr (std::is_void_v<R>)
                 call();
-            else
+            else if constexpr (std::is_same_v<R, std::error_code>)
                 result = call();
+            else
+                result.emplace(call());
         } catch (...) {
             thrown = std::current_exception();
         }

@@ -45,15 +45,7 @@ struct SharedChannelBase::Impl {
         first = next(first);
         --count;
     }
-    static Party& take(cutils::List<CrossWaiter, CrossWaiter>& parties) {
-        return static_cast<Party&>(parties.pop_front());
-    }
-    std::error_code wait(Party& self, cutils::List<CrossWaiter, CrossWaiter>& parties,
-                         std::unique_lock<std::mutex>& lock, Deadline deadline) {
-        parties.push_back(self);
-        return to_error(self.wait(lock, deadline));
-    }
-
+    static Party& take(CrossQueue& parties) { return static_cast<Party&>(parties.pop()); }
     std::mutex mutex;
     const ItemType type;
     const std::size_t capacity;
@@ -61,8 +53,8 @@ struct SharedChannelBase::Impl {
     std::size_t first = 0;
     std::size_t count = 0;
     bool closed = false;
-    cutils::List<CrossWaiter, CrossWaiter> senders;    // only while it is full
-    cutils::List<CrossWaiter, CrossWaiter> receivers;  // only while it is empty
+    CrossQueue senders;    // only while it is full
+    CrossQueue receivers;  // only while it is empty
 };
 
 SharedChannelBase::SharedChannelBase(std::size_t capacity, const ItemType& type)
@@ -70,7 +62,7 @@ SharedChannelBase::SharedChannelBase(std::size_t capacity, const ItemType& type)
 
 SharedChannelBase::~SharedChannelBase() {
     const std::lock_guard lock(impl_->mutex);  // who has ended the last wait has let go
-    EVC_CHECK(impl_->senders.empty() && impl_->receivers.empty(),
+    EVC_CHECK(impl_->senders.unused() && impl_->receivers.unused(),
               "a SharedChannel is destroyed while somebody waits on it");
 }
 
@@ -90,7 +82,7 @@ std::error_code SharedChannelBase::send_item(void* item, const Deadline* deadlin
     }
     if (deadline == nullptr) return NetError::would_block;
     Party self("send to a shared channel", item);
-    return channel.wait(self, channel.senders, lock, *deadline);
+    return to_error(channel.senders.wait(self, lock, *deadline));
 }
 
 std::error_code SharedChannelBase::recv_item(void* place, const Deadline* deadline) {
@@ -111,14 +103,14 @@ std::error_code SharedChannelBase::recv_item(void* place, const Deadline* deadli
     if (channel.closed) return NetError::closed;
     if (deadline == nullptr) return NetError::would_block;
     Party self("receive from a shared channel", place);
-    return channel.wait(self, channel.receivers, lock, *deadline);
+    return to_error(channel.receivers.wait(self, lock, *deadline));
 }
 
 void SharedChannelBase::close() {
     const std::lock_guard lock(impl_->mutex);
     impl_->closed = true;
-    while (!impl_->senders.empty()) impl_->senders.pop_front().wake(Wake::closed);
-    while (!impl_->receivers.empty()) impl_->receivers.pop_front().wake(Wake::closed);
+    impl_->senders.wake_all(Wake::closed);
+    impl_->receivers.wake_all(Wake::closed);
 }
 
 bool SharedChannelBase::is_closed() const {
