@@ -7,6 +7,7 @@
 #include <atomic>
 #include <exception>
 #include <latch>
+#include <map>
 #include <mutex>
 #include <semaphore>
 #include <thread>
@@ -83,6 +84,7 @@ struct LoopGroup::Impl {
                                GroupListener::RawHandler raw, const GroupListenOptions& options);
     std::shared_ptr<GroupPort> make_port(const GroupListenOptions& options, bool takes_stacks);
     void close_gates(std::size_t index);
+    void call_end_hooks(EvLoop& loop, std::size_t index);
     void close_ports();
     void drain();
     void stop();
@@ -105,6 +107,8 @@ struct LoopGroup::Impl {
     std::unique_ptr<Member> front;  // accepts; from the first listener that needs it on
     Balance* balance = nullptr;     // of those who take stacks
     std::vector<std::weak_ptr<GroupPort>> ports;
+    std::map<std::uint64_t, std::shared_ptr<std::function<void(EvLoop&, std::size_t)>>> end_hooks;
+    std::uint64_t next_hook = 1;
 };
 
 // --- threads ---
@@ -138,6 +142,7 @@ void LoopGroup::Impl::run(Member& member, const Start& how) {
     if (failed) return;
     member.loop->run();
     close_gates(how.index);
+    if (how.index < front_index()) call_end_hooks(*member.loop, how.index);
     member.hold.reset();
     member.loop->shutdown(Deadline::never);
     if (how.index < front_index() && left.fetch_sub(1) == 1) all_ended->set();
@@ -195,6 +200,7 @@ void LoopGroup::Impl::finish() {
     {
         const std::lock_guard lock(mutex);
         ports.clear();
+        end_hooks.clear();
         if (balance != nullptr) std::exchange(balance, nullptr)->let_go();
     }
     // Nobody finds them any more; then they go, and what was posted to them with them.
@@ -312,6 +318,21 @@ void LoopGroup::Impl::close_gates(std::size_t index) {
     for (const auto& port : open) port->close_gate(index);
 }
 
+void LoopGroup::Impl::call_end_hooks(EvLoop& loop, std::size_t index) {
+    std::vector<std::shared_ptr<std::function<void(EvLoop&, std::size_t)>>> hooks;
+    {
+        const std::lock_guard lock(mutex);
+        for (const auto& [id, hook] : end_hooks) hooks.push_back(hook);
+    }
+    for (const auto& hook : hooks) {
+        try {
+            (*hook)(loop, index);
+        } catch (...) {
+            log_exception("a function for the end of a group's loop");
+        }
+    }
+}
+
 void LoopGroup::Impl::close_ports() {
     std::vector<std::shared_ptr<GroupPort>> open;
     {
@@ -376,6 +397,19 @@ Result<GroupListener> LoopGroup::listen_raw(const nutils::SockAddr& address,
                                             GroupListener::RawHandler handler, GroupListenOptions options) {
     EVC_CHECK(handler != nullptr, "LoopGroup::listen_raw() without a function for the connections");
     return impl_->open(address, nullptr, std::move(handler), options);
+}
+
+std::uint64_t LoopGroup::at_end(std::function<void(EvLoop&, std::size_t)> f) {
+    EVC_CHECK(impl_->running, "LoopGroup::at_end() before start()");
+    const std::lock_guard lock(impl_->mutex);
+    impl_->end_hooks.emplace(impl_->next_hook,
+                             std::make_shared<std::function<void(EvLoop&, std::size_t)>>(std::move(f)));
+    return impl_->next_hook++;
+}
+
+void LoopGroup::forget(std::uint64_t at_end) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->end_hooks.erase(at_end);
 }
 
 OffloadPool& LoopGroup::offload_pool() { return impl_->pool; }

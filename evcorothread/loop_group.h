@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -86,6 +87,12 @@ class EVC_API LoopGroup {
     [[nodiscard]] cutils::Result<GroupListener> listen_raw(const nutils::SockAddr& address,
                                                            GroupListener::RawHandler handler,
                                                            GroupListenOptions options = {});
+
+    // Calls `f` on the thread of each loop when that has run for the last time, before what is left there is
+    // canceled: for those who keep something on it (a timer, a server's connections), which must go before
+    // the loop does. Forgotten once called; before that, by forget(). Before: running.
+    std::uint64_t at_end(std::function<void(EvLoop& loop, std::size_t index)> f);
+    void forget(std::uint64_t at_end);
 
     // OS threads for blocking work of all loops; none before the first job.
     [[nodiscard]] OffloadPool& offload_pool();
