@@ -11,6 +11,7 @@
 #include "bench/micro_boost_fiber.h"
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
+#include "bench/micro_threads.h"
 
 namespace {
 
@@ -21,6 +22,11 @@ void add(const char* name, Function function, std::initializer_list<long> counts
 }
 
 void add(const char* name, Function function) { benchmark::RegisterBenchmark(name, function); }
+
+// What several OS threads do takes wall-clock time, not CPU time of one of them.
+benchmark::internal::Benchmark* add_timed(const char* name, Function function) {
+    return benchmark::RegisterBenchmark(name, function)->UseRealTime();
+}
 
 }  // namespace
 
@@ -40,6 +46,10 @@ int main(int argc, char** argv) {
     add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
     add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
     add("ours/stack_take_give", bench::ours::stack_take_give);
+
+    add_timed("threads/offload_round_trip", bench::threads::offload_round_trip);
+    add_timed("threads/post_batched", bench::threads::post_batched)->Arg(1000)->Arg(10000);
+    add_timed("threads/shared_channel", bench::threads::shared_channel);
 
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -41,8 +41,8 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
 
     // On its loop.
     void end(std::size_t index) {
-        const std::unique_ptr<CoroutineDriver> ended = std::move(drivers[index]);
-        if (ended == nullptr) return;
+        if (drivers[index] == nullptr) return;
+        drivers[index].reset();  // before anybody hears of it
         const std::lock_guard lock(mutex);
         gone_by(1);
     }

@@ -123,7 +123,7 @@ TEST(ServerGroup, WithWorkersRunsALoopForEach) {
 
 TEST(ServerGroup, StoppingFinishesRequestsOnAllLoopsAndClosesIdleConnections) {
     make_group(2);
-    make_server().attach(*group).value();
+    make_server({.timeouts = {.linger = 10ms}}).attach(*group).value();
     std::vector<BlockingSocket> busy, idle;
     for (int i = 0; i < 4; ++i) {
         busy.push_back(client());
