@@ -149,6 +149,7 @@ struct GroupListener::Impl {
 
 GroupListener::GroupListener(std::shared_ptr<GroupPort> port)
     : impl_(std::make_unique<Impl>(std::move(port))) {}
+GroupListener::GroupListener() = default;
 GroupListener::GroupListener(GroupListener&&) noexcept = default;
 GroupListener& GroupListener::operator=(GroupListener&&) noexcept = default;
 GroupListener::~GroupListener() = default;

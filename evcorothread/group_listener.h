@@ -62,7 +62,7 @@ class EVC_API GroupListener {
     using RawHandler = std::function<void(EvLoop& loop, std::size_t index, nutils::UniqueFd fd,
                                           const nutils::SockAddr& peer, ConnectionTicket ticket)>;
 
-    GroupListener() = default;
+    GroupListener();  // closed
     GroupListener(GroupListener&&) noexcept;
     GroupListener& operator=(GroupListener&&) noexcept;
     ~GroupListener();

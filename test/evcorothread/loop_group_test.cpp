@@ -552,6 +552,15 @@ TEST(LoopGroup, WhereItCannotListenSaysWhere) {
     STRCMP_CONTAINS(listener.local_address().to_string().c_str(), second.error().message().c_str());
 }
 
+TEST(LoopGroup, AListenerThatWasNotMadeIsClosed) {
+    GroupListener none;
+    CHECK(!none.is_open());
+    none.close();
+    start(1);
+    none = group->listen(SockAddr::loopback(0), echo).value();
+    CHECK(none.is_open());
+}
+
 TEST(LoopGroup, AClosedListenerTakesNobodyAndItsConnectionsGoOn) {
     start(2);
     GroupListener listener = group->listen(SockAddr::loopback(0), echo).value();

@@ -300,7 +300,7 @@ TEST(SharedChannelThreads, CloseWakesAnOsThread) {
 // Receivers with short deadlines, and receivers that are canceled, against a sender on another thread:
 // what send() said it has sent, somebody has received.
 TEST(SharedChannelThreads, NothingIsLostBetweenHandOverAndCancel) {
-    for (const std::size_t capacity : {0, 1}) {
+    for (const std::size_t capacity : {0U, 1U}) {
         Ints channel(capacity);
         std::atomic<long> sent{0}, received{0};
         const int rounds = kTsan ? 300 : 3000;
