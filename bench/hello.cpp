@@ -1,45 +1,87 @@
-// hello [--listen ADDR:PORT] [--root DIR]: webby as an application embeds it, with one route, GET /hello, and
-// the static files of DIR, if there is one. What bench/http.sh measures.
+// hello [--listen ADDR:PORT] [--root DIR] [--workers N]: webby as an application embeds it, with one route,
+// GET /hello, and the static files of DIR, if there is one. What bench/http.sh measures; with workers, loops
+// on OS threads of their own, named loop-0, loop-1, … and pinned to a core each, what bench/two_loops.sh
+// measures.
 //
 // Prints "hello: serving http://ADDR:PORT/hello" when it is ready; ends by SIGTERM or SIGINT.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "corothread/stack_pool.h"
+#include "evcorothread/cross_event.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/loop_group.h"
 #include "evcorothread/signal_watch.h"
 #include "webby/request.h"
 #include "webby/response.h"
 #include "webby/server.h"
 
+namespace {
+
+using namespace std::chrono_literals;
+
+int fail(const cutils::Error& error) {
+    std::fprintf(stderr, "hello: %s\n", error.message().c_str());
+    return 1;
+}
+
+void announce(const webby::Server& server) {
+    std::printf("hello: serving http://%s/hello\n", server.addresses().front().to_string().c_str());
+    std::fflush(stdout);
+}
+
+int serve(webby::Server& server) {
+    corothread::StackPool stacks({.count = 1000, .pages = 16});
+    evcorothread::EvLoop loop(stacks);
+    if (const cutils::Result<void> listening = server.attach(loop); !listening)
+        return fail(listening.error());
+    const evcorothread::SignalWatch signals(loop, {SIGTERM, SIGINT}, [&server](int) { server.stop(); });
+    announce(server);
+    loop.run();
+    return 0;
+}
+
+int serve_with_workers(webby::Server& server, std::size_t workers) {
+    corothread::StackPool stacks({.count = 1});
+    evcorothread::EvLoop loop(stacks);
+    evcorothread::CrossEvent end;
+    const evcorothread::SignalWatch signals(loop, {SIGTERM, SIGINT}, [&end](int) { end.set(); });
+    evcorothread::LoopGroup group(
+        {.loops = workers, .stacks = {.count = 1000, .pages = 16}, .pin = true, .name = "loop"});
+    if (const cutils::Result<void> started = group.start(); !started) return fail(started.error());
+    if (const cutils::Result<void> listening = server.attach(group); !listening)
+        return fail(listening.error());
+    announce(server);
+    loop.spawn("end", [&] {
+        (void)end.wait(cutils::Deadline::never);
+        server.stop();
+        (void)group.shutdown(5s);
+    });
+    loop.run();
+    return 0;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-    using namespace std::chrono_literals;
     const char* listen = "127.0.0.1:0";
     const char* root = nullptr;
+    const char* workers = nullptr;
     for (int i = 1; i < argc; i += 2) {
         const std::string_view option = argv[i];
-        if (i + 1 == argc || (option != "--listen" && option != "--root")) {
-            std::fprintf(stderr, "usage: hello [--listen ADDR:PORT] [--root DIR]\n");
+        if (i + 1 == argc || (option != "--listen" && option != "--root" && option != "--workers")) {
+            std::fprintf(stderr, "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N]\n");
             return 2;
         }
-        (option == "--listen" ? listen : root) = argv[i + 1];
+        (option == "--listen" ? listen : option == "--root" ? root : workers) = argv[i + 1];
     }
 
     webby::Server server({.listen = {listen}, .timeouts = {.idle = 600s}});
     server.get("/hello",
                [](webby::Request&, webby::Response& response) { response.text("Hello, world!\n"); });
     if (root != nullptr) server.files("/", root);
-
-    corothread::StackPool stacks({.count = 1000, .pages = 16});
-    evcorothread::EvLoop loop(stacks);
-    if (const cutils::Result<void> listening = server.attach(loop); !listening) {
-        std::fprintf(stderr, "hello: %s\n", listening.error().message().c_str());
-        return 1;
-    }
-    const evcorothread::SignalWatch signals(loop, {SIGTERM, SIGINT}, [&server](int) { server.stop(); });
-    std::printf("hello: serving http://%s/hello\n", server.addresses().front().to_string().c_str());
-    std::fflush(stdout);
-    loop.run();
-    return 0;
+    return workers == nullptr ? serve(server)
+                              : serve_with_workers(server, std::strtoul(workers, nullptr, 10));
 }

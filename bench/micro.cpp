@@ -13,6 +13,7 @@
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
 #include "bench/micro_sync.h"
+#include "bench/micro_threads.h"
 
 namespace {
 
@@ -23,6 +24,11 @@ void add(const char* name, Function function, std::initializer_list<long> counts
 }
 
 void add(const char* name, Function function) { benchmark::RegisterBenchmark(name, function); }
+
+// What several OS threads do takes wall-clock time, not CPU time of one of them.
+benchmark::internal::Benchmark* add_timed(const char* name, Function function) {
+    return benchmark::RegisterBenchmark(name, function)->UseRealTime();
+}
 
 }  // namespace
 
@@ -57,6 +63,10 @@ int main(int argc, char** argv) {
     add("ours/semaphore_uncontended", bench::ours::semaphore_uncontended);
     add("ours/condition_ping_pong", bench::ours::condition_ping_pong);
     add("ours/coroutine_local", bench::ours::coroutine_local);
+
+    add_timed("threads/offload_round_trip", bench::threads::offload_round_trip);
+    add_timed("threads/post_batched", bench::threads::post_batched)->Arg(1000)->Arg(10000);
+    add_timed("threads/shared_channel", bench::threads::shared_channel);
 
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -37,7 +37,8 @@ need_program "$out_dir/bench/micro" "$out_dir/bench/memory" "$out_dir/bench/slee
 
 # One run of bench/micro: appends "name ns ratio" lines, medians of its repetitions, to $scratch/micro.
 micro_run() {
-    timeout 600 taskset -c "$core" "$out_dir/bench/micro" --benchmark_format=csv --benchmark_min_time="$min_time" \
+    timeout 600 taskset -c "$core" "$out_dir/bench/micro" --benchmark_filter=-threads/ \
+        --benchmark_format=csv --benchmark_min_time="$min_time" \
         --benchmark_repetitions="$repetitions" --benchmark_enable_random_interleaving=true \
         >"$scratch/csv" 2>"$scratch/csv.err" || { cat "$scratch/csv.err" >&2 && die "bench/micro failed"; }
     # Columns: name, iterations, real time, cpu time, unit, bytes/s, items/s, …
@@ -47,6 +48,21 @@ micro_run() {
             $1 != name { flush(); name = $1 }
             { v[++n] = $2 }
             END { flush(); for (b in m) print b, m[b], m[b] / m["raw/ping_pong"] }' >>"$scratch/micro"
+}
+
+# Several OS threads: on all cores, wall-clock time. Appends "name ns" lines to $scratch/threads.
+threads_run() {
+    timeout 600 "$out_dir/bench/micro" --benchmark_filter=threads/ --benchmark_format=csv \
+        --benchmark_min_time="$min_time" >"$scratch/csv" 2>"$scratch/csv.err" ||
+        { cat "$scratch/csv.err" >&2 && die "bench/micro failed"; }
+    tr -d '"' <"$scratch/csv" | awk -F, '$7 + 0 > 0 { print $1, 1e9 / $7 }' >>"$scratch/threads"
+}
+
+threads_row() {  # threads_row TITLE BENCHMARK REACH
+    local ns reached="-"
+    ns=$(awk -v b="threads/$2/real_time" '$1 == b { print $2 }' "$scratch/threads" | median)
+    [ -z "$3" ] || reached=$(verdict "$ns" "$3")
+    printf '| %s | **%s** | %s | %s |\n' "$1" "$(rounded "$ns")" "$3" "$reached"
 }
 
 nanoseconds() { awk -v b="$1" '$1 == b { print $2 }' "$scratch/micro" | median; }
@@ -110,6 +126,13 @@ write_report() {
     switch_row "condition, ping-pong, a wait" condition_ping_pong "" "" ""
     switch_row "coroutine-local value, a use" coroutine_local "" "" ""
     echo
+    echo "| between OS threads, all cores | ours, ns | reach | reached |"
+    echo "|---|---:|---|---|"
+    threads_row "offload, round trip to an idle pool" offload_round_trip "≤ 10000"
+    threads_row "post from another OS thread, batches of 1,000, run included" post_batched/1000 "≤ 150"
+    threads_row "… of 10,000" post_batched/10000 "≤ 150"
+    threads_row "shared channel of 128, OS thread to coroutine, a message" shared_channel ""
+    echo
     for count in $crowds; do
         echo "| $count parked coroutines | ours | Boost.Fiber | reach | stretch | reached |"
         echo "|---|---:|---:|---|---|---|"
@@ -140,6 +163,7 @@ write_report() {
 say "$runs runs on core $core"
 for ((run = 1; run <= runs; run++)); do
     micro_run
+    threads_run
     say "switching and spawning: run $run of $runs"
 done
 for ((run = 1; run <= (runs + 1) / 2; run++)); do

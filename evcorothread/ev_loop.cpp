@@ -20,8 +20,10 @@ EvLoop::EvLoop(corothread::StackPool& stacks, event_base* adopted, Options optio
 }
 
 EvLoop::~EvLoop() {
-    EVC_CHECK(t_here.thread == nullptr, "an EvLoop is destroyed inside one of its coroutines");
-    shutdown(Deadline::never);
+    // In a coroutine of another loop it may be, once it has no coroutine any more.
+    EVC_CHECK(t_here.thread == nullptr || (&t_here.thread->loop != core_.get() && core_->thread_count == 0),
+              "an EvLoop is destroyed inside one of its coroutines");
+    if (core_->thread_count > 0) shutdown(Deadline::never);
 }
 
 namespace {
@@ -66,14 +68,14 @@ void EvLoop::advance(Duration step) {
 
 void EvLoop::stop() {
     core_->stopping.store(true, std::memory_order_release);
-    core_->wake_up();
+    core_->inbox.ring();
 }
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
 
 bool EvLoop::stack_free_now() const { return core_->stack_free_now(); }
 
-void EvLoop::post(std::function<void()> f) { core_->post(std::move(f)); }
+void EvLoop::post(std::function<void()> f) { core_->inbox.post(std::move(f)); }
 
 TimePoint EvLoop::now() const { return core_->now(); }
 TimePoint EvLoop::precise_now() const { return core_->precise_now(); }
@@ -89,8 +91,14 @@ void EvLoop::for_each_thread(const std::function<void(const ThreadInfo&)>& visit
     });
 }
 
-EvLoop::Hold::Hold(EvLoop& loop) : loop_(loop) { loop_.core().add_work(); }
-EvLoop::Hold::~Hold() { loop_.core().drop_work(); }
+EvLoop::Hold::Hold(EvLoop& loop) : loop_(loop) {
+    loop_.core().check_thread();
+    loop_.core().add_work();
+}
+EvLoop::Hold::~Hold() {
+    loop_.core().check_thread_while_running();
+    loop_.core().drop_work();
+}
 
 // --- spawns that wait for a stack ---
 

@@ -238,9 +238,13 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::Uni
     return make(loop, std::move(listener), nullptr, std::move(handler), std::move(options), false);
 }
 
-void EvTcpAcceptor::pause() { impl_->paused = true; }
+void EvTcpAcceptor::pause() {
+    impl_->core.check_thread();
+    impl_->paused = true;
+}
 
 void EvTcpAcceptor::resume() {
+    impl_->core.check_thread();
     // Later, on the loop: raw handlers must not find themselves in the coroutine of whoever resumes.
     if (std::exchange(impl_->paused, false) && impl_->is_open()) impl_->core.later(*impl_);
 }

@@ -10,7 +10,9 @@ struct EvTimer::Impl final : cutils::TimerNode {
         : TimerNode(&Impl::on_due),
           loop(l),
           room(l),
-          function(std::make_shared<std::function<void()>>(std::move(f))) {}
+          function(std::make_shared<std::function<void()>>(std::move(f))) {
+        loop.check_thread();
+    }
     ~Impl() { stop(); }
 
     void start(TimePoint due) {
@@ -20,6 +22,7 @@ struct EvTimer::Impl final : cutils::TimerNode {
         loop.kick();
     }
     void stop() {
+        loop.check_thread_while_running();
         if (armed()) loop.drop_work();
         loop.timers.remove(*this);
     }

@@ -19,6 +19,7 @@ event* as_event(EventStorage& storage) { return reinterpret_cast<event*>(storage
 
 std::error_code FdWatch::ensure_registered() {
     if (registered) return {};
+    loop.check_thread();
     // EV_CLOSED (EPOLLRDHUP) tells a peer that has finished from one that is quiet.
     event_assign(as_event(event), loop.base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
                  &callback, this);
@@ -101,6 +102,7 @@ int FdWatch::release() {
 
 void FdWatch::close() {
     if (fd < 0) return;
+    loop.check_thread_while_running();
     ::close(release());
     if (selecting != nullptr) *std::exchange(selecting, nullptr) = nullptr;
     if (reader != nullptr) std::exchange(reader, nullptr)->wake_closed();

@@ -43,12 +43,12 @@ cutils::Result<pid_t> fork_loop(LoopCore& core, bool watch_signals, InChild&& in
     std::fflush(nullptr);
     const SignalsHeld held;
     std::vector<std::function<void()>> parents_posts;  // may post when they die: not under the lock
-    std::unique_lock lock(core.post_mutex);            // not to be left locked by a thread that is no more
+    std::unique_lock<std::mutex> lock = core.inbox.hold();
     const pid_t pid = ::fork();
     const int error = errno;
     if (pid == 0) {
         core.after_fork(std::move(spares), watch_signals);
-        parents_posts.swap(core.posted);
+        parents_posts = core.inbox.take_posted();
         lock.unlock();
         in_child();
         return pid;

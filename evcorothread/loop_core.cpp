@@ -86,6 +86,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
       own_base(adopted == nullptr ? make_base() : nullptr),
       base(adopted == nullptr ? own_base.get() : check_adopted(adopted)),
       threads(pool.capacity()),
+      inbox(owned),
       thread(&t_here) {
     timer_nodes = pool.capacity() + 1;  // one for every coroutine there can be, and shutdown's
     timers.reserve(timer_nodes);
@@ -95,12 +96,13 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
     timer_fd.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (timer_fd) wake_fd.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!wake_fd) fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
+    inbox.use(wake_fd.get());
     event_assign(
         as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,
         [](int, short, void* self) { static_cast<LoopCore*>(self)->on_timer(); }, this);
     event_assign(
         as_event(wake_event), base, wake_fd.get(), EV_READ | EV_ET | EV_PERSIST,
-        [](int, short, void* self) { static_cast<LoopCore*>(self)->run_posted(); }, this);
+        [](int, short, void* self) { static_cast<LoopCore*>(self)->empty_inbox(); }, this);
     event_assign(
         as_event(tick_event), base, -1, 0,
         [](int, short, void* self) {
@@ -390,10 +392,11 @@ void LoopCore::pass(bool may_block) {
         cached_now_valid = false;
     }
     locals = corothread::ThreadLocals::of_this_thread();
-    t_here.loop = this;
+    const Inside inside(*this);
     run_batch();
     if (stack_came_back) serve_turns();
     if (!later_tasks.empty()) run_later_tasks();
+    if (inbox.pending()) empty_inbox();
     if (!owned) {
         arm_timer();
         in_pass = false;
@@ -422,7 +425,9 @@ void LoopCore::pass(bool may_block) {
 
 void LoopCore::poll(bool block) {
     cached_now_valid = false;
+    block = block && inbox.may_sleep();
     event_base_loop(base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    if (block) inbox.awake();
     cached_now_valid = false;
 }
 
@@ -472,35 +477,10 @@ void LoopCore::on_timer() {
 // --- other threads
 // -------------------------------------------------------------------------------------------------
 
-void LoopCore::post(std::function<void()> f) {
-    bool first;
-    {
-        const std::lock_guard lock(post_mutex);
-        first = posted.empty();
-        posted.push_back(std::move(f));
-    }
-    if (first) wake_up();
-}
-
-void LoopCore::wake_up() {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto written = ::write(wake_fd.get(), &one, sizeof one);
-}
-
-void LoopCore::run_posted() {
+void LoopCore::empty_inbox() {
+    const Inside inside(*this);
     ++io_events;
-    std::vector<std::function<void()>> taken;
-    {
-        const std::lock_guard lock(post_mutex);
-        taken.swap(posted);
-    }
-    for (auto& f : taken) {
-        try {
-            f();
-        } catch (...) {
-            log_exception("a posted function");
-        }
-    }
+    inbox.empty();
     if (!owned) kick();
 }
 

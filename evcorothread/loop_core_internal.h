@@ -16,6 +16,7 @@
 #include "cutils/timer_heap.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/here.h"
+#include "evcorothread/inbox_internal.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
@@ -169,7 +170,8 @@ struct LoopCore final : corothread::StackObserver {
     void poll(bool block);
     void kick();  // an adopted base must come by soon
     bool anything_ready() const {
-        return last_ready != nullptr || !later_tasks.empty() || (stack_came_back && !turns.empty());
+        return last_ready != nullptr || !later_tasks.empty() || (stack_came_back && !turns.empty()) ||
+               inbox.pending();
     }
     void advance_to(TimePoint time);
 
@@ -197,10 +199,8 @@ struct LoopCore final : corothread::StackObserver {
     void arm_timer();
     void on_timer();
 
-    // Posts from other threads.
-    void post(std::function<void()> f);
-    void wake_up();
-    void run_posted();
+    // What came from other threads.
+    void empty_inbox();
 
     // In the child of a fork: nothing is shared with the parent any more (loop_core_fork.cpp).
     struct ForkSpares {  // made before, while failing is still possible
@@ -235,6 +235,10 @@ struct LoopCore final : corothread::StackObserver {
     void report_stragglers();
     bool on_thread() const;
     void check_thread() const;
+    // For what may also end on another thread, once the loop no longer runs.
+    void check_thread_while_running() const {
+        if (running) check_thread();
+    }
     void bind_thread();
 
     corothread::ThreadLocals locals{};
@@ -286,8 +290,7 @@ struct LoopCore final : corothread::StackObserver {
     bool born_canceled = false;   // what is spawned now: the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
 
-    std::mutex post_mutex;
-    std::vector<std::function<void()>> posted;
+    Inbox inbox;
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
@@ -334,6 +337,18 @@ class TimerRoom {
 
   private:
     LoopCore& loop_;
+};
+
+// While it lives, the loop is the one this OS thread is inside of.
+class Inside {
+  public:
+    explicit Inside(LoopCore& loop) : outer_(t_here.loop) { t_here.loop = &loop; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() { t_here.loop = outer_; }
+
+  private:
+    LoopCore* outer_;
 };
 
 // Switching, inlined into every park.

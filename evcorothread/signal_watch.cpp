@@ -45,6 +45,7 @@ struct SignalWatch::Impl {
 SignalWatch::SignalWatch(EvLoop& loop, std::initializer_list<int> signals,
                          std::function<void(int signal)> function)
     : impl_(std::make_unique<Impl>(loop.core(), std::move(function))) {
+    loop.core().check_thread();
     impl_->watches.reserve(signals.size());
     for (const int signal : signals) impl_->add(signal);
 }

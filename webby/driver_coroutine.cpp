@@ -19,6 +19,7 @@
 namespace webby {
 
 using cutils::Deadline;
+using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
 using evcorothread::EvParking;
 using evcorothread::EvSocket;
@@ -42,7 +43,7 @@ struct CoroutineDriver::Impl {
         parking.on_gone([this] { gone(); });
     }
 
-    void accepted(nutils::UniqueFd fd);
+    void accepted(nutils::UniqueFd fd, ConnectionTicket place = {});
     void gone();
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
@@ -59,18 +60,21 @@ struct CoroutineDriver::Impl {
     std::vector<EvTcpAcceptor> acceptors;
     EvTimer drain_timer;
     EvTimer log_timer;
+    std::function<void()> when_finished;
     bool full = false;  // max_connections are there: not accepting
 };
 
 // What a connection is while it has no work.
 class CoroutineDriver::Connection final : public EvParking::Guest {
   public:
-    Connection(EvSocket socket, Impl& driver) : Guest(std::move(socket)), driver_(driver) {}
+    Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
+        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
 
   private:
     EvParking::Next serve() override;
 
     Impl& driver_;
+    ConnectionTicket place_;
 };
 
 // A connection at work: moves bytes between the socket and an exchange until there is nothing more to do.
@@ -202,10 +206,11 @@ EvParking::Next CoroutineDriver::Connection::serve() {
     return next;
 }
 
-void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd) {
+void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place) {
     EvSocket socket(loop, std::move(fd));
     socket.set_idle_timeout(options.timeouts.io);
-    const std::error_code error = parking.adopt(std::make_unique<Connection>(std::move(socket), *this), idle);
+    const std::error_code error =
+        parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle);
     if (error)
         cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                     error.message().c_str());
@@ -217,7 +222,9 @@ void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd) {
 void CoroutineDriver::Impl::gone() {
     if (std::exchange(full, false))
         for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
-    if (context.draining && parking.size() == 0) drain_timer.stop();
+    if (!context.draining || parking.size() > 0) return;
+    drain_timer.stop();
+    if (when_finished) loop.post(std::exchange(when_finished, nullptr));
 }
 
 CoroutineDriver::CoroutineDriver(EvLoop& loop, const Application& application, const DriverOptions& options,
@@ -242,6 +249,10 @@ cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr&
     return driver.acceptors.back().local_address();
 }
 
+void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place) {
+    impl_->accepted(std::move(connection), std::move(place));
+}
+
 void CoroutineDriver::drain() {
     if (std::exchange(impl_->context.draining, true)) return;
     for (EvTcpAcceptor& acceptor : impl_->acceptors) acceptor.close();
@@ -252,6 +263,11 @@ void CoroutineDriver::drain() {
 void CoroutineDriver::cancel() { impl_->parking.cancel_active(); }
 
 bool CoroutineDriver::finished() const { return impl_->context.draining && impl_->parking.size() == 0; }
+
+void CoroutineDriver::when_finished(std::function<void()> function) {
+    if (finished()) return impl_->loop.post(std::move(function));
+    impl_->when_finished = std::move(function);
+}
 
 CoroutineDriver::Counts CoroutineDriver::counts() const {
     return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),

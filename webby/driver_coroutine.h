@@ -10,7 +10,9 @@
 
 #include "cutils/export.h"
 #include "cutils/result.h"
+#include "evcorothread/group_listener.h"
 #include "nutils/sock_addr.h"
+#include "nutils/unique_fd.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
 #include "webby/limits.h"
@@ -48,6 +50,9 @@ class EVC_API CoroutineDriver {
     // EvTcpAcceptor::listen.
     cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address);
 
+    // Takes over a connection that somebody else has accepted. `place`: dropped when it ends.
+    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place);
+
     // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last
     // of its connection; cancels what is still there after DriverOptions::drain. Idempotent.
     void drain();
@@ -55,6 +60,8 @@ class EVC_API CoroutineDriver {
     void cancel();
     // True once drain() was called and the last connection has gone.
     [[nodiscard]] bool finished() const;
+    // Posts `function` to the loop when that is so; at once, if it is.
+    void when_finished(std::function<void()> function);
 
     struct Counts {
         std::size_t connections = 0;

@@ -6,12 +6,16 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "corothread/stack_pool.h"
 #include "cutils/log.h"
+#include "evcorothread/cross_event.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/loop_group.h"
 #include "evcorothread/signal_watch.h"
 #include "webby/server.h"
 
@@ -52,6 +56,11 @@ void describe(CLI::App& program, Arguments& arguments) {
     program.add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine")
         ->check(CLI::IsMember({"coroutine"}))
         ->type_name("NAME")
+        ->capture_default_str();
+    program
+        .add_option("--workers", server.workers, "loops, each on an OS thread of its own; 0: as many as CPUs")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{1024}))
+        ->type_name("N")
         ->capture_default_str();
     program.add_option("--max-active", server.max_active, "requests in progress at most: the stacks")
         ->check(count)
@@ -108,6 +117,29 @@ std::string url_of(const nutils::SockAddr& address) {
     return address.is_ip() ? "http://" + address.to_string() + "/" : address.to_string();
 }
 
+void announce(const Arguments& arguments, const webby::Server& server) {
+    const std::vector<nutils::SockAddr>& addresses = server.addresses();
+    for (std::size_t i = 1; i < addresses.size(); ++i)
+        cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(addresses[i]).c_str());
+    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(), url_of(addresses[0]).c_str(),
+                arguments.paradigm.c_str());
+    std::fflush(stdout);
+}
+
+// What a signal that ends the program does: the first one asks, the second one insists.
+class Ending {
+  public:
+    Ending(evcorothread::EvLoop& loop, std::function<void()> ask)
+        : watch_(loop, {SIGTERM, SIGINT}, [this, ask = std::move(ask)](int signal) {
+              if (std::exchange(asked_, true)) ::_exit(128 + signal);
+              ask();
+          }) {}
+
+  private:
+    bool asked_ = false;
+    evcorothread::SignalWatch watch_;
+};
+
 int serve(const Arguments& arguments) {
     corothread::StackPool stacks(
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
@@ -116,21 +148,36 @@ int serve(const Arguments& arguments) {
     server.files("/", arguments.root);
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
+    const Ending ending(loop, [&server] { server.stop(); });
+    announce(arguments, server);
+    loop.run();
+    return 0;
+}
 
-    bool stopping = false;
-    const evcorothread::SignalWatch signals(loop, {SIGTERM, SIGINT}, [&](int signal) {
-        if (stopping) ::_exit(128 + signal);
-        stopping = true;
+// The workers serve; this thread's loop only waits for signals.
+int serve_with_workers(const Arguments& arguments) {
+    corothread::StackPool stacks({.count = 1});
+    evcorothread::EvLoop loop(stacks);
+    evcorothread::CrossEvent end;
+    const Ending ending(loop, [&end] { end.set(); });
+
+    const std::size_t count = evcorothread::LoopGroup({.loops = arguments.server.workers}).size();
+    evcorothread::LoopGroup workers({.loops = count,
+                                     .stacks = {.count = (arguments.server.max_active + count - 1) / count,
+                                                .pages = arguments.server.stack_pages},
+                                     .name = "webby"});
+    if (const cutils::Result<void> started = workers.start(); !started)
+        return complain(started.error().message());
+    webby::Server server(arguments.server);
+    server.files("/", arguments.root);
+    if (const cutils::Result<void> listening = server.attach(workers); !listening)
+        return complain(listening.error().message());
+    announce(arguments, server);
+    loop.spawn("end", [&] {
+        (void)end.wait(cutils::Deadline::never);
         server.stop();
+        (void)workers.shutdown(arguments.server.drain + std::chrono::seconds(5));
     });
-
-    const std::vector<nutils::SockAddr>& addresses = server.addresses();
-    for (std::size_t i = 1; i < addresses.size(); ++i)
-        cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(addresses[i]).c_str());
-    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(), url_of(addresses[0]).c_str(),
-                arguments.paradigm.c_str());
-    std::fflush(stdout);
-
     loop.run();
     return 0;
 }
@@ -153,7 +200,7 @@ int main(int argc, char** argv) {
     timeouts.head = to_milliseconds(arguments.head_timeout);
     raise_descriptor_limit();
     try {
-        return serve(arguments);
+        return arguments.server.workers == 1 ? serve(arguments) : serve_with_workers(arguments);
     } catch (const std::exception& error) {  // no memory for so many stacks
         return complain(error.what());
     }

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <latch>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -10,7 +11,10 @@
 #include "corothread/stack_pool.h"
 #include "cutils/check.h"
 #include "cutils/log.h"
+#include "evcorothread/cross_event.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/group_listener.h"
+#include "evcorothread/loop_group.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
 #include "webby/directory.h"
@@ -20,9 +24,57 @@
 
 namespace webby {
 
+using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
+using evcorothread::GroupListener;
+using evcorothread::GroupListenOptions;
+using evcorothread::LoopGroup;
 
 std::string_view to_string(Paradigm) { return "coroutine"; }
+
+namespace {
+
+// The drivers on the loops of a group. Each is made, used and ended on its own loop: by the server's end, or
+// by the loop's, whichever is first.
+struct Fleet : std::enable_shared_from_this<Fleet> {
+    explicit Fleet(std::size_t count) : drivers(count), left(count) {}
+
+    // On its loop.
+    void end(std::size_t index) {
+        if (drivers[index] == nullptr) return;
+        drivers[index].reset();  // before anybody hears of it
+        const std::lock_guard lock(mutex);
+        gone_by(1);
+    }
+    // With the lock held.
+    void gone_by(std::size_t count) {
+        left -= count;
+        changed.notify_all();
+    }
+    // Calls `f` for each on its loop, with what ends it for good. False: all are gone, and perhaps the group,
+    // too. It cannot be while one of them is left.
+    bool post_to_each(LoopGroup& group,
+                      std::function<void(CoroutineDriver& one, const std::function<void()>& end)> f) {
+        const std::lock_guard lock(mutex);
+        if (left == 0) return false;
+        for (std::size_t i = 0; i < drivers.size(); ++i)
+            group.post(i, [f, i, all = shared_from_this()] {
+                if (all->drivers[i]) f(*all->drivers[i], [all, i] { all->end(i); });
+            });
+        return true;
+    }
+    void wait_until_all_are_gone() {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [this] { return left == 0; });
+    }
+
+    std::vector<std::unique_ptr<CoroutineDriver>> drivers;
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t left;
+};
+
+}  // namespace
 
 struct Server::Impl {
     explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {}
@@ -30,9 +82,17 @@ struct Server::Impl {
     void remember(const cutils::Result<void>& result) {
         if (!result && !broken) broken = result.error();
     }
+    cutils::Result<std::unique_ptr<CoroutineDriver>> make_driver(EvLoop& on, std::size_t share);
     cutils::Result<void> open(EvLoop& on);
+    cutils::Result<void> open(LoopGroup& on);
+    cutils::Result<void> make_fleet(LoopGroup& on);
+    cutils::Result<void> listen(LoopGroup& on);
+    void drain_fleet();
+    Counts counts_of_fleet() const;
+    void end_fleet();
     void close();
     cutils::Result<void> serve(const std::function<void()>& ready);
+    cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
     ServerOptions options;
     Application application;
@@ -50,22 +110,44 @@ struct Server::Impl {
         CoroutineDriver* driver;
     };
     std::shared_ptr<Link> link;
+
+    // The same on a group.
+    LoopGroup* group = nullptr;
+    std::shared_ptr<Fleet> fleet;
+    std::uint64_t end_hook = 0;
+    std::vector<GroupListener> listeners;
+    evcorothread::CrossEvent stop_asked;
 };
 
-// From here on we listen.
-cutils::Result<void> Server::Impl::open(EvLoop& on) {
-    EVC_CHECK(driver == nullptr, "webby::Server: run(), start() and attach() are for once");
-    if (broken) return *broken;
+cutils::Result<std::unique_ptr<CoroutineDriver>> Server::Impl::make_driver(EvLoop& on, std::size_t share) {
     std::unique_ptr<AccessLog> log;
     if (!options.access_log.empty()) {
         cutils::Result<AccessLog> opened = AccessLog::open(options.access_log);
         if (!opened) return opened.error();
         log = std::make_unique<AccessLog>(std::move(*opened));
     }
-    driver = std::make_unique<CoroutineDriver>(
+    return std::make_unique<CoroutineDriver>(
         on, application,
-        DriverOptions{options.limits, options.timeouts, options.max_connections, options.drain},
+        DriverOptions{options.limits, options.timeouts, (options.max_connections + share - 1) / share,
+                      options.drain},
         std::move(log));
+}
+
+namespace {
+Server::Counts of(const CoroutineDriver& driver) {
+    const CoroutineDriver::Counts counts = driver.counts();
+    return {counts.connections, counts.idle, counts.waiting, counts.requests};
+}
+}  // namespace
+
+// From here on we listen.
+cutils::Result<void> Server::Impl::open(EvLoop& on) {
+    EVC_CHECK(driver == nullptr && fleet == nullptr,
+              "webby::Server: run(), start() and attach() are for once");
+    if (broken) return *broken;
+    cutils::Result<std::unique_ptr<CoroutineDriver>> made = make_driver(on, 1);
+    if (!made) return made.error();
+    driver = *std::move(made);
     for (const std::string& text : options.listen) {
         const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
         cutils::Result<nutils::SockAddr> local = address ? driver->listen(*address) : address.error();
@@ -83,7 +165,127 @@ cutils::Result<void> Server::Impl::open(EvLoop& on) {
     return {};
 }
 
+// --- on a group ---
+
+cutils::Result<void> Server::Impl::open(LoopGroup& on) {
+    EVC_CHECK(driver == nullptr && fleet == nullptr,
+              "webby::Server: run(), start() and attach() are for once");
+    EVC_CHECK(!on.here(),
+              "webby::Server::attach() on one of the group's own loops: it would wait for itself");
+    if (broken) return *broken;
+    cutils::Result<void> opened = make_fleet(on);
+    if (opened) opened = listen(on);
+    if (!opened) {
+        end_fleet();
+        return opened;
+    }
+    const std::lock_guard lock(mutex);
+    loop = &on.loop(0);
+    if (stopping) drain_fleet();
+    return {};
+}
+
+// A driver on each loop, made there.
+cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
+    fleet = std::make_shared<Fleet>(on.size());
+    group = &on;
+    end_hook = on.at_end([all = fleet](EvLoop&, std::size_t index) { all->end(index); });
+    std::mutex first_mutex;
+    std::optional<cutils::Error> first;
+    std::latch made(static_cast<std::ptrdiff_t>(on.size()));
+    on.post_all([&](EvLoop& member, std::size_t index) {
+        cutils::Result<std::unique_ptr<CoroutineDriver>> one = make_driver(member, on.size());
+        if (one) {
+            fleet->drivers[index] = *std::move(one);
+        } else {
+            const std::scoped_lock lock(first_mutex, fleet->mutex);
+            fleet->gone_by(1);
+            if (!first) first = one.error();
+        }
+        made.count_down();
+    });
+    made.wait();
+    if (first) return *first;
+    return {};
+}
+
+cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
+    GroupListenOptions how;
+    how.per_loop = (options.max_connections + on.size() - 1) / on.size();
+    for (const std::string& text : options.listen) {
+        const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
+        if (!address) return address.error();
+        cutils::Result<GroupListener> listener = on.listen_raw(
+            *address,
+            [all = fleet](EvLoop&, std::size_t index, nutils::UniqueFd fd, const nutils::SockAddr&,
+                          ConnectionTicket place) {
+                if (all->drivers[index]) all->drivers[index]->adopt(std::move(fd), std::move(place));
+            },
+            how);
+        if (!listener) return listener.error();
+        addresses.push_back(listener->local_address());
+        listeners.push_back(*std::move(listener));
+    }
+    return {};
+}
+
+void Server::Impl::drain_fleet() {
+    for (GroupListener& listener : listeners) listener.close();
+    fleet->post_to_each(*group, [](CoroutineDriver& one, const std::function<void()>&) { one.drain(); });
+}
+
+// Cuts what is in flight. A loop that has ended has done so already.
+void Server::Impl::end_fleet() {
+    for (GroupListener& listener : listeners) listener.close();
+    {
+        const std::lock_guard lock(fleet->mutex);
+        EVC_CHECK(fleet->left == 0 || !group->here(),
+                  "a webby::Server is destroyed on one of its group's loops");
+    }
+    const bool group_runs =
+        fleet->post_to_each(*group, [](CoroutineDriver& one, const std::function<void()>& end) {
+            one.drain();
+            one.cancel();
+            one.when_finished(end);
+        });
+    fleet->wait_until_all_are_gone();
+    if (group_runs) group->forget(end_hook);
+    fleet.reset();
+}
+
+Server::Counts Server::Impl::counts_of_fleet() const {
+    {
+        const std::lock_guard lock(fleet->mutex);
+        if (fleet->left == 0) return {};
+        if (const std::optional<std::size_t> here = group->here())
+            if (fleet->drivers[*here]) return of(*fleet->drivers[*here]);
+    }
+    Counts all;
+    for (const GroupListener& listener : listeners)
+        for (std::size_t i = 0; i < fleet->drivers.size(); ++i) all.connections += listener.live(i);
+    return all;
+}
+
+cutils::Result<void> Server::Impl::serve_with_workers(const std::function<void()>& ready) {
+    const std::size_t count = LoopGroup({.loops = options.workers}).size();
+    const std::size_t share = (options.max_active + count - 1) / count;
+    LoopGroup workers(
+        {.loops = count, .stacks = {.count = share, .pages = options.stack_pages}, .name = "webby"});
+    if (cutils::Result<void> started = workers.start(); !started) return started;
+    if (cutils::Result<void> opened = open(workers); !opened) return opened;
+    ready();
+    (void)stop_asked.wait(cutils::Deadline::never);
+    (void)workers.shutdown(options.drain + std::chrono::seconds(5));  // the drivers end requests before
+    close();
+    return {};
+}
+
 void Server::Impl::close() {
+    if (fleet != nullptr) {
+        const std::lock_guard lock(mutex);
+        loop = nullptr;
+    }
+    if (fleet != nullptr) return end_fleet();
     {
         const std::lock_guard lock(mutex);
         if (link) link->driver = nullptr;
@@ -93,6 +295,7 @@ void Server::Impl::close() {
 }
 
 cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
+    if (options.workers != 1) return serve_with_workers(ready);
     try {
         corothread::StackPool stacks({.count = options.max_active, .pages = options.stack_pages});
         EvLoop own(stacks);
@@ -173,10 +376,13 @@ void Server::join() {
 }
 
 cutils::Result<void> Server::attach(EvLoop& loop) { return impl_->open(loop); }
+cutils::Result<void> Server::attach(LoopGroup& group) { return impl_->open(group); }
 
 void Server::stop() {
     const std::lock_guard lock(impl_->mutex);
+    impl_->stop_asked.set();
     if (std::exchange(impl_->stopping, true) || impl_->loop == nullptr) return;
+    if (impl_->fleet != nullptr) return impl_->drain_fleet();
     impl_->loop->post([link = impl_->link] {
         if (link->driver != nullptr) link->driver->drain();
     });
@@ -185,9 +391,9 @@ void Server::stop() {
 const std::vector<nutils::SockAddr>& Server::addresses() const { return impl_->addresses; }
 
 Server::Counts Server::counts() const {
+    if (impl_->fleet != nullptr) return impl_->counts_of_fleet();
     if (impl_->driver == nullptr) return {};
-    const CoroutineDriver::Counts counts = impl_->driver->counts();
-    return {counts.connections, counts.idle, counts.waiting, counts.requests};
+    return of(*impl_->driver);
 }
 
 }  // namespace webby

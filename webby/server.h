@@ -20,7 +20,8 @@
 
 namespace evcorothread {
 class EvLoop;
-}
+class LoopGroup;
+}  // namespace evcorothread
 
 namespace webby {
 
@@ -35,11 +36,16 @@ struct ServerOptions {
     // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
     std::vector<std::string> listen{"127.0.0.1:8080"};
     Paradigm paradigm = Paradigm::coroutine;
+    // Loops, each on an OS thread of its own, that run() and start() serve with; 0: as many as CPUs that this
+    // process may use. With more than one, servlets and filters are called on several threads at a time.
+    std::size_t workers = 1;
     Limits limits{};
     Timeouts timeouts{};
-    std::size_t max_active = 1000;          // requests in progress: the stacks. attach() uses the loop's own
-    std::size_t stack_pages = 16;           // of 4 KiB, a stack
-    std::size_t max_connections = 100'000;  // idle ones among them; more wait to be accepted
+    // Requests in progress: the stacks; workers have equal shares. attach() uses the loop's, or the group's,
+    // own.
+    std::size_t max_active = 1000;
+    std::size_t stack_pages = 16;             // of 4 KiB, a stack
+    std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
     std::string access_log{};                 // a file, "-" for stdout, "" for none
 };
@@ -57,7 +63,8 @@ struct ServerOptions {
 //
 // Owner:  the application. Several servers may live in one process.
 // Thread: one thread sets it up. Servlets run on the loop's thread: that of run(), one of its own after
-//         start(), that of the attached loop. stop() may be called from anywhere.
+//         start(), that of the attached loop. With several workers, or attached to a group, they run on
+//         several OS threads at a time. stop() may be called from anywhere.
 // Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach().
 class EVC_API Server {
   public:
@@ -109,6 +116,13 @@ class EVC_API Server {
     // Lifetime: the loop must outlive the server.
     cutils::Result<void> attach(evcorothread::EvLoop& loop);
 
+    // Serves on all loops of a group that runs, with their stacks; connections are spread evenly. Servlets
+    // and filters are then called on several OS threads at a time: what they share is theirs to protect.
+    // Before:   not on one of the group's loops; waits for each of them to take part.
+    // Lifetime: the server and the group may end in any order. ~Server is then called outside the group's
+    //           loops, and waits until each has cut what is still in flight.
+    cutils::Result<void> attach(evcorothread::LoopGroup& group);
+
     // Stops listening, closes idle connections, lets requests in flight finish (ServerOptions::drain).
     // Returns at once; run() returns, the started thread ends, the attached loop runs out of our work, when
     // that is done. Any thread, any number of times; before run(), start() or attach() it makes them stop as
@@ -125,7 +139,8 @@ class EVC_API Server {
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
     };
-    // On the loop's thread.
+    // On the loop's thread. With a group: on one of its loops, those of that loop; elsewhere, only how many
+    // connections there are.
     [[nodiscard]] Counts counts() const;
 
   private:

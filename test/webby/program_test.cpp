@@ -136,6 +136,22 @@ TEST(Program, SaysWhatItServesAndServesIt) {
     LONGS_EQUAL(0, program.wait());
 }
 
+TEST(Program, ServesWithSeveralWorkersAndEndsThemOnASignal) {
+    if (program_path().empty()) return;
+    usual.insert(usual.end(), {"--workers", "3"});
+    Program program(usual);
+    const nutils::SockAddr where = address_in(program.line());
+    std::vector<nutils::BlockingSocket> clients;
+    for (int i = 0; i < 6; ++i) {
+        clients.push_back(nutils::BlockingSocket::connect(where, 10s).value());
+        STRCMP_CONTAINS("<h1>home</h1>", ask(clients.back(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").c_str());
+    }
+    program.signal(SIGTERM);
+    LONGS_EQUAL(0, program.wait());
+    char byte;
+    for (nutils::BlockingSocket& client : clients) CHECK(client.recv({&byte, 1}, 10s).eof());
+}
+
 TEST(Program, FinishesWhatIsInFlight) {
     if (program_path().empty()) return;
     Program program(usual);
