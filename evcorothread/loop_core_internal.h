@@ -351,7 +351,8 @@ class TimerRoom {
     return loop.stacks.stack(stack_index);
 }
 
-[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l) : ThreadHead{EvThreadState::ready, l.born_canceled}, loop(l) {}
+[[gnu::always_inline]] inline ThreadHot::ThreadHot(LoopCore& l)
+    : ThreadHead{EvThreadState::ready, l.born_canceled}, loop(l) {}
 
 inline bool LoopCore::on_thread() const { return thread == &t_here; }
 
