@@ -1,10 +1,19 @@
 #include "evcorothread/channel.h"
 
+#include <cstddef>
+
 #include "cutils/check.h"
 #include "evcorothread/loop_core_internal.h"
 
 namespace evcorothread {
 namespace {
+
+// What here.h takes for granted.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(offsetof(ThreadCore, state) == offsetof(ThreadHead, state) &&
+              offsetof(ThreadCore, canceled) == offsetof(ThreadHead, canceled));
+#pragma GCC diagnostic pop
 
 unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t alignment) {
     if (count > static_cast<std::size_t>(-1) / size) throw std::bad_array_new_length();

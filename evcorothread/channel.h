@@ -337,9 +337,7 @@ cutils::Result<T> Channel<T>::try_recv() {
     check_thread();
     Room room;
     if (!take_into(room)) return recv_obstacle();
-    cutils::Result<T> received(std::move(room.value));
-    room.value.~T();
-    return received;
+    return take_from(&room, room);
 }
 
 }  // namespace evcorothread

@@ -10,8 +10,6 @@ namespace {
 
 using Arms = std::span<SelectArm* const>;
 
-constexpr Deadline kNow{TimePoint::min()};
-
 std::uint64_t draw(LoopCore& loop, std::uint64_t below) {  // xorshift64*, the loop's own
     std::uint64_t& state = loop.shuffle_state;
     state ^= state >> 12;

@@ -38,6 +38,7 @@ bool ChannelArm::ready() {
 }
 
 std::error_code ChannelArm::wait_at(WaitPoint& point) {
+    EVC_CHECK(!waiter_.linked(), "one arm stands twice in a select");
     waiter_.point = &point;
     waiter_.thread = t_here.thread;
     (side_ == Side::recv ? channel_.receivers_ : channel_.senders_).push_back(waiter_);

@@ -87,24 +87,29 @@ class RecvArm final : public ChannelArm {
         return channel.take_into(room_) ? std::error_code() : channel.recv_obstacle();
     }
     void handle(const std::error_code& error) override {
-        if (error) {
-            if constexpr (kTakesResult)
-                function_(cutils::Result<T>(error));
-            else if constexpr (!std::invocable<F&, T>)
+        if constexpr (kTakesResult) {
+            function_(error ? failure(error) : received());
+        } else if (error) {
+            if constexpr (!std::invocable<F&, T>) function_();
+        } else {
+            T value = take();
+            if constexpr (std::invocable<F&, T>)
+                function_(std::move(value));
+            else
                 function_();
-            return;
         }
-        T value(std::move(room_.value));
-        room_.value.~T();
-        if constexpr (kTakesResult)
-            function_(cutils::Result<T>(std::move(value)));
-        else if constexpr (std::invocable<F&, T>)
-            function_(std::move(value));
-        else
-            function_();
     }
 
   private:
+    T take() {
+        T value(std::move(room_.value));
+        room_.value.~T();
+        return value;
+    }
+    // Out of line: what it makes of them inlined, g++ 12 warns of.
+    [[gnu::noinline]] cutils::Result<T> received() { return take(); }
+    [[gnu::noinline]] static cutils::Result<T> failure(const std::error_code& error) { return error; }
+
     typename Channel<T>::Room room_;
     F function_;
 };
