@@ -84,7 +84,10 @@ struct SpawnOptions {
 //          a sandbox, no descriptor left), by a SignalWatch for SIGCHLD while the child runs.
 // Owner:   whoever holds it; movable, not while somebody waits on it. Must die before its loop.
 // Thread:  the loop's.
-// Work:    none: EvLoop::run goes on because a coroutine waits, not because a child runs.
+// Work:    none: EvLoop::run goes on because a coroutine waits, not because a child runs. (In an adopted
+// base,
+//          the application's dispatch goes on until the child has ended.)
+// Fork:    in a child of fork_child, this process's other children are siblings: wait() says ECHILD.
 class EVC_API ChildProcess {
   public:
     // Starts a program. A name without a slash is looked up in PATH.

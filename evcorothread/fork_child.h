@@ -49,10 +49,10 @@ struct ForkOptions {
 //
 // The child runs `main` on the OS thread's own stack, however small the coroutine's is that forked. The
 // parent's coroutines are memory there and no more: none runs, none is unwound. The parent's loop does not
-// run either; every descriptor it watched is closed (so that a connection which the parent closes is
-// closed), the signal dispositions are what they were before it watched any. Make a fresh loop in `main`.
-// When `main` returns, stdio is flushed and the process ends by _exit(2): no destructor of the parent's
-// objects, no atexit function runs. 1 when an exception leaves `main`; it is logged.
+// run either; its sockets, pipes and acceptors that have ever waited are closed (so that a connection which
+// the parent closes is closed), the signal dispositions are what they were before it watched any. Make a
+// fresh loop in `main`. When `main` returns, stdio is flushed and the process ends by _exit(2): no destructor
+// of the parent's objects, no atexit function runs. 1 when an exception leaves `main`; it is logged.
 //
 // Before: on the loop's thread, in a coroutine or outside.
 // Errors: EAGAIN, ENOMEM, EMFILE, of fork(2) and of what is prepared for the child; std::bad_alloc.

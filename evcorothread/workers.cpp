@@ -83,7 +83,8 @@ struct Workers::Impl {
         EVC_CHECK(main != nullptr, "Workers with a main function that is none");
         slots.resize(options.count != 0 ? options.count : cpus());
         // For each worker its keeper, and two for each process: the one that serves, and its replacement.
-        pool.emplace(corothread::StackPoolOptions{.count = slots.size() * 5 + 2, .pages = 16});
+        // Large stacks: the application reads its configuration on one of them.
+        pool.emplace(corothread::StackPoolOptions{.count = slots.size() * 5 + 2, .pages = 64});
         loop.emplace(*pool);
     }
 

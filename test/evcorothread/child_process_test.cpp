@@ -14,6 +14,7 @@
 #include "evcorothread/signal_watch.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/evcorothread/process_support.h"
+#include "test/support/allocation_faults.h"
 #include "test/support/fault_injection.h"
 #include "test/support/temp_dir.h"
 
@@ -434,4 +435,57 @@ TEST(ChildProcesses, ADirectoryThatIsNotThereIsAnErrorThatNamesIt) {
 TEST(ChildProcesses, ADescriptorThatIsNotOpenIsAnError) {
     CHECK(ChildProcess::spawn(loop, {"true"}, {.output = Stdio::fd(3999)}).error() ==
           std::errc::bad_file_descriptor);
+}
+
+TEST(ChildProcesses, EachAllocationMayFail) {
+    const std::vector<std::string> argv{"true"};
+    const SpawnOptions options{.input = Stdio::pipe(), .output = Stdio::pipe(), .environment = {{"A=b"}}};
+    std::size_t tried = 0;
+    {
+        const auto attempt = [&] { const auto child = ChildProcess::spawn(loop, argv, options); };
+        tried = for_each_failing_allocation(attempt);
+    }
+    CHECK(tried > 3);
+    until([&] { return children.left().empty(); });
+}
+
+TEST(ChildProcesses, EachSystemCallMayFail) {
+    long started = 0, refused = 0;
+    const long tried = for_each_failing_call(EMFILE, [&] {
+        const nutils::PipeEnds ends = nutils::make_pipe().value();
+        const auto child = ChildProcess::spawn(
+            loop, {"true"}, {.input = Stdio::pipe(), .output = Stdio::fd(ends.writing.get())});
+        ++(child ? started : refused);
+    });
+    CHECK(tried > 3);
+    CHECK(started > 0);
+    CHECK(refused > 0);
+    until([&] { return children.left().empty(); });
+}
+
+TEST(ChildProcesses, OneThatCannotBeWatchedInAnyWayIsKilledAndReaped) {
+    // No pidfd, and no memory to watch SIGCHLD.
+    faults.fail("syscall", EMFILE, FaultInjection::kAlways);
+    nutils::PipeEnds ends = nutils::make_pipe().value();
+    const std::vector<std::string> argv{"cat"};
+    const SpawnOptions options{.input = Stdio::fd(ends.reading.get())};
+    std::error_code error;
+    std::size_t before = 0;
+    {
+        AllocationFaults allocations;
+        allocations.fail_nth(1000);
+        { const auto child = ChildProcess::spawn(loop, argv, options); }
+        before = allocations.count();
+    }
+    // The last ones are those of the SignalWatch.
+    for (std::size_t n = before; n + 3 > before; --n) {
+        AllocationFaults allocations;
+        allocations.fail_nth(n);
+        const auto child = ChildProcess::spawn(loop, argv, options);
+        allocations.stop();
+        if (!child) error = child.error().code();
+    }
+    CHECK(error == std::errc::not_enough_memory);
+    ends = {};
+    until([&] { return children.left().empty(); });
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "evcorothread/ev_tcp_acceptor.h"
@@ -20,6 +21,8 @@
 #include "nutils/pipe_ops.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/evcorothread/process_support.h"
+#include "test/support/allocation_faults.h"
+#include "test/support/death.h"
 #include "test/support/fault_injection.h"
 #include "test/support/log_capture.h"
 #include "test/support/temp_dir.h"
@@ -672,4 +675,55 @@ TEST(Forks, WorksWithMainInAnAdoptedBase) {
         CHECK_EQUAL(5, code);
     }
     event_base_free(base);
+}
+
+TEST(Forks, EachAllocationMayFail) {
+    std::size_t tried = 0;
+    {
+        const std::function<int()> main = [] { return 0; };
+        tried = for_each_failing_allocation([&] { const auto child = fork_child(loop, main); });
+    }
+    CHECK(tried > 0);
+    until([&] { return children.left().empty(); });
+}
+
+TEST(Forks, EachSystemCallMayFail) {
+    long started = 0, refused = 0;
+    const std::function<int()> main = [] { return 0; };
+    (void)for_each_failing_call(EMFILE, [&] { ++(fork_child(loop, main) ? started : refused); });
+    CHECK(started > 0);
+    CHECK(refused > 0);
+    until([&] { return children.left().empty(); });
+}
+
+TEST(Forks, ASiblingIsNobodysToWaitForInTheChild) {
+    nutils::PipeEnds ends = nutils::make_pipe().value();
+    in_coroutine([&] {
+        ChildProcess sibling = fork_child(loop, [&] {
+                                   ends.writing.reset();
+                                   char byte;
+                                   (void)nutils::read_some(ends.reading.get(), {&byte, 1});
+                                   return 0;
+                               }).value();
+        const pid_t pid = fork_child(loop).value();
+        if (pid == 0) {
+            Verdict verdict;
+            ends = {};
+            verdict.expect(sibling.wait(kSoon).error() == std::errc::no_child_process);
+            verdict.exit();
+        }
+        ends = {};
+        expect_success(pid);
+        expect_success(sibling);
+    });
+}
+
+TEST(Forks, WithoutAMainFunctionAborts) {
+    STRCMP_CONTAINS("main function", abort_message([&] { (void)fork_child(loop, nullptr); }).c_str());
+}
+
+TEST(Forks, OnAnotherThreadThanTheLoopsAborts) {
+    loop.run_ready();
+    STRCMP_CONTAINS("used on another OS thread",
+                    abort_message([&] { std::thread([&] { (void)fork_child(loop); }).join(); }).c_str());
 }
