@@ -6,6 +6,7 @@
 
 #include "cutils/check.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/io_call_internal.h"
 #include "nutils/iovecs.h"
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
@@ -26,16 +27,6 @@ EvSocket::EvSocket(EvLoop& loop, nutils::UniqueFd fd) : watch_(std::make_unique<
 namespace {
 
 IoResult failed(const std::error_code& error, std::size_t bytes = 0) { return {bytes, error}; }
-
-// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's
-// business; a canceled coroutine moves nothing more, except under a shield.
-std::error_code refusal(const FdWatch* watch) {
-    if (watch == nullptr || watch->fd < 0) return NetError::closed;
-    const ThreadCore& self = ThreadCore::current();
-    EVC_CHECK(&self.loop == &watch->loop, "an EvSocket is used by a coroutine of another loop");
-    if (self.canceled && self.shield == nullptr) return NetError::canceled;
-    return {};
-}
 
 IoResult recv_now(FdWatch& watch, std::span<char> buffer) {
     watch.unverified = false;
