@@ -75,7 +75,8 @@ class EVC_API EvUdpSocket {
     // gets no answers: bind() one and connect that.)
     [[nodiscard]] static cutils::Result<EvUdpSocket> connect(EvLoop& loop, const nutils::SockAddr& peer,
                                                              const UdpOptions& options = {});
-    // The same for a socket there is already; again for another peer, SockAddr() for everybody.
+    // The same for a socket there is already; again for another peer, SockAddr() for everybody (the system
+    // then takes back a port that it has chosen itself).
     [[nodiscard]] std::error_code connect(const nutils::SockAddr& peer);
 
     // Waits for a datagram, and takes it.
