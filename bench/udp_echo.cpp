@@ -9,17 +9,11 @@
 //   DatagramBatch of 64 rooms: recv_batch, send_batch coalesced  the same with rooms of 64 KiB on a socket
 //   that takes datagrams that came together as one
 //
-// The client has four sockets; each sends 64 datagrams and waits for its 64 answers. It works in three ways,
-// for every server alike:
-//
-//   plain      sends each datagram by itself, and takes each answer by itself. On the loopback the sender
-//   pays
-//              for the receiver's half, so the server pays here for cutting its answers apart for the client.
-//   sends singly, takes together   the same questions; but the answers reach the client's socket as the
-//   server
-//              sent them. Nearest to a real network, where the cutting is not the server's CPU time.
-//   in runs    questions, too, are sent with UDP_SEGMENT: only then there is something on the loopback that
-//              the coalesced server can take as one.
+// The client has four sockets; each sends 64 datagrams and waits for its 64 answers. It works in two ways,
+// for every server alike: `singly`, a datagram a message of sendmmsg, as if they came from a network card
+// without offload; `in runs`, as a client that uses UDP_SEGMENT does. Only then there is something on the
+// loopback that the coalesced server can take as one. The loopback's sender pays for the receiver's half, so
+// a server that answers in runs pays for cutting them apart when the client takes them singly.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -112,12 +106,10 @@ const Server kServers[] = {
 
 struct Client {
     const char* name;
-    bool sends_runs;
-    bool takes_runs;
+    bool runs;
 };
 
-const Client kClientKinds[] = {
-    {"plain", false, false}, {"sends singly, takes together", false, true}, {"in runs", true, true}};
+const Client kClientKinds[] = {{"singly", false}, {"in runs", true}};
 
 struct Figures {
     double by_cpu_second = 0;
@@ -131,7 +123,7 @@ Figures drive(const SockAddr& server, const Client& client, Clock::duration how_
     for (std::size_t i = 0; i < kClients; ++i) {
         sockets.push_back(nutils::open_datagram(AF_INET, {.recv_buffer = kBuffer}).value());
         if (nutils::connect_datagram(sockets.back().get(), server)) std::abort();
-        if (client.takes_runs) (void)nutils::set_coalescing(sockets.back().get(), true);
+        if (client.runs) (void)nutils::set_coalescing(sockets.back().get(), true);
     }
     DatagramBatch questions(kBurst, kBurst * kSize);
     for (std::size_t i = 0; i < kBurst; ++i) (void)!questions.add(std::string(kSize, 'x'));
@@ -141,7 +133,7 @@ Figures drive(const SockAddr& server, const Client& client, Clock::duration how_
     const Clock::time_point begin = Clock::now();
     while (Clock::now() - begin < how_long) {
         for (const UniqueFd& socket : sockets) {
-            bool coalesce = client.sends_runs;
+            bool coalesce = client.runs;
             for (std::size_t sent = 0; sent < questions.size();) {
                 const auto some = nutils::send_batch(socket.get(), questions, sent, coalesce);
                 if (some.error) break;

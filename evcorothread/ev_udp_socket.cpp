@@ -114,7 +114,8 @@ std::error_code EvUdpSocket::wait_to_send(const SockAddr* to, Deadline deadline)
     const TimePoint now = watch.loop.precise_now();
     if (deadline.passed(now)) return NetError::timed_out;
     const Deadline soon = Deadline::earlier(std::chrono::milliseconds(1), deadline, now);
-    // Not sooner, though it says "writable": that is our own buffer, which the failed try has just given back.
+    // Not sooner, though it says "writable": that is our own buffer, which the failed try has just given
+    // back.
     std::error_code error;
     do error = watch.wait_writable(soon);
     while (!error);
