@@ -348,8 +348,7 @@ TEST(Udp, AfterAFullBatchTheRestIsTaken) {
     for (int i = 0; i < 5; ++i) peer_sends(std::to_string(i));
     in_coroutine([&] {
         DatagramBatch batch(2, 64);
-        for (const std::size_t expected : {2, 2, 1})
-            CHECK_EQUAL(expected, socket.recv_batch(batch, 1s).count);
+        for (const int expected : {2, 2, 1}) CHECK_EQUAL(expected, socket.recv_batch(batch, 1s).count);
         CHECK(socket.recv_batch(batch, 1s).timed_out());
     });
 }

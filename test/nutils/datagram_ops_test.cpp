@@ -110,7 +110,7 @@ TEST(DatagramOps, OptionsThatCannotBeSetAreErrors) {
     options.recv_buffer = options.send_buffer = 4096;
     const long failures =
         for_each_failing_call(ENOBUFS, [&] { (void)bind_datagram(SockAddr::loopback6(0), options); });
-    LONGS_EQUAL(8, failures);  // socket, six options, bind
+    LONGS_EQUAL(9, failures);  // socket, six options, bind; and close at the end
     faults.fail("setsockopt", EPERM);
     CHECK_EQUAL("socket options for 127.0.0.1:0: Operation not permitted",
                 bind_datagram(SockAddr::loopback(0), options).error().message());
