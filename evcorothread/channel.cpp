@@ -11,8 +11,7 @@ namespace {
 // What here.h takes for granted.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-static_assert(offsetof(ThreadCore, state) == offsetof(ThreadHead, state) &&
-              offsetof(ThreadCore, canceled) == offsetof(ThreadHead, canceled));
+static_assert(offsetof(ThreadCore, flags) == offsetof(ThreadHead, flags) && offsetof(ThreadCore, flags) == 0);
 #pragma GCC diagnostic pop
 
 unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t alignment) {

@@ -2,10 +2,12 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cutils/check.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/io_call_internal.h"
 #include "nutils/iovecs.h"
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
@@ -26,16 +28,6 @@ EvSocket::EvSocket(EvLoop& loop, nutils::UniqueFd fd) : watch_(std::make_unique<
 namespace {
 
 IoResult failed(const std::error_code& error, std::size_t bytes = 0) { return {bytes, error}; }
-
-// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's
-// business; a canceled coroutine moves nothing more, except under a shield.
-std::error_code refusal(const FdWatch* watch) {
-    if (watch == nullptr || watch->fd < 0) return NetError::closed;
-    const ThreadCore& self = ThreadCore::current();
-    EVC_CHECK(&self.loop == &watch->loop, "an EvSocket is used by a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return NetError::canceled;
-    return {};
-}
 
 IoResult recv_now(FdWatch& watch, std::span<char> buffer) {
     watch.unverified = false;
@@ -79,34 +71,72 @@ IoResult send_when_possible(FdWatch* watch, Deadline deadline, SendNow&& send_no
     return {sent, {}};
 }
 
+// For a file that sendfile(2) does not take.
+[[gnu::noinline]] IoResult send_by_reading(FdWatch& watch, int file, off_t offset, std::size_t count,
+                                           Deadline deadline) {
+    constexpr std::size_t kPiece = 64 * 1024;
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
+    deadline = deadline.resolved(watch.loop.precise_now());
+    std::size_t sent = 0;
+    while (sent < count) {
+        const IoResult got = nutils::read_at(file, {buffer.get(), std::min(kPiece, count - sent)},
+                                             offset + static_cast<off_t>(sent));
+        if (got.error) return failed(got.error, sent);
+        const IoResult some =
+            send_rest(watch, {buffer.get(), got.bytes}, IoResult{0, NetError::would_block}, 0, deadline);
+        sent += some.bytes;
+        if (some.error) return failed(some.error, sent);
+    }
+    return {sent, {}};
+}
+
 }  // namespace
 
-cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, const nutils::SockAddr& peer, Deadline deadline) {
-    const auto error_at = [&peer](const std::error_code& code) {
-        return cutils::Error(code, "connect to " + peer.to_string());
-    };
-    deadline = deadline.resolved(loop.precise_now());
-    cutils::Result<nutils::UniqueFd> fd = nutils::socket_stream(peer.family());
-    if (!fd) return error_at(fd.error().code());
-    const int descriptor = fd->get();
-    if (peer.is_ip()) (void)nutils::set_no_delay(descriptor, true);
-    EvSocket socket(loop, *std::move(fd));
-    if (const std::error_code refused = refusal(socket.watch())) return error_at(refused);
-    std::error_code error = nutils::connect_start(descriptor, peer);
+namespace {
+
+// Until the connection that was begun on `socket` stands, or failed.
+std::error_code finish_connect(EvSocket& socket, const nutils::SockAddr& peer, Deadline deadline) {
+    FdWatch& watch = *socket.watch();
+    std::error_code error = nutils::connect_start(watch.fd, peer);
     // A unix listener with a full queue has not even begun: there is nothing to wait on but time.
     while (error == NetError::would_block) {
         const Deadline soon(std::chrono::milliseconds(1));
-        const TimePoint now = loop.precise_now();
-        if (deadline.passed(now)) return error_at(NetError::timed_out);
+        const TimePoint now = watch.loop.precise_now();
+        if (deadline.passed(now)) return NetError::timed_out;
         if (const std::error_code stopped = this_evthread::delay(Deadline::earlier(soon, deadline, now)))
-            return error_at(stopped);
-        error = nutils::connect_start(descriptor, peer);
+            return stopped;
+        error = nutils::connect_start(watch.fd, peer);
     }
     while (error == NetError::in_progress) {
-        if (const std::error_code waited = socket.watch_->wait_writable(deadline)) return error_at(waited);
-        error = nutils::connect_result(descriptor);
+        if (const std::error_code waited = watch.wait_writable(deadline)) return waited;
+        error = nutils::connect_result(watch.fd);
     }
-    if (error) return error_at(error);
+    return error;
+}
+
+}  // namespace
+
+cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, const nutils::SockAddr& peer, Deadline deadline) {
+    return connect(loop, peer, nutils::ConnectOptions(), deadline);
+}
+
+cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, const nutils::SockAddr& peer,
+                                           const nutils::ConnectOptions& options, Deadline deadline) {
+    deadline = deadline.resolved(loop.precise_now());
+    cutils::Result<nutils::UniqueFd> fd = nutils::open_stream(peer, options);
+    if (!fd) return fd.error();
+    return connect(loop, *std::move(fd), peer, deadline);
+}
+
+cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, nutils::UniqueFd fd, const nutils::SockAddr& peer,
+                                           Deadline deadline) {
+    deadline = deadline.resolved(loop.precise_now());
+    if (const std::error_code error = nutils::set_nonblocking(fd.get(), true))
+        return nutils::connect_error(error, peer);
+    EvSocket socket(loop, std::move(fd));
+    std::error_code error = refusal(socket.watch());
+    if (!error) error = finish_connect(socket, peer, deadline);
+    if (error) return nutils::connect_error(error, peer);
     return socket;
 }
 
@@ -208,6 +238,10 @@ IoResult EvSocket::sendfile_all(int file, off_t offset, std::size_t count, Deadl
             return now;
         });
         sent += some.bytes;
+        if (some.error == std::errc::invalid_argument || some.error == std::errc::function_not_supported) {
+            const IoResult rest = send_by_reading(*watch, file, offset, count - sent, deadline);
+            return {sent + rest.bytes, rest.error};
+        }
         if (some.error) return failed(some.error, sent);
     }
     return {sent, {}};
@@ -236,6 +270,10 @@ nutils::UniqueFd EvSocket::release() {
     EVC_CHECK(watch_->reader == nullptr && watch_->writer == nullptr,
               "EvSocket::release() while a coroutine waits on it");
     return nutils::UniqueFd(watch_->release());
+}
+
+cutils::Result<nutils::PeerCredentials> EvSocket::peer_credentials() const {
+    return nutils::peer_credentials(fd());
 }
 
 TimePoint EvSocket::now() const {

@@ -15,7 +15,9 @@
 #include "cutils/result.h"
 #include "evcorothread/ev_loop.h"
 #include "nutils/byte_stream.h"
+#include "nutils/connect_stream.h"
 #include "nutils/sock_addr.h"
+#include "nutils/socket_options.h"
 #include "nutils/unique_fd.h"
 
 namespace evcorothread {
@@ -56,13 +58,24 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     EvSocket& operator=(EvSocket&&) noexcept;
     ~EvSocket() override;
 
-    // Connects to a TCP or unix address. TCP_NODELAY is set: what is sent goes out.
+    // Connects to a TCP or unix address.
+    //
     // Before:   called in a coroutine thread of `loop`.
     // Suspends: until the peer has answered.
-    // Errors:   timed_out, canceled; ECONNREFUSED, ENETUNREACH, … of connect(2). The message names the
-    // address.
+    // Errors:   timed_out  the deadline passed and nobody had answered (errc::timed_out, from the kernel, is
+    //                      a network that has given up)
+    //           canceled   this coroutine was asked to stop
+    //           ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, ENOENT, … of connect(2)
+    //           The message names the address, and says what to look at.
     [[nodiscard]] static cutils::Result<EvSocket> connect(EvLoop& loop, const nutils::SockAddr& peer,
                                                           Deadline deadline);
+    [[nodiscard]] static cutils::Result<EvSocket> connect(EvLoop& loop, const nutils::SockAddr& peer,
+                                                          const nutils::ConnectOptions& options,
+                                                          Deadline deadline);
+    // The same with a stream socket that there is already, not connected yet: bound, marked, in another
+    // network namespace. It is made non-blocking; no option is changed. On an error it is closed.
+    [[nodiscard]] static cutils::Result<EvSocket> connect(EvLoop& loop, nutils::UniqueFd fd,
+                                                          const nutils::SockAddr& peer, Deadline deadline);
 
     // Waits until the peer has sent something, then takes what is there.
     //
@@ -103,7 +116,10 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     [[nodiscard]] IoResult send_all_v(std::span<iovec> pieces, int flags, Deadline deadline);
 
     // Sends `count` bytes of an open file from `offset` on, without copying them through this process.
-    // Errors: those of send; eof when the file is shorter than that; bytes says how many went.
+    // A file that sendfile(2) does not take (in /proc, some filesystems) is read and sent.
+    // Errors: those of send; eof when the file is shorter than that; ESPIPE for what is no file; bytes says
+    //         how many went, so that it can go on at offset + bytes.
+    // Cost:   one sendfile(2) and two signal-mask calls whenever the kernel has room, up to 2 GiB each.
     // Note:   a file that is not in the page cache stalls the loop while the disk is read.
     [[nodiscard]] IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline);
 
@@ -123,6 +139,10 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     // Errors: of getpeername(2), getsockname(2).
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const;
     [[nodiscard]] cutils::Result<nutils::SockAddr> local() const;
+
+    // Who is at the other end of a unix socket, as the kernel saw it when the connection was made.
+    // Errors: errc::operation_not_supported for any other socket.
+    [[nodiscard]] cutils::Result<nutils::PeerCredentials> peer_credentials() const;
 
     // Takes the descriptor out of the loop, still open. Before: nobody waits on it.
     [[nodiscard]] nutils::UniqueFd release();

@@ -1,7 +1,5 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 
-#include <unistd.h>
-
 #include <string>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "cutils/scope_exit.h"
 #include "evcorothread/ev_timer.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "nutils/socket_file.h"
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
 
@@ -155,8 +154,8 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         core.leave_queue(*this);
         LoopCore::FdWaiter::unlink();
         LaterTask::unlink();
-        if (!unlink_path.empty()) ::unlink(unlink_path.c_str());
         watch.close();
+        file.remove();
         core.drop_work();
     }
 
@@ -173,7 +172,7 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
     std::string where;  // the same, for the log
     EvTimer retry;
     bool paused = false;
-    std::string unlink_path;  // empty: none
+    nutils::SocketFile file;  // empty: none of ours
     std::uint64_t accepted = 0;
     TimePoint say_again{};
     bool* still_open = nullptr;  // while the application is called
@@ -186,7 +185,7 @@ EvTcpAcceptor::~EvTcpAcceptor() = default;
 
 cutils::Result<EvTcpAcceptor> EvTcpAcceptor::make(EvLoop& loop, nutils::UniqueFd listener,
                                                   std::shared_ptr<Handler> handler, RawHandler raw,
-                                                  AcceptOptions options, bool unlink_path) {
+                                                  AcceptOptions options, bool own_file) {
     cutils::Result<nutils::SockAddr> local = nutils::SockAddr::local_of(listener.get());
     if (!local) return local.error();
     // Accepted sockets inherit it.
@@ -194,7 +193,7 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::make(EvLoop& loop, nutils::UniqueFd
     auto impl = std::make_unique<Impl>(loop, std::move(listener), std::move(options));
     impl->local = *local;
     impl->where = local->to_string();
-    if (unlink_path && local->is_unix() && !local->is_abstract()) impl->unlink_path = local->path();
+    if (own_file) impl->file = nutils::SocketFile::of(*local);
     impl->handler = std::move(handler);
     if (raw) impl->raw = std::make_shared<RawHandler>(std::move(raw));
     if (const std::error_code error = impl->watch.ensure_registered())

@@ -33,9 +33,9 @@ struct AcceptOptions : nutils::ListenOptions {
 //
 // Owner:  whoever holds it; movable. close(), or destroying it, stops listening; connections go on.
 // Thread: the loop's. An open acceptor is work: EvLoop::run goes on while there is one.
-// Address families: IPv4, IPv6 and unix sockets (SockAddr::parse("unix:/run/x.sock")). The socket file of a
-// closed
-//         unix acceptor is removed.
+// Address families: IPv4, IPv6 and unix sockets (SockAddr::parse("unix:/run/x.sock"), "unix:@name"). A socket
+//         file that a killed server left behind is replaced; the file of a closed acceptor is removed, unless
+//         somebody else listens there by then.
 class EVC_API EvTcpAcceptor {
   public:
     // Runs on a coroutine thread of its own for every connection. TCP_NODELAY is set.
@@ -82,7 +82,7 @@ class EVC_API EvTcpAcceptor {
     explicit EvTcpAcceptor(std::unique_ptr<Impl> impl);
     static cutils::Result<EvTcpAcceptor> make(EvLoop& loop, nutils::UniqueFd listener,
                                               std::shared_ptr<Handler> handler, RawHandler raw,
-                                              AcceptOptions options, bool unlink_path);
+                                              AcceptOptions options, bool own_file);
     std::unique_ptr<Impl> impl_;
 };
 

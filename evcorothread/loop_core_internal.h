@@ -64,7 +64,7 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     [[nodiscard]] void* body() { return reinterpret_cast<char*>(this) - type.space; }
 
     std::uint64_t id;
-    TimePoint limit;  // with kLimited
+    TimePoint limit;                     // with kLimited
     LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
     char name_text[31];
 };

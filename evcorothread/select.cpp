@@ -10,8 +10,10 @@ namespace {
 
 using Arms = std::span<SelectArm* const>;
 
-std::uint64_t draw(LoopCore& loop, std::uint64_t below) {  // xorshift64*, the loop's own
-    std::uint64_t& state = loop.shuffle_state;
+// xorshift64*: the loop's own, so that a seed replays it, or this OS thread's outside of any.
+std::uint64_t draw(LoopCore* loop, std::uint64_t below) {
+    thread_local std::uint64_t outside = 1;
+    std::uint64_t& state = loop != nullptr ? loop->shuffle_state : outside;
     state ^= state >> 12;
     state ^= state << 25;
     state ^= state >> 27;
@@ -19,7 +21,7 @@ std::uint64_t draw(LoopCore& loop, std::uint64_t below) {  // xorshift64*, the l
 }
 
 // One of the arms that are ready; each as likely, whatever stands between them.
-std::size_t choose(LoopCore& loop, Arms arms, SelectOrder order) {
+std::size_t choose(LoopCore* loop, Arms arms, SelectOrder order) {
     std::size_t chosen = SelectResult::kNone;
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < arms.size(); ++i) {
@@ -68,9 +70,8 @@ SelectResult none(NetError why) { return {SelectResult::kNone, why}; }
 }  // namespace
 
 SelectResult try_select_from(Arms arms, SelectOrder order) {
-    EVC_CHECK(t_here.loop != nullptr, "try_select() on an OS thread that has run no EvLoop yet");
     for (SelectArm* const arm : arms) arm->begin();
-    const std::size_t chosen = choose(*t_here.loop, arms, order);
+    const std::size_t chosen = choose(t_here.loop, arms, order);
     if (chosen == SelectResult::kNone) return none(NetError::would_block);
     return finish(arms, chosen, arms[chosen]->happen());
 }
@@ -82,7 +83,7 @@ SelectResult select_from(Arms arms, SelectOrder order, Deadline deadline) {
     for (SelectArm* const arm : arms) arm->begin();
     Wake cause = Wake::event;
     for (;;) {
-        const std::size_t chosen = choose(self.loop, arms, order);
+        const std::size_t chosen = choose(&self.loop, arms, order);
         if (chosen != SelectResult::kNone) return finish(arms, chosen, arms[chosen]->happen());
         if (cause == Wake::timed_out) return none(NetError::timed_out);
         const Wait wait = wait_at(self, arms, deadline.at());

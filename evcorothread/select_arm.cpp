@@ -54,11 +54,16 @@ bool ChannelArm::happened(std::error_code& error) {
 // --- time
 // ---------------------------------------------------------------------------------------------------------
 
-void TimeArmCore::begin() {
-    due_ = when_.is_relative() ? when_.resolved(t_here.loop->precise_now()).at() : when_.at();
+namespace {
+// The loop's time; outside of any, the system's.
+TimePoint time_here() {
+    return t_here.loop != nullptr ? t_here.loop->precise_now() : cutils::monotonic_now();
 }
+}  // namespace
 
-bool TimeArmCore::ready() { return due_ != TimePoint::max() && due_ <= t_here.loop->precise_now(); }
+void TimeArmCore::begin() { due_ = when_.is_relative() ? when_.resolved(time_here()).at() : when_.at(); }
+
+bool TimeArmCore::ready() { return due_ != TimePoint::max() && due_ <= time_here(); }
 
 // --- descriptors
 // --------------------------------------------------------------------------------------------------

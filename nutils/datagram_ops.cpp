@@ -1,8 +1,13 @@
 #include "nutils/datagram_ops.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+
+#include "nutils/socket_file.h"
+#include "nutils/socket_options.h"
 
 namespace nutils {
 
@@ -12,15 +17,47 @@ cutils::Result<UniqueFd> socket_datagram(int family) {
     return fd;
 }
 
-cutils::Result<UniqueFd> bind_datagram(const SockAddr& address) {
-    cutils::Result<UniqueFd> made = socket_datagram(address.family());
-    if (!made) return cutils::Error(made.error().code(), "socket for " + address.to_string());
-    if (::bind(made->get(), address.data(), address.size()) == 0) return made;
-    const std::error_code error = errno_code(errno);
-    return cutils::Error(error, "bind " + address.to_string());
+namespace {
+
+std::error_code apply(int fd, int family, const DatagramOptions& options) noexcept {
+    std::error_code error;
+    if (options.recv_buffer >= 0) error = set_recv_buffer(fd, options.recv_buffer);
+    if (!error && options.send_buffer >= 0) error = set_send_buffer(fd, options.send_buffer);
+    if (family == AF_UNIX) return error;
+    if (!error && options.broadcast) error = set_broadcast(fd, true);
+    if (!error && options.reuse_address) error = set_reuse_address(fd, true);
+    if (!error && options.reuse_port) error = set_reuse_port(fd, true);
+    if (!error && family == AF_INET6) error = set_ipv6_only(fd, options.ipv6_only);
+    return error;
 }
 
-IoResult recv_from(int fd, std::span<char> buffer, SockAddr* from) noexcept {
+}  // namespace
+
+cutils::Result<UniqueFd> open_datagram(int family, const DatagramOptions& options) {
+    cutils::Result<UniqueFd> made = socket_datagram(family);
+    if (!made) return made;
+    if (const std::error_code error = apply(made->get(), family, options))
+        return cutils::Error(error, "socket options");
+    return made;
+}
+
+cutils::Result<UniqueFd> bind_datagram(const SockAddr& address, const DatagramOptions& options) {
+    cutils::Result<UniqueFd> made = open_datagram(address.family(), options);
+    if (!made)
+        return cutils::Error(made.error().code(), made.error().context() + " for " + address.to_string());
+    if (cutils::Result<void> bound = bind_socket(made->get(), address, options.permissions); !bound)
+        return bound.error();
+    return made;
+}
+
+std::error_code connect_datagram(int fd, const SockAddr& peer) noexcept {
+    int result = -1;
+    do result = ::connect(fd, peer.data(), peer.size());
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? std::error_code() : errno_code(errno);
+}
+
+DatagramResult recv_from(int fd, std::span<char> buffer, SockAddr* from) noexcept {
     sockaddr_storage address;
     iovec piece = {buffer.data(), buffer.size()};
     msghdr message = {};
@@ -30,13 +67,15 @@ IoResult recv_from(int fd, std::span<char> buffer, SockAddr* from) noexcept {
         message.msg_namelen = from == nullptr ? 0 : sizeof address;
         message.msg_iov = &piece;
         message.msg_iovlen = 1;
-        result = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        // MSG_TRUNC: tell the datagram's own size, not that of the part that fits.
+        result = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
     } while (result < 0 && errno == EINTR);
-    if (result < 0) return {0, errno_code(errno)};
+    if (result < 0) return {{0, errno_code(errno)}, 0};
     if (from != nullptr)
         *from = SockAddr::from_sockaddr(reinterpret_cast<const sockaddr*>(&address), message.msg_namelen);
-    const bool cut = (message.msg_flags & MSG_TRUNC) != 0;
-    return {static_cast<std::size_t>(result), cut ? make_error_code(NetError::too_long) : std::error_code()};
+    const auto full_size = static_cast<std::size_t>(result);
+    if (full_size <= buffer.size()) return {{full_size, {}}, full_size};
+    return {{buffer.size(), NetError::too_long}, full_size};
 }
 
 IoResult send_to(int fd, std::string_view data, const SockAddr* to) noexcept {

@@ -74,7 +74,7 @@ cutils::Result<IpAddress> IpAddress::parse(std::string_view text) {
 std::string IpAddress::to_string() const {
     char buffer[INET6_ADDRSTRLEN];
     std::string text = inet_ntop(is_v4_ ? AF_INET : AF_INET6, bytes_, buffer, sizeof buffer);
-    if (scope_ != 0) text += "%" + std::to_string(scope_);
+    if (scope_ != 0) text.append("%").append(std::to_string(scope_));
     return text;
 }
 

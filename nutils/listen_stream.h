@@ -17,6 +17,7 @@ struct ListenOptions {
     bool reuse_address = true;  // a restart need not wait until old connections have left TIME_WAIT
     bool reuse_port = false;    // several listeners share the port, the kernel spreads connections over them
     bool ipv6_only = true;      // an IPv6 socket leaves IPv4 to another one; false: it takes both
+    int permissions = -1;       // of a socket file (0660); -1: what the process's umask leaves
 };
 
 // Binds and listens. Port 0 takes any free one; SockAddr::local_of() tells which.
@@ -24,7 +25,7 @@ struct ListenOptions {
 // A unix path: the socket file that a killed server left behind (nobody accepts there) is replaced; one that
 // is in use is errc::address_in_use; what is not a socket is never touched. Two servers that start on the
 // same stale file at the same instant can both believe that they replaced it; the later one has it. The file
-// stays when the socket closes.
+// stays when the socket closes: see nutils/socket_file.h. Its permissions stand before anybody can connect.
 //
 // After:  the descriptor is listening, non-blocking and close-on-exec.
 // Errors: the errno of the call that failed, with its name and the address in the context: address_in_use,

@@ -1,6 +1,7 @@
 #include "nutils/socket_ops.h"
 
 #include <sys/sendfile.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -75,6 +76,14 @@ IoResult sendfile_some(int out, int in, off_t& offset, std::size_t count) noexce
     const IoResult failed = failure();
     if (failed.error == std::errc::broken_pipe) guard.consume();
     return failed;
+}
+
+IoResult read_at(int file, std::span<char> buffer, off_t offset) noexcept {
+    ssize_t result = -1;
+    do result = ::pread(file, buffer.data(), buffer.size(), offset);
+    while (interrupted(result));
+    if (result > 0) return success(result);
+    return result == 0 ? IoResult{0, NetError::eof} : failure();
 }
 
 cutils::Result<UniqueFd> socket_stream(int family) {

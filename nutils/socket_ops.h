@@ -89,6 +89,11 @@ inline constexpr std::size_t kMaxPieces = 1024;
 // Cost:   one sendfile(2), and two signal-mask calls: sendfile has no MSG_NOSIGNAL.
 [[nodiscard]] EVC_API IoResult sendfile_some(int out, int in, off_t& offset, std::size_t count) noexcept;
 
+// Reads what is at `offset` of a file; the file's own position stays.
+// Before: buffer not empty. The disk may make it wait.
+// Errors: eof when the file ends at or before offset; the errno of pread(2).
+[[nodiscard]] EVC_API IoResult read_at(int file, std::span<char> buffer, off_t offset) noexcept;
+
 // ---- making streams ----
 
 // An unconnected stream socket. `family`: AF_INET, AF_INET6 or AF_UNIX.

@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 #include <limits>
 
 #include "nutils/net_error.h"
+#include "nutils/sock_addr.h"
 
 namespace nutils {
 namespace {
@@ -24,6 +26,14 @@ template <class Rep, class Period>
 int to_int(std::chrono::duration<Rep, Period> value) noexcept {
     constexpr Rep kLargest = std::numeric_limits<int>::max();
     return static_cast<int>(value.count() < kLargest ? value.count() : kLargest);
+}
+
+std::error_code change_membership(int fd, int option, const IpAddress& group, unsigned interface) noexcept {
+    const SockAddr address = SockAddr::from(group, 0);
+    group_req request = {};
+    request.gr_interface = interface;
+    std::memcpy(&request.gr_group, address.data(), address.size());
+    return set(fd, group.is_v4() ? IPPROTO_IP : IPPROTO_IPV6, option, request);
 }
 
 }  // namespace
@@ -48,6 +58,24 @@ std::error_code set_user_timeout(int fd, std::chrono::milliseconds timeout) noex
 
 std::error_code set_recv_buffer(int fd, int bytes) noexcept { return set(fd, SOL_SOCKET, SO_RCVBUF, bytes); }
 std::error_code set_send_buffer(int fd, int bytes) noexcept { return set(fd, SOL_SOCKET, SO_SNDBUF, bytes); }
+
+std::error_code set_reuse_address(int fd, bool on) noexcept {
+    return set(fd, SOL_SOCKET, SO_REUSEADDR, int{on});
+}
+std::error_code set_reuse_port(int fd, bool on) noexcept {
+    return set(fd, SOL_SOCKET, SO_REUSEPORT, int{on});
+}
+std::error_code set_ipv6_only(int fd, bool on) noexcept {
+    return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, int{on});
+}
+std::error_code set_broadcast(int fd, bool on) noexcept { return set(fd, SOL_SOCKET, SO_BROADCAST, int{on}); }
+
+std::error_code join_group(int fd, const IpAddress& group, unsigned interface) noexcept {
+    return change_membership(fd, MCAST_JOIN_GROUP, group, interface);
+}
+std::error_code leave_group(int fd, const IpAddress& group, unsigned interface) noexcept {
+    return change_membership(fd, MCAST_LEAVE_GROUP, group, interface);
+}
 
 std::error_code set_reset_on_close(int fd, bool on) noexcept {
     return set(fd, SOL_SOCKET, SO_LINGER, linger{on ? 1 : 0, 0});

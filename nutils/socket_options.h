@@ -11,6 +11,7 @@
 
 #include "cutils/export.h"
 #include "cutils/result.h"
+#include "nutils/ip_address.h"
 
 namespace nutils {
 
@@ -41,6 +42,21 @@ struct KeepAlive {
 // Units: bytes.
 [[nodiscard]] EVC_API std::error_code set_recv_buffer(int fd, int bytes) noexcept;
 [[nodiscard]] EVC_API std::error_code set_send_buffer(int fd, int bytes) noexcept;
+
+// Sharing an address: see ListenOptions and DatagramOptions, which set them before bind(2).
+[[nodiscard]] EVC_API std::error_code set_reuse_address(int fd, bool on) noexcept;
+[[nodiscard]] EVC_API std::error_code set_reuse_port(int fd, bool on) noexcept;
+[[nodiscard]] EVC_API std::error_code set_ipv6_only(int fd, bool on) noexcept;
+
+// Datagrams to broadcast addresses are refused (EACCES) without it.
+[[nodiscard]] EVC_API std::error_code set_broadcast(int fd, bool on) noexcept;
+
+// Receives what is sent to the multicast address `group`, on the network interface of that index (0: the
+// system's choice), until it leaves, or closes. Errors: EINVAL when it is not a multicast address; ENODEV.
+[[nodiscard]] EVC_API std::error_code join_group(int fd, const IpAddress& group,
+                                                 unsigned interface = 0) noexcept;
+[[nodiscard]] EVC_API std::error_code leave_group(int fd, const IpAddress& group,
+                                                  unsigned interface = 0) noexcept;
 
 // What close() does with bytes not yet sent. Do not make it wait (a timeout would block the thread in close);
 // a reset throws them away and tells the peer so (RST), which frees the port at once: for peers that

@@ -373,3 +373,84 @@ TEST(Sendfile, ReportsTheErrorsOfTheKernel) {
     faults.fail("sendfile", EIO);
     in_coroutine([&] { CHECK(socket.sendfile_all(file.get(), 0, 3, 1s).error == std::errc::io_error); });
 }
+
+TEST(Sendfile, StartsBeyondWhatThirtyTwoBitsCount) {
+    const UniqueFd file = file_of("");
+    const off_t far_away = (off_t{5} << 30) + 3;
+    CHECK_EQUAL(4, ::pwrite(file.get(), "here", 4, far_away));
+    in_coroutine([&] { CHECK_EQUAL(4, socket.sendfile_all(file.get(), far_away, 4, 1s).bytes); });
+    CHECK_EQUAL("here", connection.peer_gets());
+}
+
+TEST(Sendfile, OfMoreThanTheKernelTakesAtOnceGoesOn) {
+    constexpr std::size_t kMost = 0x7ffff000;  // what one sendfile(2) takes
+    const std::string text = pattern(1000);
+    const UniqueFd file = file_of(text);
+    faults.answer("sendfile", kMost, 0, 2);  // as if it had taken that, twice
+    in_coroutine([&] {
+        CHECK_EQUAL(2 * kMost + 1000, socket.sendfile_all(file.get(), 0, 2 * kMost + 1000, 1s).bytes);
+    });
+    CHECK(text == connection.peer_gets());
+}
+
+TEST(Sendfile, GoesOnWhereADeadlineCutItOff) {
+    const std::string text = pattern(1 << 20);
+    const UniqueFd file = file_of(text);
+    std::string got;
+    in_coroutine([&] {
+        std::size_t sent = 0;
+        while (sent < text.size()) {
+            const IoResult some =
+                socket.sendfile_all(file.get(), static_cast<off_t>(sent), text.size() - sent, 1ms);
+            CHECK(!some.error || some.timed_out());
+            sent += some.bytes;
+            got += connection.peer_gets();
+        }
+    });
+    got += connection.peer_gets();
+    CHECK(text == got);
+}
+
+TEST(Sendfile, ThatIsCanceledReportsWhatWentBefore) {
+    const UniqueFd file = file_of(pattern(2 << 20));
+    EvThread writer = go([&] {
+        const IoResult sent = socket.sendfile_all(file.get(), 0, 2 << 20, 1h);
+        CHECK(sent.canceled());
+        CHECK(sent.bytes > 0 && sent.bytes < 2 << 20);
+    });
+    run_ready();
+    writer.cancel();
+    run_loop();
+}
+
+TEST(Sendfile, OfAFileThatTheKernelDoesNotSendIsRead) {
+    const std::string text = pattern(200000);
+    const UniqueFd file = file_of(text);
+    faults.fail("sendfile", EINVAL);
+    faults.limit("pread", 1000);
+    EvThread writer = go([&] { CHECK_EQUAL(199990, socket.sendfile_all(file.get(), 10, 199990, 1h).bytes); });
+    std::string got;
+    while (!writer.finished()) {
+        run_ready();
+        got += connection.peer_gets();
+    }
+    got += connection.peer_gets();
+    CHECK(text.substr(10) == got);
+}
+
+TEST(Sendfile, OfAFileInProcIsSent) {
+    const UniqueFd file(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+    in_coroutine([&] {
+        const IoResult sent = socket.sendfile_all(file.get(), 0, 1 << 20, 1s);
+        CHECK(sent.eof());
+        CHECK(sent.bytes > 50);
+    });
+    STRCMP_CONTAINS("test_evcoro", connection.peer_gets().c_str());
+}
+
+TEST(Sendfile, OfAPipeIsAnError) {
+    const UniqueFd file = file_of("abc");
+    faults.fail("sendfile", EINVAL);
+    faults.fail("pread", ESPIPE);
+    in_coroutine([&] { CHECK(socket.sendfile_all(file.get(), 0, 3, 1s).error == std::errc::invalid_seek); });
+}

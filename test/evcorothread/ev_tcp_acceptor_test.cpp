@@ -186,6 +186,33 @@ TEST(Acceptor, ASocketFileIsRemovedAtTheEnd) {
     CHECK(!exists(path));
 }
 
+TEST(Acceptor, ASocketFileLeftBehindIsReplaced) {
+    const SockAddr where = SockAddr::unix_path(folder.file("s")).value();
+    nutils::listen_stream(where).value().reset();
+    listen([](EvSocket) {}, {}, where);
+    const UniqueFd one = client();
+    CHECK_EQUAL("<end>", reply(one));
+}
+
+TEST(Acceptor, TheSocketFileOfASuccessorStays) {
+    const std::string path = folder.file("s");
+    listen([](EvSocket) {}, {}, SockAddr::unix_path(path).value());
+    ::unlink(path.c_str());
+    const UniqueFd successor = nutils::listen_stream(SockAddr::unix_path(path).value()).value();
+    acceptor.reset();
+    CHECK_EQUAL(0, ::access(path.c_str(), F_OK));
+}
+
+TEST(Acceptor, ASocketFileHasThePermissionsAskedFor) {
+    const std::string path = folder.file("s");
+    AcceptOptions options;
+    options.permissions = 0660;
+    listen([](EvSocket) {}, std::move(options), SockAddr::unix_path(path).value());
+    struct stat status = {};
+    CHECK_EQUAL(0, ::lstat(path.c_str(), &status));
+    CHECK_EQUAL(0660, status.st_mode & 0777);
+}
+
 TEST(Acceptor, AnExceptionOfAHandlerEndsItsConnectionOnly) {
     LogCapture log;
     bool first = true;

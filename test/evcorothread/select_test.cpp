@@ -388,7 +388,6 @@ TEST(Select, TryingNeverWaits) {
 }
 
 TEST(Select, TryingWorksOutsideOfCoroutines) {
-    run_ready();  // so that this OS thread has a loop
     CHECK(try_select(a.on_recv(take())).would_block());
     CHECK_EQUAL(0, try_select(full.on_recv(take())).arm);
     CHECK_EQUAL(0, try_select_ordered(room.on_send(3), room.on_recv(take())).arm);

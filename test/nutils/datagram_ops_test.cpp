@@ -24,7 +24,7 @@ TEST_GROUP_BASE(DatagramOps, Fixture) {
     char buffer[64];
     SockAddr from;
 
-    IoResult received(std::span<char> into) {
+    DatagramResult received(std::span<char> into) {
         wait_for(two.get(), POLLIN);
         return recv_from(two.get(), into, &from);
     }
@@ -51,9 +51,10 @@ TEST(DatagramOps, AnEmptyDatagramIsNotTheEnd) {
 
 TEST(DatagramOps, WhatDoesNotFitIsReportedAsTooLong) {
     CHECK(send_to(one.get(), "hello", &two_address));
-    const IoResult got = received(std::span(buffer, 3));
+    const DatagramResult got = received(std::span(buffer, 3));
     CHECK_EQUAL(NetError::too_long, got.error);
     LONGS_EQUAL(3, got.bytes);
+    LONGS_EQUAL(5, got.full_size);
     CHECK(recv_from(two.get(), buffer).would_block());
 }
 
@@ -101,4 +102,25 @@ TEST(DatagramOps, WorksOverUnixSockets) {
     CHECK(send_to(one.get(), "hello", &there));
     LONGS_EQUAL(5, received(buffer).bytes);
     CHECK_EQUAL(here, from);
+}
+
+TEST(DatagramOps, OptionsThatCannotBeSetAreErrors) {
+    DatagramOptions options;
+    options.broadcast = options.reuse_address = options.reuse_port = true;
+    options.recv_buffer = options.send_buffer = 4096;
+    const long failures =
+        for_each_failing_call(ENOBUFS, [&] { (void)bind_datagram(SockAddr::loopback6(0), options); });
+    LONGS_EQUAL(9, failures);  // socket, six options, bind; and close at the end
+    faults.fail("setsockopt", EPERM);
+    CHECK_EQUAL("socket options for 127.0.0.1:0: Operation not permitted",
+                bind_datagram(SockAddr::loopback(0), options).error().message());
+}
+
+TEST(DatagramOps, ConnectsAndDisconnects) {
+    faults.fail("connect", EINTR);
+    CHECK(!connect_datagram(one.get(), two_address));
+    CHECK_EQUAL(two_address, SockAddr::peer_of(one.get()).value());
+    CHECK(!connect_datagram(one.get(), SockAddr()));
+    CHECK(!SockAddr::peer_of(one.get()));
+    CHECK_EQUAL(errno_code(EBADF), connect_datagram(-1, two_address));
 }

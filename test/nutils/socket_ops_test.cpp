@@ -489,3 +489,12 @@ TEST(SocketOps, ShutdownOfAnUnconnectedSocketIsAnError) {
     CHECK_EQUAL(errno_code(ENOTCONN), shutdown_send(fd.get()));
     CHECK_EQUAL(errno_code(ENOTCONN), shutdown_both(fd.get()));
 }
+
+TEST(SocketOps, ReadsAtAnyPlaceOfAFile) {
+    const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    char magic[3];
+    LONGS_EQUAL(3, read_at(file.get(), magic, 1).bytes);
+    CHECK_EQUAL("ELF", std::string(magic, 3));
+    CHECK(read_at(file.get(), magic, off_t{1} << 40).eof());
+    CHECK_EQUAL(errno_code(EBADF), read_at(-1, magic, 0).error);
+}

@@ -135,7 +135,8 @@ class FaultInjection {
         FaultSite::overall() = {0, n, 0, error};
     }
 
-    // Transfers move at most this many bytes: recv, send, recvmsg, sendmsg, read, write, sendfile.
+    // Transfers move at most this many bytes: recv, send, recvmsg, sendmsg, read, pread, write, sendfile,
+    // splice; or messages: recvmmsg, sendmmsg.
     void limit(const char* call, std::size_t bytes) {
         const std::lock_guard lock(FaultSite::mutex());
         FaultSite::named(call).limit_ = bytes;
@@ -223,6 +224,6 @@ long for_each_failing_call(int error, F&& attempt) {
     static ::test_support::FaultSite fault_site_##name(#name);                                     \
     type __wrap_##name parameters {                                                                \
         if (const auto fault = fault_site_##name.enter()) return static_cast<type>(fault->take()); \
-        size = fault_site_##name.limited(size);                                                    \
+        size = static_cast<decltype(size)>(fault_site_##name.limited(size));                       \
         return __real_##name arguments;                                                            \
     }

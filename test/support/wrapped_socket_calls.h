@@ -3,8 +3,10 @@
 // Include it in exactly one file of a test program, and name the same calls in that program's wrap.txt.
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -44,6 +46,9 @@ TEST_SUPPORT_WRAP(int, accept4, (int fd, sockaddr* address, socklen_t* size, int
                   (fd, address, size, flags))
 TEST_SUPPORT_WRAP(int, shutdown, (int fd, int how), (fd, how))
 TEST_SUPPORT_WRAP(int, unlink, (const char* path), (path))
+TEST_SUPPORT_WRAP(int, chmod, (const char* path, mode_t mode), (path, mode))
+TEST_SUPPORT_WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode))
+TEST_SUPPORT_WRAP(int, pipe2, (int* fds, int flags), (fds, flags))
 
 // A close that reports an error has closed all the same.
 extern "C" int __real_close(int fd);
@@ -85,6 +90,17 @@ TEST_SUPPORT_WRAP_SIZED(ssize_t, read, (int fd, void* buffer, size_t size), size
 TEST_SUPPORT_WRAP_SIZED(ssize_t, write, (int fd, const void* data, size_t size), size, (fd, data, size))
 TEST_SUPPORT_WRAP_SIZED(ssize_t, sendfile, (int out, int in, off_t* offset, size_t size), size,
                         (out, in, offset, size))
+TEST_SUPPORT_WRAP_SIZED(ssize_t, pread, (int fd, void* buffer, size_t size, off_t offset), size,
+                        (fd, buffer, size, offset))
+TEST_SUPPORT_WRAP_SIZED(ssize_t, splice,
+                        (int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
+                         unsigned int flags),
+                        size, (from, from_offset, to, to_offset, size, flags))
+TEST_SUPPORT_WRAP_SIZED(int, recvmmsg,
+                        (int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout), count,
+                        (fd, messages, static_cast<unsigned int>(count), flags, timeout))
+TEST_SUPPORT_WRAP_SIZED(int, sendmmsg, (int fd, mmsghdr* messages, unsigned int count, int flags), count,
+                        (fd, messages, static_cast<unsigned int>(count), flags))
 TEST_SUPPORT_WRAP(ssize_t, sendto,
                   (int fd, const void* data, size_t size, int flags, const sockaddr* to, socklen_t to_size),
                   (fd, data, size, flags, to, to_size))

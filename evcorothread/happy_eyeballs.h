@@ -1,0 +1,50 @@
+// connect_any: the first of several addresses that answers (Happy Eyeballs, RFC 8305).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "cutils/deadline.h"
+#include "cutils/export.h"
+#include "cutils/result.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_socket.h"
+#include "nutils/connect_stream.h"
+#include "nutils/sock_addr.h"
+
+namespace evcorothread {
+
+struct HappyEyeballsOptions {
+    // The next address is tried when the last one has not answered for so long, or at once when it failed.
+    // At least 10 ms (RFC 8305, section 5).
+    std::chrono::milliseconds attempt_delay{250};
+    // How many addresses of the first one's family come before the first of another family.
+    std::size_t first_family_count = 1;
+    nutils::ConnectOptions connect{};
+};
+
+// The order in which connect_any() tries addresses (RFC 8305, section 4): that of the list, which the
+// resolver has sorted by preference, but with the families taking turns, so that one that does not work here
+// costs one delay and not one for each of its addresses. Doubles are dropped.
+[[nodiscard]] EVC_API std::vector<nutils::SockAddr> interleaved(std::span<const nutils::SockAddr> addresses,
+                                                                std::size_t first_family_count = 1);
+
+// Connects to whichever of `addresses` answers first; all of them are tried, one after the other, without
+// waiting for the failure of those before.
+//
+//   auto socket = connect_any(loop, addresses, {}, 5s);
+//
+// Before:   called in a coroutine thread of `loop`.
+// Suspends: until the first has answered or the last has failed.
+// After:    the other attempts are closed.
+// Errors:   timed_out and canceled stand for all; otherwise the code of the first address's failure. The
+//           message tells what happened at each address. errc::invalid_argument when there is none.
+// Cost:     no coroutine but the caller's; a socket for each address tried, until one has answered.
+[[nodiscard]] EVC_API cutils::Result<EvSocket> connect_any(EvLoop& loop,
+                                                           std::span<const nutils::SockAddr> addresses,
+                                                           const HappyEyeballsOptions& options,
+                                                           Deadline deadline);
+
+}  // namespace evcorothread

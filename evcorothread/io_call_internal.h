@@ -1,0 +1,22 @@
+// What every call on a descriptor of the loop begins with. Internal.
+#pragma once
+
+#include <system_error>
+
+#include "cutils/check.h"
+#include "evcorothread/fd_watch_internal.h"
+#include "nutils/net_error.h"
+
+namespace evcorothread {
+
+// What every call with a Deadline looks at first. The right socket, coroutine and thread are the caller's
+// business; a canceled coroutine moves nothing more, except under a shield.
+inline std::error_code refusal(const FdWatch* watch) {
+    if (watch == nullptr || watch->fd < 0) return nutils::NetError::closed;
+    const ThreadCore& self = ThreadCore::current();
+    EVC_CHECK(&self.loop == &watch->loop, "a socket is used by a coroutine of another loop");
+    if (self.canceled() && self.shield == nullptr) return nutils::NetError::canceled;
+    return {};
+}
+
+}  // namespace evcorothread
