@@ -1,10 +1,7 @@
 #include "webby/driver_coroutine.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <array>
-#include <optional>
+#include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,7 +11,7 @@
 #include "evcorothread/ev_socket.h"
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
-#include "webby/exchange.h"
+#include "webby/session_internal.h"
 
 namespace webby {
 
@@ -34,7 +31,7 @@ struct CoroutineDriver::Impl {
           options(the_options),
           idle(the_options.timeouts.idle),
           access_log(std::move(log)),
-          context{application, options.limits},
+          context{.application = application, .limits = options.limits},
           exchanges(context),
           parking(loop, "http"),
           drain_timer(loop, [this] { parking.cancel_active(); }),
@@ -77,133 +74,39 @@ class CoroutineDriver::Connection final : public EvParking::Guest {
     ConnectionTicket place_;
 };
 
-// A connection at work: moves bytes between the socket and an exchange until there is nothing more to do.
-class CoroutineDriver::Session final : public Wire {
-  public:
-    Session(Impl& driver, EvSocket& socket, Exchange& exchange)
-        : driver_(driver), socket_(socket), exchange_(exchange), engine_(exchange.engine()) {}
+namespace {
+// What a session wants of a socket, with the loop's cheap clock.
+struct SessionSocket final {
+    EvSocket& socket;
+    const EvLoop& loop;
 
-    EvParking::Next run() {
-        exchange_.begin(*this);
-        for (Exchange::Want want = Exchange::Want::input;; want = exchange_.advance()) {
-            if (!send_output()) return EvParking::Next::close();
-            switch (want) {
-                case Exchange::Want::send: break;
-                case Exchange::Want::input:
-                    if (engine_.is_idle() && !socket_.may_recv()) return EvParking::Next::park(driver_.idle);
-                    switch (receive()) {
-                        case Received::something: break;
-                        case Received::nothing: return EvParking::Next::park(driver_.idle);
-                        case Received::failure: return EvParking::Next::close();
-                    }
-                    break;
-                case Exchange::Want::close:
-                    if (engine_.lingers()) linger();
-                    return EvParking::Next::close();
-            }
-        }
+    bool may_recv() const { return socket.may_recv(); }
+    IoResult try_recv(std::span<char> buffer) { return socket.try_recv(buffer); }
+    IoResult recv(std::span<char> buffer, Deadline deadline) { return socket.recv(buffer, deadline); }
+    IoResult send_all(std::string_view data, Deadline deadline) { return socket.send_all(data, deadline); }
+    IoResult send_all(std::string_view data, int flags, Deadline deadline) {
+        return socket.send_all(data, flags, deadline);
     }
-
-    IoResult refill(Deadline deadline) override {
-        if (!send_output()) return {0, std::make_error_code(std::errc::broken_pipe)};
-        const IoResult got = socket_.recv(engine_.input_space(), deadline);
-        if (got) engine_.received(got.bytes);
-        if (!got.eof()) return got;
-        engine_.end_of_input();
-        return {};
+    IoResult send_all_v(std::span<iovec> pieces, Deadline deadline) {
+        return socket.send_all_v(pieces, deadline);
     }
-    nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
-    cutils::TimePoint now() const override { return driver_.loop.now(); }
-
-  private:
-    enum class Received { something, nothing, failure };
-
-    // The socket's idle timeout limits each wait: a client that takes a little now and then may take all day.
-    bool send_output() {
-        if (!engine_.has_output()) return true;
-        const IoResult sent =
-            engine_.must_send() ? send_large() : socket_.send_all(engine_.output_text(), Deadline::never);
-        engine_.sent();
-        return static_cast<bool>(sent);
+    IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
+        return socket.sendfile_all(file, offset, count, deadline);
     }
-
-    [[gnu::noinline]] IoResult send_large() {
-        const Http1Engine::Output output = engine_.output();
-        std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
-                                       iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-        if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
-        const IoResult head = socket_.send_all(output.text, MSG_MORE, Deadline::never);
-        if (!head) return head;
-        return socket_.sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
-                                    Deadline::never);
-    }
-
-    Received receive() {
-        const std::span<char> space = engine_.input_space();
-        const IoResult got = engine_.is_idle() ? socket_.try_recv(space) : socket_.recv(space, deadline());
-        if (got) [[likely]] {
-            engine_.received(got.bytes);
-            return Received::something;
-        }
-        if (got.would_block()) return Received::nothing;
-        if (got.eof())
-            engine_.end_of_input();
-        else if (got.timed_out())
-            engine_.time_out();
-        else
-            return Received::failure;
-        return Received::something;
-    }
-
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
-    // dribbling does not help; a body that is read has to make progress, which the socket's idle timeout sees
-    // to.
-    Deadline deadline() {
-        const bool in_head = engine_.is_reading_head();
-        if (!in_head && !engine_.is_draining()) return Deadline::never;
-        if (!deadline_ || deadline_of_ != engine_.requests() || deadline_is_of_head_ != in_head) {
-            deadline_of_ = engine_.requests();
-            deadline_is_of_head_ = in_head;
-            deadline_ = now() + (in_head ? driver_.options.timeouts.head : driver_.options.timeouts.io);
-        }
-        return *deadline_;
-    }
-
-    // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
-    // resets the connection, and the reset may overtake the answer.
-    void linger() {
-        constexpr std::size_t kEnough = 256 * 1024;
-        std::array<char, 2048> forgotten;
-        if (!socket_.shutdown_send()) return;
-        const Deadline until = now() + driver_.options.timeouts.linger;
-        for (std::size_t bytes = 0; bytes < kEnough;) {
-            const IoResult got = socket_.recv(forgotten, until);
-            if (!got) return;
-            bytes += got.bytes;
-        }
-    }
-
-    Impl& driver_;
-    EvSocket& socket_;
-    Exchange& exchange_;
-    Http1Engine& engine_;
-    std::optional<cutils::TimePoint> deadline_;
-    std::uint64_t deadline_of_ = 0;
-    bool deadline_is_of_head_ = false;
+    IoResult shutdown_send() { return socket.shutdown_send(); }
+    cutils::Result<nutils::SockAddr> peer() const { return socket.peer(); }
+    cutils::TimePoint lately() const { return loop.now(); }
 };
+}  // namespace
 
 EvParking::Next CoroutineDriver::Connection::serve() {
-    struct Lease {
-        explicit Lease(ExchangePool& the_pool) : pool(the_pool), exchange(pool.take()) {}
-        Lease(const Lease&) = delete;
-        Lease& operator=(const Lease&) = delete;
-        ~Lease() { pool.give(exchange); }
-        ExchangePool& pool;
-        Exchange* exchange;
-    } lease(driver_.exchanges);
-    const EvParking::Next next = Session(driver_, socket(), *lease.exchange).run();
+    const ExchangeLease exchange(driver_.exchanges);
+    SessionSocket session_socket{socket(), driver_.loop};
+    Session session(driver_.options.timeouts, session_socket, *exchange);
+    (*exchange).begin(session);
+    const SessionEnd end = session.run();
     driver_.lines_added();
-    return next;
+    return end == SessionEnd::park ? EvParking::Next::park(driver_.idle) : EvParking::Next::close();
 }
 
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place) {
@@ -254,7 +157,7 @@ void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place)
 }
 
 void CoroutineDriver::drain() {
-    if (std::exchange(impl_->context.draining, true)) return;
+    if (impl_->context.draining.exchange(true)) return;
     for (EvTcpAcceptor& acceptor : impl_->acceptors) acceptor.close();
     impl_->parking.drain();
     if (impl_->parking.size() > 0) impl_->drain_timer.start(impl_->options.drain);
@@ -269,7 +172,7 @@ void CoroutineDriver::when_finished(std::function<void()> function) {
     impl_->when_finished = std::move(function);
 }
 
-CoroutineDriver::Counts CoroutineDriver::counts() const {
+Driver::Counts CoroutineDriver::counts() const {
     return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),
             impl_->context.requests};
 }

@@ -2,8 +2,11 @@
 // application that answers; everything about HTTP that is the same whoever does the reading and writing.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -20,7 +23,14 @@
 #include "webby/request.h"
 #include "webby/response.h"
 
+namespace evcorothread {
+class EvLoop;
+}
+
 namespace webby {
+
+class DeferredState;
+class DeferredWaiter;
 
 // What the connections of one loop or thread share. Owner: the server; outlives its exchanges.
 struct ExchangeContext {
@@ -28,8 +38,16 @@ struct ExchangeContext {
     const Limits& limits;
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
-    bool draining = false;            // every response closes its connection
-    std::uint64_t requests = 0;       // answered so far
+    // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
+    // responses. Null: the caller of advance() waits.
+    evcorothread::EvLoop* event_loop = nullptr;
+    // Any thread may look, and set the first.
+    std::atomic<bool> draining{false};       // every response closes its connection
+    std::atomic<std::uint64_t> requests{0};  // answered so far
+
+    void count_request() {  // only one thread adds
+        requests.store(requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
 };
 
 // What an exchange asks of its driver in the middle of a request.
@@ -53,24 +71,37 @@ class Wire {
 //                         engine().input_space()
 //       case Want::send:  send engine().output()
 //       case Want::close: send it, then close, lingering if engine().lingers()
+//       case Want::deferred: send it, then wait until the DeferredWaiter is told; only with an event_loop
 //   }
 //
 // Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
 //        and an idle connection has none. One thread.
 class EVC_API Exchange final : public RequestSource {
   public:
-    enum class Want { input, send, close };
+    enum class Want { input, send, close, deferred };
 
     explicit Exchange(ExchangeContext& context);
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
+    // Blocks while a servlet on another thread uses the request.
+    ~Exchange() { abandon(); }
 
     // Starts anew, for a connection that has just come or wakes up. Lifetime: wire, until the next begin().
-    void begin(Wire& wire);
+    void begin(Wire& wire, DeferredWaiter* waiter = nullptr);
 
     // Goes as far as it can with what has been received; runs servlets.
     // Suspends: where a servlet does.
     [[nodiscard]] Want advance();
+
+    // Whoever waits for a deferred response in advance() goes on without it, now and until the next begin().
+    // Any thread.
+    void give_up();
+    // True when a deferred response may not be left alone: a servlet on another thread uses the request.
+    [[nodiscard]] bool is_pinned() const;
+    // Nobody will go on with this conversation. Blocks while is_pinned().
+    void abandon() {
+        if (response_.deferred() != nullptr) abandon_deferred();
+    }
 
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
@@ -82,6 +113,11 @@ class EVC_API Exchange final : public RequestSource {
   private:
     void start();
     void answer();
+    void finish();
+    bool settle();
+    bool wait_for(DeferredState& state);
+    void abandon_deferred();
+    void gather();
     void refuse();
     void respond();
 
@@ -91,8 +127,17 @@ class EVC_API Exchange final : public RequestSource {
     Http1Engine engine_;
     Router::Match match_;
     Wire* wire_ = nullptr;
+    DeferredWaiter* waiter_ = nullptr;
     std::string_view piece_;  // of a streamed body, not read yet
+    std::string gathered_;    // a body that was to be streamed, where it has to be complete
+    std::size_t filters_entered_ = 0;
     bool streaming_ = false;
+    bool gathers_ = false;
+    bool deferred_ = false;  // advance() has returned Want::deferred
+
+    std::mutex mutex_;  // of these two
+    DeferredState* waiting_for_ = nullptr;
+    bool given_up_ = false;
 
     friend class ExchangePool;
     Exchange* next_free_ = nullptr;

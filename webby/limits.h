@@ -35,4 +35,7 @@ struct Timeouts {
     std::chrono::milliseconds linger{2'000};
 };
 
+// How much of what such a client still sends is read; then the connection is cut.
+inline constexpr std::size_t kLingerBytes = 256 * 1024;
+
 }  // namespace webby

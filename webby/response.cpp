@@ -1,5 +1,7 @@
 #include "webby/response.h"
 
+#include <utility>
+
 #include "cutils/log.h"
 #include "webby/ascii.h"
 #include "webby/uri.h"
@@ -140,8 +142,25 @@ void Response::clear() {
     body_.clear();
     type_ = {};
     drop_file();
+    if (deferred_ != nullptr) drop_deferred();
     status_ = Status::ok;
     close_ = false;
+}
+
+void Response::swap_with(Response& other) {
+    const bool own_type = !type_.empty() && type_.data() == type_storage_.data();
+    const bool others_own = !other.type_.empty() && other.type_.data() == other.type_storage_.data();
+    fields_.swap(other.fields_);
+    body_.swap(other.body_);
+    type_storage_.swap(other.type_storage_);
+    std::swap(type_, other.type_);
+    if (others_own) type_ = type_storage_;
+    if (own_type) other.type_ = other.type_storage_;
+    std::swap(file_, other.file_);
+    std::swap(file_size_, other.file_size_);
+    std::swap(file_offset_, other.file_offset_);
+    std::swap(status_, other.status_);
+    std::swap(close_, other.close_);
 }
 
 }  // namespace webby

@@ -15,6 +15,9 @@
 
 namespace webby {
 
+class Deferred;
+class DeferredState;
+
 // Starts as an empty 200. Set a status, fields and one body; the last body wins.
 //
 //   response.text("Hello\n");
@@ -28,6 +31,13 @@ namespace webby {
 // Cost:  fields are kept as they will be sent; the memory is kept from response to response.
 class EVC_API Response {
   public:
+    Response() = default;
+    Response(const Response&) = delete;
+    Response& operator=(const Response&) = delete;
+    ~Response() {
+        if (deferred_ != nullptr) drop_deferred();
+    }
+
     Response& status(Status status) {
         status_ = status;
         return *this;
@@ -66,6 +76,10 @@ class EVC_API Response {
     // The connection closes after this response.
     void close_connection() { close_ = true; }
 
+    // The response is completed later, through the handle; what this one has so far goes along. What is done
+    // to it afterwards is lost. Include "webby/deferred.h". Before: called in serve(), once.
+    [[nodiscard]] Deferred defer();
+
     // For filters, logs and the engine.
     [[nodiscard]] bool closes_connection() const { return close_; }
     [[nodiscard]] std::uint64_t body_size() const { return file_ ? file_size_ : body_.size(); }
@@ -80,6 +94,10 @@ class EVC_API Response {
     void swap_body(std::string& other) { body_.swap(other); }
     void clear();
 
+    // For the exchange: whether defer() was called; what the handle made of it.
+    [[nodiscard]] DeferredState* deferred() const { return deferred_; }
+    void take_deferred();
+
   private:
     // `type` lives for ever.
     void set_body(std::string_view bytes, std::string_view type) {
@@ -89,6 +107,8 @@ class EVC_API Response {
         type_ = type;
     }
     void set_type(std::string_view type);
+    void swap_with(Response& other);
+    void drop_deferred();
     void drop_file() {
         if (file_) file_.reset();
     }
@@ -101,6 +121,7 @@ class EVC_API Response {
     nutils::UniqueFd file_;
     std::uint64_t file_size_ = 0;
     off_t file_offset_ = 0;
+    DeferredState* deferred_ = nullptr;
     Status status_ = Status::ok;
     bool close_ = false;
 };

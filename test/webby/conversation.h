@@ -85,7 +85,8 @@ class Conversation final : public webby::Wire {
                     take_output();
                     if (!give_input()) return;
                     break;
-                case webby::Exchange::Want::send: take_output(); break;
+                case webby::Exchange::Want::send:
+                case webby::Exchange::Want::deferred: take_output(); break;
                 case webby::Exchange::Want::close:
                     take_output();
                     closed_ = true;

@@ -1,0 +1,397 @@
+#include "webby/driver_thread.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cutils/intrusive.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_tcp_acceptor.h"
+#include "evcorothread/ev_timer.h"
+#include "nutils/socket_ops.h"
+#include "webby/session_internal.h"
+#include "webby/thread_socket_internal.h"
+
+namespace webby {
+
+using cutils::TimePoint;
+using evcorothread::ConnectionTicket;
+using evcorothread::EvLoop;
+using evcorothread::EvTcpAcceptor;
+using evcorothread::EvTimer;
+using nutils::BlockingSocket;
+using nutils::UniqueFd;
+
+namespace {
+
+struct IdleTag;
+
+struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<IdleTag> {
+    Connection(UniqueFd fd, ConnectionTicket ticket) : socket(std::move(fd)), place(std::move(ticket)) {}
+
+    [[nodiscard]] bool is_idle() const { return cutils::ListHook<IdleTag>::linked(); }
+    void leave_idle() { cutils::ListHook<IdleTag>::unlink(); }
+    void leave() { cutils::ListHook<Connection>::unlink(); }
+    // Wakes whoever waits for it; only its thread closes it, so the descriptor stays what it is.
+    void cut() const { (void)::shutdown(socket.fd(), SHUT_RDWR); }
+    // Cuts it unless something has arrived, which then is served.
+    void cut_if_unused() const {
+        char byte;
+        if (nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK).would_block()) cut();
+    }
+
+    BlockingSocket socket;
+    ConnectionTicket place;
+    TimePoint expires{};           // while it is idle
+    Exchange* exchange = nullptr;  // while it is not
+};
+
+// Signals are for the application's threads.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_{};
+};
+
+// One thread of the pool and what it answers with.
+struct Worker {
+    Worker(const Application& application, const Limits& limits)
+        : context{.application = application, .limits = limits}, exchange(context) {}
+
+    std::unique_ptr<AccessLog> access_log;
+    ExchangeContext context;
+    Exchange exchange;
+    std::thread thread;
+};
+
+}  // namespace
+
+struct ThreadDriver::Impl {
+    Impl(EvLoop& the_loop, const Application& the_application, const DriverOptions& the_options,
+         std::unique_ptr<AccessLog> log);
+    ~Impl();
+
+    // On the loop.
+    void accepted(UniqueFd fd, ConnectionTicket place);
+    void connections_have_gone();
+    void close_expired();
+    void cancel();
+    void start_worker_if_needed();
+
+    // On the pool's threads.
+    void work(Worker& worker);
+    Connection* next(Worker& worker);
+    void serve(Worker& worker, Connection& connection);
+    void take(Connection& connection);
+    // Puts it, new or served, where it waits. False: it is not wanted any more.
+    bool park(Connection& connection, int operation);
+    void remove(Connection& connection);
+
+    EvLoop& loop;
+    const Application& application;
+    const DriverOptions options;
+    std::unique_ptr<AccessLog> access_log;
+    UniqueFd epoll, ending_event;
+
+    mutable std::mutex mutex;  // of all that follows
+    cutils::List<Connection, Connection> connections;
+    cutils::List<Connection, IdleTag> idle;  // the one that expires first in front
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::size_t count = 0;
+    std::size_t idle_count = 0;
+    std::size_t waiting_workers = 0;
+    bool full = false;  // max_connections are there: not accepting
+    bool draining = false;
+    bool canceled = false;
+    bool ending = false;
+
+    // The loop's own.
+    std::vector<EvTcpAcceptor> acceptors;
+    EvTimer drain_timer, idle_timer;
+    std::function<void()> when_finished;
+    std::optional<EvLoop::Hold> hold;  // until it is finished
+    struct Link {
+        Impl* impl;
+    };
+    std::shared_ptr<Link> link;  // what is posted may run after we are gone
+};
+
+ThreadDriver::Impl::Impl(EvLoop& the_loop, const Application& the_application,
+                         const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
+    : loop(the_loop),
+      application(the_application),
+      options(the_options),
+      access_log(std::move(log)),
+      epoll(::epoll_create1(EPOLL_CLOEXEC)),
+      ending_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      drain_timer(loop, [this] { cancel(); }),
+      idle_timer(loop, [this] { close_expired(); }),
+      link(std::make_shared<Link>(Link{this})) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (!epoll || !ending_event || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ending_event.get(), &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "webby: epoll");
+    hold.emplace(loop);
+}
+
+ThreadDriver::Impl::~Impl() {
+    link->impl = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        ending = true;
+    }
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(ending_event.get(), &one, sizeof one);
+    for (const auto& worker : workers) worker->thread.join();
+    connections.for_each([this](Connection& connection) { remove(connection); });
+}
+
+// --- on the loop ---
+
+void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place) {
+    auto made = std::make_unique<Connection>(std::move(fd), std::move(place));
+    {
+        const std::lock_guard lock(mutex);
+        if (draining) return;
+        connections.push_back(*made);
+        if (++count >= options.max_connections && !std::exchange(full, true))
+            for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+    }
+    Connection& connection = *made.release();
+    if (!park(connection, EPOLL_CTL_ADD)) return remove(connection);
+    if (!idle_timer.running()) idle_timer.start(options.timeouts.idle);
+    start_worker_if_needed();
+}
+
+void ThreadDriver::Impl::connections_have_gone() {
+    std::unique_lock lock(mutex);
+    if (std::exchange(full, false))
+        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!draining || count > 0) return;
+    lock.unlock();
+    drain_timer.stop();
+    idle_timer.stop();
+    hold.reset();
+    if (when_finished) loop.post(std::exchange(when_finished, nullptr));
+}
+
+// The timeout is the same for all, so those that have been idle longest stand in front.
+void ThreadDriver::Impl::close_expired() {
+    const std::lock_guard lock(mutex);
+    const TimePoint now = cutils::monotonic_now();
+    while (!idle.empty() && idle.front().expires <= now) {
+        --idle_count;
+        idle.pop_front().cut_if_unused();
+    }
+    if (count == 0) return;
+    idle_timer.start(idle.empty() ? cutils::Duration(options.timeouts.idle) : idle.front().expires - now);
+}
+
+void ThreadDriver::Impl::cancel() {
+    const std::lock_guard lock(mutex);
+    canceled = true;
+    connections.for_each([](Connection& connection) {
+        connection.cut();
+        if (connection.exchange != nullptr) connection.exchange->give_up();
+    });
+}
+
+// Nobody is there to take the next request: one more thread, if there may be one. On any thread.
+void ThreadDriver::Impl::start_worker_if_needed() {
+    const std::lock_guard lock(mutex);
+    if (waiting_workers > 0 || workers.size() >= options.threads || ending) return;
+    try {
+        auto worker = std::make_unique<Worker>(application, options.limits);
+        worker->context.draining = draining;
+        if (access_log) {
+            cutils::Result<AccessLog> log = access_log->duplicate();
+            if (!log) throw std::system_error(log.error().code());
+            worker->access_log = std::make_unique<AccessLog>(std::move(*log));
+            worker->context.access_log = worker->access_log.get();
+        }
+        workers.reserve(workers.size() + 1);
+        const SignalsBlocked blocked;
+        worker->thread = std::thread([this, self = worker.get()] { work(*self); });
+        ::pthread_setname_np(worker->thread.native_handle(), "webby");
+        workers.push_back(std::move(worker));
+        ++waiting_workers;  // as soon as it has begun
+    } catch (const std::exception& error) {
+        cutils::log(cutils::LogLevel::warning, "webby: no more threads than %zu: %s", workers.size(),
+                    error.what());
+    }
+}
+
+// --- on the pool's threads ---
+
+void ThreadDriver::Impl::work(Worker& worker) {
+    while (Connection* const connection = next(worker)) {
+        serve(worker, *connection);
+        const std::lock_guard lock(mutex);
+        ++waiting_workers;
+    }
+    if (worker.access_log) worker.access_log->flush();
+}
+
+// The next connection for which something has arrived; null: the end.
+Connection* ThreadDriver::Impl::next(Worker& worker) {
+    constexpr int kFlushAfter = 50;  // milliseconds
+    for (;;) {
+        const bool has_lines = worker.access_log && worker.access_log->has_lines();
+        epoll_event event{};
+        const int got = ::epoll_wait(epoll.get(), &event, 1, has_lines ? kFlushAfter : -1);
+        if (got == 0) worker.access_log->flush();
+        if (got <= 0) continue;
+        if (event.data.ptr == nullptr) return nullptr;
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        take(connection);
+        return &connection;
+    }
+}
+
+void ThreadDriver::Impl::take(Connection& connection) {
+    bool last = false;
+    {
+        const std::lock_guard lock(mutex);
+        if (connection.is_idle()) --idle_count;
+        connection.leave_idle();
+        last = --waiting_workers == 0 && workers.size() < options.threads;
+    }
+    if (last) start_worker_if_needed();
+}
+
+void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
+    SessionEnd end = SessionEnd::close;
+    try {
+        ThreadSocket socket(connection.socket, options.timeouts.io);
+        Session session(options.timeouts, socket, worker.exchange);
+        worker.exchange.begin(session);
+        {
+            const std::lock_guard lock(mutex);
+            connection.exchange = &worker.exchange;  // what cancels from now on finds it
+            if (canceled) worker.exchange.give_up();
+        }
+        end = session.run();
+    } catch (const std::exception& error) {
+        cutils::log(cutils::LogLevel::error,
+                    "a connection is closed because serving it ended by an exception: %s", error.what());
+    }
+    worker.exchange.abandon();
+    if (end == SessionEnd::close || !park(connection, EPOLL_CTL_MOD)) remove(connection);
+}
+
+// The kernel tells of what is there already, too. After that it may be anybody's, and gone.
+bool ThreadDriver::Impl::park(Connection& connection, int operation) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.data.ptr = &connection;
+    const int fd = connection.socket.fd();
+    {
+        const std::lock_guard lock(mutex);
+        connection.exchange = nullptr;
+        if (draining) return false;
+        connection.expires = cutils::monotonic_now() + options.timeouts.idle;
+        idle.push_back(connection);
+        ++idle_count;
+    }
+    if (::epoll_ctl(epoll.get(), operation, fd, &event) == 0) return true;
+    cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                std::generic_category().message(errno).c_str());
+    return false;
+}
+
+void ThreadDriver::Impl::remove(Connection& connection) {
+    {
+        const std::lock_guard lock(mutex);
+        connection.leave();
+        if (connection.is_idle()) --idle_count;
+        connection.leave_idle();
+    }
+    delete &connection;  // closes it: before it is counted as gone
+    const std::lock_guard lock(mutex);
+    --count;
+    if (!ending && (full || (draining && count == 0)))
+        loop.post([link = link] {
+            if (link->impl != nullptr) link->impl->connections_have_gone();
+        });
+}
+
+// --- the driver ---
+
+ThreadDriver::ThreadDriver(EvLoop& loop, const Application& application, const DriverOptions& options,
+                           std::unique_ptr<AccessLog> access_log)
+    : impl_(std::make_unique<Impl>(loop, application, options, std::move(access_log))) {}
+
+ThreadDriver::~ThreadDriver() {
+    drain();
+    cancel();
+}
+
+cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address) {
+    Impl& driver = *impl_;
+    cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
+        driver.loop, address,
+        [&driver](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}); });
+    if (!acceptor) return acceptor.error();
+    driver.acceptors.push_back(std::move(*acceptor));
+    return driver.acceptors.back().local_address();
+}
+
+void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place) {
+    impl_->accepted(std::move(connection), std::move(place));
+}
+
+void ThreadDriver::drain() {
+    Impl& driver = *impl_;
+    std::unique_lock lock(driver.mutex);
+    if (std::exchange(driver.draining, true)) return;
+    for (EvTcpAcceptor& acceptor : driver.acceptors) acceptor.close();
+    for (const auto& worker : driver.workers) worker->context.draining = true;
+    driver.idle.for_each([](Connection& connection) { connection.cut_if_unused(); });
+    const bool any = driver.count > 0;
+    lock.unlock();
+    if (any)
+        driver.drain_timer.start(driver.options.drain);
+    else
+        driver.connections_have_gone();
+}
+
+void ThreadDriver::cancel() { impl_->cancel(); }
+
+bool ThreadDriver::finished() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->draining && impl_->count == 0;
+}
+
+void ThreadDriver::when_finished(std::function<void()> function) {
+    if (finished()) return impl_->loop.post(std::move(function));
+    impl_->when_finished = std::move(function);
+}
+
+Driver::Counts ThreadDriver::counts() const {
+    const std::lock_guard lock(impl_->mutex);
+    std::uint64_t requests = 0;
+    for (const auto& worker : impl_->workers) requests += worker->context.requests;
+    return {impl_->count, impl_->idle_count, 0, requests};
+}
+
+}  // namespace webby
