@@ -10,6 +10,7 @@ packages=(
     g++ clang make pkg-config git ca-certificates
     libevent-dev                              # readiness, signals, wake-ups
     libboost1.81-dev libboost-context1.81-dev # Beast's HTTP grammar; the switch
+    libssl-dev openssl                        # TLS (optional: make TLS=0); its program, in tests
     libcpputest-dev                           # tests
     libcli11-dev                              # webby's command line
     libclang-rt-14-dev                        # sanitizer runtimes of clang

@@ -33,6 +33,22 @@ ifneq ($(filter x86_64%,$(MACHINE)),)
 LIB_FLAGS += -mno-red-zone -DCOROTHREAD_NO_RED_ZONE=1
 endif
 
+# TLS on OpenSSL 3: built when pkg-config finds it. TLS=1 insists; TLS=0 leaves it out (asking for TLS is then an
+# error at run time, in words).
+ifndef TLS
+TLS := $(shell pkg-config --exists 'openssl >= 3' 2>/dev/null && echo 1 || echo 0)
+endif
+ifeq ($(TLS),1)
+TLS_LEFT_OUT := evcorothread/tls_disabled.cpp test/evcorothread/tls_disabled_test.cpp
+# A program that does not use it does not load it.
+TLS_LIBS := -Wl,--as-needed -lssl -lcrypto -Wl,--no-as-needed
+else
+TLS_LEFT_OUT := $(filter-out %/tls_error.cpp %/tls_disabled.cpp %/tls_disabled_test.cpp, \
+    $(wildcard evcorothread/tls_*.cpp test/evcorothread/tls_*.cpp))
+TLS_LIBS :=
+$(info TLS is left out: TLS=$(TLS), or pkg-config finds no OpenSSL 3 (Debian: libssl-dev))
+endif
+
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DEVC_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CXXFLAGS_ALL := -std=c++20 $(MODE_FLAGS) $(CXX_WARNINGS) -pthread $(CXXFLAGS)
 CFLAGS_ALL := -std=c11 $(MODE_FLAGS) $(WARNINGS) -pthread $(CFLAGS)
@@ -42,7 +58,7 @@ LDFLAGS_ALL := $(filter -fsanitize=% --coverage,$(MODE_FLAGS)) -pthread $(LDFLAG
 SYSLIBS_cutils :=
 SYSLIBS_nutils :=
 SYSLIBS_corothread := -lboost_context
-SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads
+SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads $(TLS_LIBS)
 SYSLIBS_webby :=
 
 LIBRARIES :=
@@ -58,7 +74,7 @@ syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
 define library_template
 LIBDEPS_$(1) := $(2)
 LIBRARIES += $(1)
-SOURCES_$(1) := $$(filter-out %/main.cpp,$$(wildcard $(1)/*.cpp))
+SOURCES_$(1) := $$(filter-out %/main.cpp $(TLS_LEFT_OUT),$$(wildcard $(1)/*.cpp))
 OBJECTS_$(1) := $$(call objects,$$(SOURCES_$(1)))
 OBJECTS += $$(OBJECTS_$(1))
 $$(OBJECTS_$(1)): CXXFLAGS_ALL += $(LIB_FLAGS)
@@ -111,7 +127,7 @@ TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
 comma := ,
 define test_template
-TEST_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.cpp))
+TEST_OBJECTS_$(1) := $$(call objects,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp)))
 TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
