@@ -37,7 +37,7 @@ inline bool wait_for(int fd, short events, Clock::time_point until = Clock::now(
 //   CHECK_EQUAL("listening at …", echo.read_line());
 class Program {
   public:
-    // `path`: below tutorial/ of the folder that this test program was built into.
+    // `path`: below tutorial/ of the folder that this test program was built into; or absolute.
     explicit Program(const std::string& path, const std::vector<std::string>& arguments = {}) {
         int out[2];
         int err[2];
@@ -49,7 +49,7 @@ class Program {
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, child_out.get(), STDOUT_FILENO);
         posix_spawn_file_actions_adddup2(&actions, child_err.get(), STDERR_FILENO);
-        const std::string program = folder() + path;
+        const std::string program = path.starts_with('/') ? path : folder() + path;
         std::vector<char*> argv{const_cast<char*>(program.c_str())};
         for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
         argv.push_back(nullptr);
@@ -97,13 +97,17 @@ class Program {
         return -1;
     }
 
-  private:
+    [[nodiscard]] pid_t pid() const { return pid_; }
+
+    // tutorial/ of the folder that this test program was built into.
     static std::string folder() {
         char path[4096];
         const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
         std::string self(path, size > 0 ? static_cast<std::size_t>(size) : 0);
         return self.substr(0, self.rfind('/')) + "/../tutorial/";
     }
+
+  private:
     static std::string drain(int fd) {
         std::string all;
         const auto until = Clock::now() + kPatience;
