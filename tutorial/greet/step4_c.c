@@ -71,7 +71,7 @@ static int converse(EVSOCKET* socket) {
 // turn the close into a reset, which may overtake our last words. A second for each piece; see step 5.
 static void hang_up(EVSOCKET* socket) {
     char rest[512];
-    EVSOCKET_shutdown_send(socket);
+    if (EVSOCKET_shutdown_send(socket) != 0) return;
     while (EVSOCKET_recv(socket, rest, sizeof rest, 0, EVTIMEOUT_ms(1000)) > 0) continue;
 }
 

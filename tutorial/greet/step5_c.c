@@ -94,8 +94,10 @@ static int converse(EVSOCKET* socket, long deadline) {
 // turn the close into a reset, which may overtake our last words.
 static void hang_up(EVSOCKET* socket, long deadline) {
     char rest[512];
-    EVSOCKET_shutdown_send(socket);
-    while (EVSOCKET_recv(socket, rest, sizeof rest, 0, left_until(deadline)) > 0) continue;
+    const long in_a_second = now_ms() + 1000;
+    const long enough = in_a_second < deadline ? in_a_second : deadline;
+    if (EVSOCKET_shutdown_send(socket) != 0) return;
+    while (EVSOCKET_recv(socket, rest, sizeof rest, 0, left_until(enough)) > 0) continue;
 }
 
 // What the server does for a client. The socket closes when it returns.

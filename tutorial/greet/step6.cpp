@@ -46,8 +46,9 @@ static std::error_code converse(EvSocket& socket, Deadline deadline) {
 // turn the close into a reset, which may overtake our last words.
 static void hang_up(EvSocket& socket, Deadline deadline) {
     if (!socket.shutdown_send()) return;
+    const Deadline enough = Deadline::earlier(deadline, 1s, socket.now());
     char rest[512];
-    while (socket.recv(rest, deadline)) continue;  // until the client hangs up, too
+    while (socket.recv(rest, enough)) continue;  // until the client hangs up, too
 }
 
 enum class Event { established, succeeded, failed };
