@@ -533,6 +533,35 @@ TEST(TutorialGreet, Step7ReplacesItsWorkersWhileClientsTalk) {
     server.ends();
 }
 
+TEST(TutorialGreet, Step7TurnsNobodyAwayWhileWorkersAreReplaced) {
+    Server server("step7", {"10", "2"});
+    CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
+    const std::vector<pid_t> old = children_of(server.pid());
+    server.signal(SIGHUP);
+    int clients = 0;
+    CHECK(comes_true([&] {
+        server.goes_on();  // a whole conversation
+        ++clients;
+        return std::none_of(old.begin(), old.end(), is_there) && children_of(server.pid()).size() == 2;
+    }));
+    CHECK(clients > 0);
+    server.goes_on();
+    server.ends();
+}
+
+TEST(TutorialGreet, Step7ComesBackWhenAllWorkersAreKilledAtOnce) {
+    Server server("step7", {"10", "4"});
+    CHECK(comes_true([&] { return children_of(server.pid()).size() == 4; }));
+    const std::vector<pid_t> victims = children_of(server.pid());
+    for (const pid_t victim : victims) ::kill(victim, SIGKILL);
+    CHECK(comes_true([&] {
+        return std::none_of(victims.begin(), victims.end(), is_there) &&
+               children_of(server.pid()).size() == 4;
+    }));
+    server.goes_on();
+    server.ends();
+}
+
 TEST(TutorialGreet, Step7EndsWithEveryConversationInFlight) {
     Server server("step7", {"10", "2"});
     std::vector<Client> clients;
