@@ -40,11 +40,11 @@ $(call test_program,tutorial,evcorothread)
 
 # The tutorial: every folder of tutorial/ that has sources is one program or several (one a source file).
 $(call programs_in,tutorial/fibonacci,corothread)
-$(call programs_in,tutorial/echo,evcorothread)
-$(call programs_in,tutorial/delay,evcorothread)
 $(call programs_in,tutorial/greet,evcorothread)
 $(call programs_in,tutorial/use_cases,evcorothread)
 $(call programs_in,tutorial/ordering,evcorothread)
+$(call programs_in,tutorial/echo,evcorothread)
+$(call programs_in,tutorial/delay,evcorothread)
 # Old programs know the C face as <corothread/evthread.h>; and the article's program is kept as it was printed.
 $(OUT)/obj/tutorial/%.o: CPPFLAGS_ALL += -Ievcorothread/compat
 $(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-sign-conversion

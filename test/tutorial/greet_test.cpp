@@ -254,7 +254,7 @@ TEST(TutorialGreet, FromStep3OnTellsThoseWithTooLongANameSo) {
         CHECK(longest.is_asked());
         CHECK(longest.is_greeted_as(std::string(255, 'x')));
         longest.leave();
-        for (const std::size_t size : {256, 257, 3000, 1'000'000}) {
+        for (const std::size_t size : {256UL, 257UL, 3000UL, 1'000'000UL}) {
             const Client client = server.client();
             CHECK(client.write(std::string(size, 'x') + "\n"));
             CHECK_EQUAL(kQuestion + kTooLong, client.read_all());
