@@ -85,7 +85,14 @@ TEST(TutorialUseCases, ConnectionWithSenderAndReceiver) {
         story_of("connection_with_sender_and_receiver"));
 }
 
-// Minutes of them, in no time.
+TEST(TutorialUseCases, FailureOfAGrandchild) {
+    CHECK_EQUAL(
+        "   1.0 s  sibling: canceled\n"
+        "   1.0 s  parent: out of paper\n",
+        story_of("failure_of_a_grandchild"));
+}
+
+// Half a minute of them, in no time.
 TEST(TutorialUseCases, TakeNoTime) {
     const auto begin = tutorial_test::Clock::now();
     Program program("use_cases/use_cases");

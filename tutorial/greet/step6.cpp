@@ -80,6 +80,7 @@ static void statistics(Channel<Event>& events, Channel<int>& signals, EvTcpAccep
                 std::fflush(stdout);
             }),
             signals.on_recv([&](int) {
+                if (!acceptor.is_open()) return;  // we know
                 acceptor.close();
                 until = this_evthread::loop().now() + patience + 1s;
             }),

@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 using namespace evcorothread;
 using namespace std::chrono_literals;
@@ -88,6 +89,7 @@ static void statistics(Channel<Event>& events, Channel<int>& signals, EvTcpAccep
                 std::fflush(stdout);
             }),
             signals.on_recv([&](int) {
+                if (!acceptor.is_open()) return;  // we know
                 acceptor.close();
                 until = this_evthread::loop().now() + patience + 1s;
             }),

@@ -2,7 +2,7 @@
 //
 //   use_cases [NAME]...     all unless told; prints what happens, and when
 //
-// They take minutes and run in milliseconds: the clock is a virtual one.
+// They take half a minute, and run in milliseconds: the clock is a virtual one.
 #include <evcorothread/bundle.h>
 #include <evcorothread/channel.h>
 #include <evcorothread/ev_socket.h>
@@ -12,6 +12,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 
 using namespace evcorothread;
@@ -193,6 +194,28 @@ static void connection_with_sender_and_receiver(EvLoop& loop) {
     if (peer.wait(1s)) say("there: closed, too");
 }
 
+// From a child's child up to whoever waits; the sibling has ended by then.
+static void failure_of_a_grandchild(EvLoop& loop) {
+    Bundle children(loop);
+    children.go("sibling", [] {
+        if (this_evthread::delay(1h)) say("sibling: canceled");
+    });
+    children.go("child", [&loop] {
+        Bundle grandchildren(loop);
+        grandchildren.go("grandchild", [] {
+            (void)this_evthread::delay(1s);
+            throw std::runtime_error("out of paper");
+        });
+        (void)grandchildren.wait(Deadline::never);  // throws
+        say("child: never comes here");
+    });
+    try {
+        (void)children.wait(Deadline::never);
+    } catch (const std::exception& error) {
+        say("parent: %s", error.what());
+    }
+}
+
 int main(int argc, char** argv) {
     static constexpr struct {
         const char* name;
@@ -205,6 +228,7 @@ int main(int argc, char** argv) {
         {"many_with_a_grace_period", many_with_a_grace_period},
         {"broadcast_of_shutdown", broadcast_of_shutdown},
         {"connection_with_sender_and_receiver", connection_with_sender_and_receiver},
+        {"failure_of_a_grandchild", failure_of_a_grandchild},
     };
     corothread::StackPool stacks({.count = 100});
     int shown = 0;
