@@ -68,7 +68,10 @@ void EvLoop::advance(Duration step) {
 
 void EvLoop::stop() {
     core_->stopping.store(true, std::memory_order_release);
-    core_->inbox.ring();
+    if (core_->on_thread())
+        core_->inbox.ring_here();  // also in a signal handler, which must not lock
+    else
+        core_->inbox.ring();
 }
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }

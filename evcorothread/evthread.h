@@ -158,7 +158,7 @@ EVC_API EVLOOP* EVLOOP_init(STACKS* stacks) EVTHREAD_NOTHROW;
 EVC_API int EVLOOP_run(EVLOOP* loop) EVTHREAD_NOTHROW;
 
 // Makes EVLOOP_run return soon; what is unfinished stays as it is, and a later EVLOOP_run goes on.
-// Thread: any.
+// Thread: any; on the loop's own also in a signal handler.
 EVC_API int EVLOOP_break(EVLOOP* loop) EVTHREAD_NOTHROW;
 
 // Closes the acceptors, stops the loop's own timers, cancels all coroutine threads, runs until the last of
