@@ -126,10 +126,13 @@ program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
 TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
 comma := ,
+# The tests are not what must be fast, but their compilation is.
+TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1)
 define test_template
 TEST_OBJECTS_$(1) := $$(call objects,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp)))
 TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
+$$(TEST_OBJECTS_$(1)): CXXFLAGS_ALL += $(TEST_FLAGS)
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
