@@ -61,6 +61,7 @@ SYSLIBS_corothread := -lboost_context
 SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads $(TLS_LIBS)
 SYSLIBS_webby :=
 
+comma := ,
 LIBRARIES :=
 PROGRAMS :=
 OBJECTS :=
@@ -125,9 +126,10 @@ program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
 # $(call test_program,LAYER,LIBRARY): CppUTest. Syscalls named in test/<layer>/wrap.txt can be made to fail (--wrap).
 TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
-comma := ,
 # The tests are not what must be fast, but their compilation is.
-TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1)
+# ASan alone finds what these checks of UBSan would find in them.
+TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1) \
+    $(if $(filter asan,$(MODE)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
 define test_template
 TEST_OBJECTS_$(1) := $$(call objects,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp)))
 TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
