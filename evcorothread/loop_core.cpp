@@ -224,6 +224,8 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
+    if (flags != 0) [[unlikely]]
+        l.threads.visit_in_passing(stack_index);
     l.timers.remove(*this);
     if (handle != nullptr) {
         handle->link_ = nullptr;
@@ -294,6 +296,7 @@ void LoopCore::cancel(ThreadLink& asked) {
 
 void LoopCore::cancel(ThreadCore& asked) {
     check_thread();
+    threads.visit_in_passing(asked.stack_index);
     asked.flags |= kCanceled;
     if (asked.waiting == nullptr) return;
     if (shield_over(asked)) return (void)asked.waiting->wake(Wake::canceled);
