@@ -197,7 +197,6 @@ constexpr std::size_t kColourStep = 64;
         start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom));
     threads.set(stack.index, core);
     make_ready(*core);
-    if (!owned) kick();
     return core;
 }
 
