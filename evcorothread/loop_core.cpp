@@ -197,7 +197,6 @@ constexpr std::size_t kColourStep = 64;
         start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom));
     threads.set(stack.index, core);
     make_ready(*core);
-    if (!owned) kick();
     return core;
 }
 
@@ -224,6 +223,8 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
+    if (flags != 0) [[unlikely]]
+        l.threads.visit_in_passing(stack_index);
     l.timers.remove(*this);
     if (handle != nullptr) {
         handle->link_ = nullptr;
@@ -294,6 +295,7 @@ void LoopCore::cancel(ThreadLink& asked) {
 
 void LoopCore::cancel(ThreadCore& asked) {
     check_thread();
+    threads.visit_in_passing(asked.stack_index);
     asked.flags |= kCanceled;
     if (asked.waiting == nullptr) return;
     if (shield_over(asked)) return (void)asked.waiting->wake(Wake::canceled);

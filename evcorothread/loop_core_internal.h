@@ -56,6 +56,10 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static Wake wait(WaitPoint& point, Deadline deadline);
     static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
     static bool wake(WaitPoint& point, Wake cause, ThreadCore& waiter);
+    // wait() without a deadline, in a coroutine that is neither canceled nor limited, at a fresh point.
+    static Wake wait_for_ever(WaitPoint& point);
+    // wake(event), if the waiter is parked there and somebody else is ready or running; else false.
+    static bool wake_parked(WaitPoint& point, ThreadCore& waiter);
     static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
@@ -90,9 +94,25 @@ class ThreadTable {
             if (slots_[i] != nullptr) visit(*slots_[i]);
     }
 
+    // One of a crowd is canceled, or ends so, probably as the next one of a row: brings the one a few steps
+    // on into the cache. A crowd is spread over as many pages as it has threads; one after another, each
+    // would be waited for.
+    void visit_in_passing(std::uint32_t stack) {
+        const std::uint32_t ahead = stack + kAhead * (stack - visited_);  // wraps when the row goes down
+        visited_ = stack;
+        if (ahead >= end_) return;
+        const char* const thread = reinterpret_cast<const char*>(slots_[ahead]);
+        if (thread == nullptr) return;
+        for (std::ptrdiff_t line = -kLinesBelow; line < 2; ++line) __builtin_prefetch(thread + line * 64);
+    }
+
   private:
+    static constexpr std::uint32_t kAhead = 8;
+    static constexpr std::ptrdiff_t kLinesBelow = 3;  // the control block: what it runs and where it waits
+
     ThreadCore** slots_;  // from calloc: memory only where threads were
     std::size_t end_ = 0;
+    std::uint32_t visited_ = 0;
 };
 
 // Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First
@@ -357,6 +377,8 @@ class Inside {
 [[gnu::always_inline]] inline void LoopCore::make_ready(ThreadCore& woken) {
     if (last_ready == nullptr) {
         woken.next_ready = &woken;
+        if (!owned) [[unlikely]]
+            kick();  // who makes others ready beside it need not: whoever came first has
     } else {
         woken.next_ready = last_ready->next_ready;
         last_ready->next_ready = &woken;
@@ -465,6 +487,28 @@ void void_shields(ThreadCore& thread);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
+[[gnu::always_inline]] inline Wake ThreadCore::wait_for_ever(WaitPoint& point) {
+    ThreadCore& self = *point.thread_;
+    self.waiting = &point;
+    self.loop.leave(self);
+    if (self.flags != 0) [[unlikely]]
+        self.loop.timers.disarm(self);
+    return point.cause_;
+}
+
+[[gnu::always_inline]] inline bool ThreadCore::wake_parked(WaitPoint& point, ThreadCore& waiter) {
+    ThreadCore* const last = waiter.loop.last_ready;
+    if (waiter.waiting != &point || last == nullptr) [[unlikely]]
+        return false;
+    point.woken_ = true;
+    point.cause_ = Wake::event;
+    waiter.waiting = nullptr;
+    waiter.next_ready = last->next_ready;
+    last->next_ready = &waiter;
+    waiter.loop.last_ready = &waiter;
+    return true;
+}
+
 [[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause, ThreadCore& waiter) {
     if (point.woken_) return false;
     point.woken_ = true;
@@ -472,8 +516,6 @@ void void_shields(ThreadCore& thread);
     if (waiter.waiting != &point) return true;
     waiter.waiting = nullptr;
     waiter.loop.make_ready(waiter);
-    if (!waiter.loop.owned) [[unlikely]]
-        waiter.loop.kick();
     return true;
 }
 
