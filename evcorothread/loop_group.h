@@ -25,6 +25,7 @@ struct LoopGroupOptions {
     bool pin = false;                       // each loop to one of those CPUs
     std::string name = "loop";              // what tools show the threads as: loop-0, loop-1, …
     OffloadOptions offload{};               // of offload_pool()
+    std::optional<std::uint64_t> shuffle_seed{};  // of each loop: see EvLoopOptions
 };
 
 // Usage:

@@ -538,7 +538,7 @@ TEST(Bundle, OutsideOfOneThereIsNoDeadline) {
 
 TEST(Bundle, AChildWithoutAStackWaitsForOne) {
     StackPool two({.count = 2, .pages = 16});
-    EvLoop own(two, {.clock = LoopClock::virtual_time});
+    EvLoop own(two, any_order({.clock = LoopClock::virtual_time}));
     int ended = 0;
     own.spawn([&] {
         Bundle children(own);
@@ -557,7 +557,7 @@ TEST(Bundle, AChildWithoutAStackWaitsForOne) {
 
 TEST(Bundle, CancelAndDeadlineReachThoseThatWaitForAStack) {
     StackPool two({.count = 2, .pages = 16});
-    EvLoop own(two, {.clock = LoopClock::virtual_time});
+    EvLoop own(two, any_order({.clock = LoopClock::virtual_time}));
     int canceled = 0, limited = 0;
     own.spawn([&] {
         Bundle children(own, 1min);
@@ -586,7 +586,7 @@ TEST(Bundle, TwoWaitersAbort) {
 
 TEST(Bundle, ManyChildrenOfManyBundles) {
     StackPool many({.count = 2000, .pages = 16});
-    EvLoop own(many, {.clock = LoopClock::virtual_time});
+    EvLoop own(many, any_order({.clock = LoopClock::virtual_time}));
     int ended = 0;
     own.spawn([&] {
         Bundle outer(own);

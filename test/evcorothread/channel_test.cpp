@@ -529,7 +529,7 @@ TEST(Channel, UseOnAnotherOsThreadAborts) {
     STRCMP_CONTAINS("two OS threads", abort_message([&] {
                                           elsewhere([&] {
                                               StackPool others({.count = 1, .pages = 16});
-                                              EvLoop other(others);
+                                              EvLoop other(others, any_order());
                                               other.spawn([&] { (void)buffered.recv(1s); });
                                               other.run();
                                           });
@@ -544,7 +544,7 @@ TEST_GROUP_BASE(ChannelCrowd, LoopFixture){};
 TEST(ChannelCrowd, AHundredThousandCoroutinesThroughOneChannel) {
     constexpr std::size_t kCount = 100'000;
     StackPool pool({.count = kCount + 1, .pages = 2});
-    EvLoop crowd(pool, {.clock = LoopClock::virtual_time});
+    EvLoop crowd(pool, any_order({.clock = LoopClock::virtual_time}));
     Channel<std::size_t> channel;
     std::vector<bool> seen(kCount);
     std::size_t in_order = 0;

@@ -255,7 +255,7 @@ TEST_GROUP_BASE(SharedChannelThreads, RealTimeFixture) {
                 const auto work = [&] { i < senders ? send_all() : receive_all(); };
                 if (i % 2 == 0) return work();
                 StackPool own({.count = 2});
-                EvLoop mine(own);
+                EvLoop mine(own, any_order());
                 mine.spawn(work);
                 mine.run();
             });
