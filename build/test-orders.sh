@@ -3,7 +3,7 @@
 #
 #   build/test-orders.sh [COUNT=200] [FIRST=1]    under the seeds FIRST, FIRST + 1, …
 #
-# Shows what failed and how to replay it, and ends with one line: N passed, N failed. JOBS=4 runs so many at a time.
+# Shows what failed and how to replay it, and ends with one line: N orders passed, N failed. JOBS=4 runs so many at a time.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 count=${1:-200} first=${2:-1}
 program=${PROGRAM:-out/release/test/test_evcorothread}

@@ -102,7 +102,7 @@ TEST(Bundle, ADeadlineThatHasPassedStillTellsThatAllHaveEnded) {
     in_coroutine([&] {
         Bundle children(loop);
         children.go([] {});
-        this_evthread::yield();
+        while (!children.empty()) this_evthread::yield();
         CHECK(children.wait(0s));
     });
 }
@@ -260,7 +260,7 @@ TEST(Bundle, AFailureCancelsTheSiblingsAndComesOnceTheyHaveEnded) {
     });
 }
 
-TEST(Bundle, OnlyTheFirstFailureIsReported) {
+TEST_IN_ORDER(Bundle, OnlyTheFirstFailureIsReported) {
     const LogCapture log;
     in_coroutine([&] {
         Bundle children(loop);
@@ -386,7 +386,7 @@ TEST(Bundle, WaitAnyTellsOfThoseThatEndedBefore) {
         Bundle children(loop);
         children.go([] {});
         children.go([] {});
-        this_evthread::yield();
+        while (!children.empty()) this_evthread::yield();
         CHECK_EQUAL(0, *children.wait_any(0s));
         CHECK_EQUAL(0, *children.wait_any(0s));
         CHECK(!children.wait_any(0s));
@@ -654,7 +654,7 @@ TEST(Bundle, ASenderAndAReceiverLiveAsLongAsTheirConnection) {
             connection.peer_sends("good morning");
             chatter.say("hello ");
             chatter.say("there");
-            for (int i = 0; i < 4; ++i) this_evthread::yield();
+            for (int i = 0; i < 100; ++i) this_evthread::yield();
             CHECK_EQUAL("good morning", chatter.heard);
             CHECK_EQUAL("hello there", connection.peer_gets());
         }

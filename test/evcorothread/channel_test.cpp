@@ -101,14 +101,14 @@ TEST(Channel, SaysThatItWorkedWithNoErrorAtAll) {
     });
 }
 
-TEST(Channel, SendersAreServedInTheOrderOfTheirComing) {
+TEST_IN_ORDER(Channel, SendersAreServedInTheOrderOfTheirComing) {
     for (int i = 1; i <= 4; ++i) sender(unbuffered, i);
     run_ready();
     CHECK(drain(unbuffered) == (Ints{1, 2, 3, 4}));
     run_loop();
 }
 
-TEST(Channel, ReceiversAreServedInTheOrderOfTheirComing) {
+TEST_IN_ORDER(Channel, ReceiversAreServedInTheOrderOfTheirComing) {
     Ints order;
     for (int i = 1; i <= 4; ++i) {
         go([&, i] {
@@ -122,7 +122,7 @@ TEST(Channel, ReceiversAreServedInTheOrderOfTheirComing) {
     CHECK(order == (Ints{1, 2, 3, 4}));
 }
 
-TEST(Channel, AWaiterThatGaveUpDoesNotHoldUpTheOthers) {
+TEST_IN_ORDER(Channel, AWaiterThatGaveUpDoesNotHoldUpTheOthers) {
     sender(unbuffered, 1);
     sender(unbuffered, 2, 1s);
     sender(unbuffered, 3);
@@ -158,7 +158,7 @@ TEST(Channel, ValuesComeOutAsTheyWentInHoweverOftenTheRingGoesRound) {
     CHECK(buffered.empty());
 }
 
-TEST(Channel, ASenderThatWaitsGetsTheFirstFreePlace) {
+TEST_IN_ORDER(Channel, ASenderThatWaitsGetsTheFirstFreePlace) {
     for (int i = 1; i <= 5; ++i) sender(buffered, i);
     run_ready();
     CHECK_EQUAL(3, ended.size());
@@ -448,7 +448,7 @@ TEST(Channel, ClosingWakesAllSendersAndTheirValuesStayWithThem) {
     CHECK_EQUAL(3, kept);
 }
 
-TEST(Channel, ReceiversDrainAClosedOneAndThenGetClosed) {
+TEST_IN_ORDER(Channel, ReceiversDrainAClosedOneAndThenGetClosed) {
     for (int i = 1; i <= 4; ++i) sender(buffered, i);
     run_ready();
     buffered.close();

@@ -32,7 +32,7 @@ TEST(CrossSync, AnEventThatIsSetIsNotWaitedFor) {
     in_coroutine([&] { CHECK(!event.wait(0s)); });
 }
 
-TEST(CrossSync, AnEventWakesAllWhoWait) {
+TEST_IN_ORDER(CrossSync, AnEventWakesAllWhoWait) {
     for (int i = 0; i < 3; ++i)
         go([&, i] {
             CHECK(!event.wait(1h));
@@ -89,7 +89,7 @@ TEST(CrossSync, ADeadlineThatHasPassedStillTakesWhatIsThere) {
     });
 }
 
-TEST(CrossSync, AMutexIsHandedOverInTheOrderOfWaiting) {
+TEST_IN_ORDER(CrossSync, AMutexIsHandedOverInTheOrderOfWaiting) {
     CHECK(mutex.try_lock());
     for (int i = 0; i < 3; ++i)
         go([&, i] {
@@ -135,7 +135,7 @@ TEST(CrossSync, AMutexThatWasHandedToACanceledOneIsItsOwn) {
     mutex.unlock();
 }
 
-TEST(CrossSync, ASemaphoreServesInTheOrderOfWaiting) {
+TEST_IN_ORDER(CrossSync, ASemaphoreServesInTheOrderOfWaiting) {
     for (int i = 0; i < 3; ++i)
         go([&, i] {
             CHECK(!permits.acquire(1h));

@@ -58,7 +58,8 @@ class GroupFixture : public Fixture {
     }
 
     LoopGroup& start(std::size_t loops = 3, std::size_t stacks = 8) {
-        group.emplace(LoopGroupOptions{.loops = loops, .stacks = {.count = stacks}, .shuffle_seed = any_order().shuffle_seed});
+        group.emplace(LoopGroupOptions{
+            .loops = loops, .stacks = {.count = stacks}, .shuffle_seed = any_order().shuffle_seed});
         group->start().value();
         return *group;
     }
@@ -386,14 +387,16 @@ TEST(LoopGroup, WaitingForItselfAborts) {
 }
 
 TEST(LoopGroup, UsingItBeforeItsStartAborts) {
-    STRCMP_CONTAINS("before start()", abort_message([] {
-                                          ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
-                                          (void)mine.loop(0);
-                                      }).c_str());
-    STRCMP_CONTAINS("before start()", abort_message([] {
-                                          ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
-                                          (void)mine.listen(SockAddr::loopback(0), echo);
-                                      }).c_str());
+    STRCMP_CONTAINS("before start()",
+                    abort_message([] {
+                        ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
+                        (void)mine.loop(0);
+                    }).c_str());
+    STRCMP_CONTAINS("before start()",
+                    abort_message([] {
+                        ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
+                        (void)mine.listen(SockAddr::loopback(0), echo);
+                    }).c_str());
 }
 
 // --- servers ---
@@ -630,7 +633,8 @@ TEST(LoopGroup, AnExceptionInAHandlerEndsOnlyItsConnection) {
 TEST(LoopGroup, AThousandStartsAndStopsLeaveNothing) {
     const int rounds = kTsan ? 100 : 1000;
     for (int round = 0; round < rounds; ++round) {
-        ::LoopGroup mine({.loops = 2, .stacks = {.count = 2, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
+        ::LoopGroup mine(
+            {.loops = 2, .stacks = {.count = 2, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
         mine.start().value();
         GroupListenOptions options;
         options.reuse_port = round % 2 == 1;
@@ -648,7 +652,8 @@ TEST(LoopGroup, AThousandStartsAndStopsLeaveNothing) {
 
 TEST(LoopGroup, ConnectionsThatComeDuringTheEndAreClosed) {
     for (int round = 0; round < (kTsan ? 10 : 50); ++round) {
-        ::LoopGroup mine({.loops = 2, .stacks = {.count = 4, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
+        ::LoopGroup mine(
+            {.loops = 2, .stacks = {.count = 4, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
         mine.start().value();
         GroupListener listener = mine.listen(SockAddr::loopback(0), echo).value();
         std::atomic<bool> end{false};

@@ -89,7 +89,7 @@ TEST(SharedChannel, TryNeverWaits) {
     CHECK_EQUAL(code(NetError::would_block), unbuffered.try_send(1));
 }
 
-TEST(SharedChannel, SendersAndReceiversAreServedInTheOrderOfWaiting) {
+TEST_IN_ORDER(SharedChannel, SendersAndReceiversAreServedInTheOrderOfWaiting) {
     Ints channel(0);
     for (int i = 0; i < 3; ++i) go([&, i] { CHECK(!channel.send(i, 1h)); });
     run_ready();

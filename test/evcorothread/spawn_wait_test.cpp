@@ -62,7 +62,7 @@ TEST(SpawnWait, CountsAsAThread) {
     run_loop();
 }
 
-TEST(SpawnWait, IsServedInOrder) {
+TEST_IN_ORDER(SpawnWait, IsServedInOrder) {
     occupy();
     occupy();
     for (int i = 0; i < 6; ++i)

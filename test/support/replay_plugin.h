@@ -21,8 +21,9 @@ class ReplayPlugin : public TestPlugin {
     void postTestAction(UtestShell& test, TestResult& result) override {
         const char* const seed = std::getenv("EVC_SHUFFLE_SEED");
         if (seed == nullptr || result.getFailureCount() == before_) return;
-        const std::string line = std::string("\nreplay: EVC_SHUFFLE_SEED=") + seed + " " + program_ + " -sg " +
-            test.getGroup().asCharString() + " -sn " + test.getName().asCharString() + "\n";
+        const std::string line = std::string("\nreplay: EVC_SHUFFLE_SEED=") + seed + " " + program_ +
+                                 " -sg " + test.getGroup().asCharString() + " -sn " +
+                                 test.getName().asCharString() + "\n";
         result.print(line.c_str());
     }
 
