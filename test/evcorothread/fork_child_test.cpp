@@ -251,7 +251,7 @@ TEST(Forks, InTheChildAnotherLoopMayWatchSignalsWhenThisOneHasStopped) {
         event_set_log_callback([](int, const char*) { verdict.expect(false); });
         signals.reset();
         StackPool pool({.count = 2, .pages = 16});
-        EvLoop fresh(pool);
+        EvLoop fresh(pool, any_order());
         SignalQueue other(fresh, {SIGUSR1});
         fresh.spawn([&] {
             ::raise(SIGUSR1);
@@ -377,7 +377,7 @@ TEST(Forks, AShieldThatWasUpInAnotherCoroutineEndsInTheChild) {
 TEST(Forks, SpawnsThatWaitForAStackNeverStartInTheChild) {
     const Shared started;
     StackPool few({.count = 1});
-    EvLoop tight(few);
+    EvLoop tight(few, any_order());
     EvThread first = tight.spawn("first", [&] {
         EvThread second = tight.spawn("second", [&] { started.add(); });
         const pid_t pid = fork_child(tight).value();
@@ -424,7 +424,7 @@ TEST(Forks, WorksInAnAdoptedBase) {
     event_base* const base = event_base_new();
     {
         StackPool pool({.count = 4, .pages = 16});
-        EvLoop adopted(pool, base);
+        EvLoop adopted(pool, base, any_order());
         int code = -1;
         bool timer = false;
         EvThread forker = adopted.spawn([&] {
@@ -510,7 +510,7 @@ TEST(Forks, MainMayRunAFreshLoop) {
         ChildProcess child = fork_child(loop, [] {
                                  Verdict verdict;
                                  StackPool pool({.count = 4, .pages = 16});
-                                 EvLoop fresh(pool);
+                                 EvLoop fresh(pool, any_order());
                                  SignalQueue signals(fresh, {SIGUSR1});
                                  EvThread worker = fresh.spawn([&] {
                                      verdict.expect(!this_evthread::delay(1ms));
@@ -551,7 +551,7 @@ TEST(Forks, OtherCoroutinesDoNotRunInTheChild) {
         EvThread fresh = go([&] { runs.add(); });
         ChildProcess child = fork_child(loop, [] {
                                  StackPool pool({.count = 2, .pages = 16});
-                                 EvLoop own(pool);
+                                 EvLoop own(pool, any_order());
                                  own.spawn([] { (void)this_evthread::delay(2ms); });
                                  own.run();
                                  return 0;
@@ -664,7 +664,7 @@ TEST(Forks, AChildLearnsThatItsParentHasDied) {
     in_coroutine([&] {
         ChildProcess parent = fork_child(loop, [&] {
                                   StackPool pool({.count = 2, .pages = 16});
-                                  EvLoop own(pool);
+                                  EvLoop own(pool, any_order());
                                   alive.reading.reset();
                                   auto child =
                                       fork_child(own,
@@ -694,7 +694,7 @@ TEST(Forks, WorksWithMainInAnAdoptedBase) {
     event_base* const base = event_base_new();
     {
         StackPool pool({.count = 4, .pages = 16});
-        EvLoop adopted(pool, base);
+        EvLoop adopted(pool, base, any_order());
         int code = -1;
         adopted.spawn([&] {
             ChildProcess child = fork_child(adopted, [] { return 5; }).value();

@@ -74,7 +74,7 @@ TEST(Post, IsDestroyedUnrunWhenTheLoopEnds) {
     const auto token = std::make_shared<int>();
     bool ran = false;
     {
-        EvLoop mortal(stacks);
+        EvLoop mortal(stacks, any_order());
         mortal.post([&ran, token] { ran = true; });
     }
     CHECK(!ran);

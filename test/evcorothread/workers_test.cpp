@@ -45,7 +45,7 @@ struct Event {
 // A server of lines, in a worker: answers each with its process id; "last PID" when it is about to end.
 [[maybe_unused]] int serve_lines(Worker& self) {
     StackPool pool({.count = 64, .pages = 16});
-    EvLoop loop(pool);
+    EvLoop loop(pool, any_order());
     bool draining = false;
     auto acceptor = EvTcpAcceptor::adopt(loop, self.take_listener(), [&](EvSocket socket) {
                         nutils::ByteBuffer input(64);
@@ -69,7 +69,7 @@ struct Event {
 // Waits for SIGTERM and nothing else.
 [[maybe_unused]] int idle(Worker& self) {
     StackPool pool({.count = 1, .pages = 16});
-    EvLoop loop(pool);
+    EvLoop loop(pool, any_order());
     const EvLoop::Hold hold(loop);
     const SignalWatch stop(loop, {SIGTERM}, [&](int) { loop.stop(); });
     self.ready();

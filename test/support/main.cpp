@@ -6,6 +6,7 @@
 #include "CppUTest/MemoryLeakWarningPlugin.h"
 #include "CppUTest/TestRegistry.h"
 #include "test/support/fd_leak_plugin.h"
+#include "test/support/replay_plugin.h"
 #include "test/support/sanitizers.h"
 
 namespace {
@@ -23,6 +24,8 @@ namespace {
 }  // namespace
 
 int main(int argc, char** argv) {
+    test_support::ReplayPlugin replay(argv[0]);
+    TestRegistry::getCurrentRegistry()->installPlugin(&replay);
     test_support::FdLeakPlugin descriptors;
     TestRegistry::getCurrentRegistry()->installPlugin(&descriptors);
     // Not RunAllTests() under a sanitizer: that installs the memory plugin, which would have nothing to look
