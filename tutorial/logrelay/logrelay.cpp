@@ -76,7 +76,7 @@ struct Client {
     std::string name;
     Subscriber<Line> lines{relay.lines,
                            {.capacity = relay.options.queue, .slow = SlowSubscriber::drop_oldest}};
-    TimePoint full_since{};  // its queue was full then, and never half empty since; or nothing
+    TimePoint full_since{};  // the queue was full then, and never half empty since; or nothing
 };
 
 // ---- In: datagrams ----
@@ -133,6 +133,7 @@ static void write_lines(Client& client) {
             if (!client.socket.send_all(gap, Deadline::never)) return client.socket.close();
         }
         if (!client.socket.send_all(**line, Deadline::never)) return client.socket.close();
+        if (client.lines.size() <= client.lines.capacity() / 2) client.full_since = {};
     }
     (void)client.socket.shutdown_send();  // the relay ends: this was all, says the goodbye of TLS
 }
@@ -159,7 +160,6 @@ static void serve(Relay& relay, const TlsContext& context, EvSocket plain) {
 static double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 static void judge(Client& client, TimePoint now) {
-    if (client.lines.size() <= client.lines.capacity() / 2) client.full_since = {};
     if (client.lines.size() == client.lines.capacity() && client.full_since == TimePoint())
         client.full_since = now;
     if (client.full_since == TimePoint() || now - client.full_since < client.relay.options.patience) return;
