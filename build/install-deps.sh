@@ -17,7 +17,7 @@ packages=(
     clang-format                              # build/check.sh
     curl procps                               # the end-to-end tests
 )
-bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light wrk nghttp2-client valgrind strace linux-perf util-linux)
+bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk nghttp2-client valgrind strace linux-perf util-linux)
 
 [ "${1:-}" = "--bench" ] && packages+=("${bench_packages[@]}")
 

@@ -44,7 +44,7 @@ TLS_LEFT_OUT := evcorothread/tls_disabled.cpp test/evcorothread/tls_disabled_tes
 TLS_LIBS := -Wl,--as-needed -lssl -lcrypto -Wl,--no-as-needed
 else
 TLS_LEFT_OUT := $(filter-out %/tls_error.cpp %/tls_disabled.cpp %/tls_disabled_test.cpp, \
-    $(wildcard evcorothread/tls_*.cpp test/evcorothread/tls_*.cpp)) \
+    $(wildcard evcorothread/tls_*.cpp test/evcorothread/tls_*.cpp test/webby/tls_*.cpp)) \
     test/tutorial/greet_tls_test.cpp test/tutorial/logrelay_test.cpp
 TLS_LIBS :=
 $(info TLS is left out: TLS=$(TLS), or pkg-config finds no OpenSSL 3 (Debian: libssl-dev))

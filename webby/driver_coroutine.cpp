@@ -1,10 +1,6 @@
 #include "webby/driver_coroutine.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <array>
-#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,7 +10,10 @@
 #include "evcorothread/ev_socket.h"
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
+#include "evcorothread/tls_context.h"
+#include "evcorothread/tls_socket.h"
 #include "webby/exchange.h"
+#include "webby/session_internal.h"
 
 namespace webby {
 
@@ -25,14 +24,23 @@ using evcorothread::EvParking;
 using evcorothread::EvSocket;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
-using nutils::IoResult;
+using evcorothread::TlsContext;
+using evcorothread::TlsError;
+using evcorothread::TlsSocket;
+using nutils::NetError;
+
+namespace {
+constexpr std::string_view kPlainHttpAnswer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n"
+    "Connection: close\r\n\r\nThis port speaks HTTPS. Use https://.\n";
+}  // namespace
 
 struct CoroutineDriver::Impl {
     Impl(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
          std::unique_ptr<AccessLog> log)
         : loop(the_loop),
           options(the_options),
-          idle(the_options.timeouts.idle),
+          settings{the_loop, options.timeouts, Deadline(the_options.timeouts.idle)},
           access_log(std::move(log)),
           context{application, options.limits},
           exchanges(context),
@@ -43,7 +51,11 @@ struct CoroutineDriver::Impl {
         parking.on_gone([this] { gone(); });
     }
 
-    void accepted(nutils::UniqueFd fd, ConnectionTicket place = {});
+    void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
+    void handshake_failed(EvSocket& socket, const cutils::Error& error);
+    // Serves a connection until it has nothing more to do.
+    template <class Stream>
+    EvParking::Next converse(Stream& stream);
     void gone();
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
@@ -52,7 +64,7 @@ struct CoroutineDriver::Impl {
 
     EvLoop& loop;
     const DriverOptions options;
-    const Deadline idle;
+    const SessionSettings settings;
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
     ExchangePool exchanges;
@@ -61,6 +73,7 @@ struct CoroutineDriver::Impl {
     EvTimer drain_timer;
     EvTimer log_timer;
     std::function<void()> when_finished;
+    cutils::TimePoint next_handshake_log{};
     bool full = false;  // max_connections are there: not accepting
 };
 
@@ -71,128 +84,42 @@ class CoroutineDriver::Connection final : public EvParking::Guest {
         : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
 
   private:
-    EvParking::Next serve() override;
+    EvParking::Next serve() override { return driver_.converse(socket()); }
 
     Impl& driver_;
     ConnectionTicket place_;
 };
 
-// A connection at work: moves bytes between the socket and an exchange until there is nothing more to do.
-class CoroutineDriver::Session final : public Wire {
+// The same over TLS. Shakes hands when the client has begun to: a silent one holds no stack.
+class CoroutineDriver::TlsConnection final : public EvParking::Guest {
   public:
-    Session(Impl& driver, EvSocket& socket, Exchange& exchange)
-        : driver_(driver), socket_(socket), exchange_(exchange), engine_(exchange.engine()) {}
-
-    EvParking::Next run() {
-        exchange_.begin(*this);
-        for (Exchange::Want want = Exchange::Want::input;; want = exchange_.advance()) {
-            if (!send_output()) return EvParking::Next::close();
-            switch (want) {
-                case Exchange::Want::send: break;
-                case Exchange::Want::input:
-                    if (engine_.is_idle() && !socket_.may_recv()) return EvParking::Next::park(driver_.idle);
-                    switch (receive()) {
-                        case Received::something: break;
-                        case Received::nothing: return EvParking::Next::park(driver_.idle);
-                        case Received::failure: return EvParking::Next::close();
-                    }
-                    break;
-                case Exchange::Want::close:
-                    if (engine_.lingers()) linger();
-                    return EvParking::Next::close();
-            }
-        }
-    }
-
-    IoResult refill(Deadline deadline) override {
-        if (!send_output()) return {0, std::make_error_code(std::errc::broken_pipe)};
-        const IoResult got = socket_.recv(engine_.input_space(), deadline);
-        if (got) engine_.received(got.bytes);
-        if (!got.eof()) return got;
-        engine_.end_of_input();
-        return {};
-    }
-    nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
-    cutils::TimePoint now() const override { return driver_.loop.now(); }
+    TlsConnection(EvSocket socket, Impl& driver, ConnectionTicket place, const TlsContext& context)
+        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)), context_(context) {}
 
   private:
-    enum class Received { something, nothing, failure };
-
-    // The socket's idle timeout limits each wait: a client that takes a little now and then may take all day.
-    bool send_output() {
-        if (!engine_.has_output()) return true;
-        const IoResult sent =
-            engine_.must_send() ? send_large() : socket_.send_all(engine_.output_text(), Deadline::never);
-        engine_.sent();
-        return static_cast<bool>(sent);
+    EvParking::Next serve() override {
+        if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
+        return driver_.converse(tls_);
     }
 
-    [[gnu::noinline]] IoResult send_large() {
-        const Http1Engine::Output output = engine_.output();
-        std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
-                                       iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-        if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
-        const IoResult head = socket_.send_all(output.text, MSG_MORE, Deadline::never);
-        if (!head) return head;
-        return socket_.sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
-                                    Deadline::never);
-    }
-
-    Received receive() {
-        const std::span<char> space = engine_.input_space();
-        const IoResult got = engine_.is_idle() ? socket_.try_recv(space) : socket_.recv(space, deadline());
-        if (got) [[likely]] {
-            engine_.received(got.bytes);
-            return Received::something;
-        }
-        if (got.would_block()) return Received::nothing;
-        if (got.eof())
-            engine_.end_of_input();
-        else if (got.timed_out())
-            engine_.time_out();
+    bool shake_hands() {
+        cutils::Result<TlsSocket> made =
+            TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
+        if (made)
+            tls_ = *std::move(made);
         else
-            return Received::failure;
-        return Received::something;
-    }
-
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
-    // dribbling does not help; a body that is read has to make progress, which the socket's idle timeout sees
-    // to.
-    Deadline deadline() {
-        const bool in_head = engine_.is_reading_head();
-        if (!in_head && !engine_.is_draining()) return Deadline::never;
-        if (!deadline_ || deadline_of_ != engine_.requests() || deadline_is_of_head_ != in_head) {
-            deadline_of_ = engine_.requests();
-            deadline_is_of_head_ = in_head;
-            deadline_ = now() + (in_head ? driver_.options.timeouts.head : driver_.options.timeouts.io);
-        }
-        return *deadline_;
-    }
-
-    // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
-    // resets the connection, and the reset may overtake the answer.
-    void linger() {
-        constexpr std::size_t kEnough = 256 * 1024;
-        std::array<char, 2048> forgotten;
-        if (!socket_.shutdown_send()) return;
-        const Deadline until = now() + driver_.options.timeouts.linger;
-        for (std::size_t bytes = 0; bytes < kEnough;) {
-            const IoResult got = socket_.recv(forgotten, until);
-            if (!got) return;
-            bytes += got.bytes;
-        }
+            driver_.handshake_failed(socket(), made.error());
+        return tls_.is_open();
     }
 
     Impl& driver_;
-    EvSocket& socket_;
-    Exchange& exchange_;
-    Http1Engine& engine_;
-    std::optional<cutils::TimePoint> deadline_;
-    std::uint64_t deadline_of_ = 0;
-    bool deadline_is_of_head_ = false;
+    ConnectionTicket place_;
+    const TlsContext& context_;
+    TlsSocket tls_;
 };
 
-EvParking::Next CoroutineDriver::Connection::serve() {
+template <class Stream>
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream) {
     struct Lease {
         explicit Lease(ExchangePool& the_pool) : pool(the_pool), exchange(pool.take()) {}
         Lease(const Lease&) = delete;
@@ -200,17 +127,36 @@ EvParking::Next CoroutineDriver::Connection::serve() {
         ~Lease() { pool.give(exchange); }
         ExchangePool& pool;
         Exchange* exchange;
-    } lease(driver_.exchanges);
-    const EvParking::Next next = Session(driver_, socket(), *lease.exchange).run();
-    driver_.lines_added();
+    } lease(exchanges);
+    const EvParking::Next next = Session<Stream>(settings, stream, *lease.exchange).run();
+    lines_added();
     return next;
 }
 
-void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place) {
+// Whoever speaks plain HTTP to a TLS port is a person with a browser: worth an answer.
+void CoroutineDriver::Impl::handshake_failed(EvSocket& socket, const cutils::Error& error) {
+    constexpr std::chrono::seconds kLogEvery{1};
+    if (error.code() == TlsError::plain_text) {  // the socket has logged it
+        (void)socket.try_send(kPlainHttpAnswer);
+        return;
+    }
+    if (error.code() == NetError::truncated || error.code() == NetError::closed ||
+        error.code() == NetError::canceled)
+        return;  // gone: nobody's mistake
+    if (loop.now() < next_handshake_log) return;
+    next_handshake_log = loop.now() + kLogEvery;
+    cutils::log(cutils::LogLevel::info, "webby: %s", error.message().c_str());
+}
+
+void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place) {
     EvSocket socket(loop, std::move(fd));
     socket.set_idle_timeout(options.timeouts.io);
     const std::error_code error =
-        parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle);
+        tls == nullptr
+            ? parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)),
+                            settings.idle)
+            : parking.adopt(std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls),
+                            Deadline(options.timeouts.head));
     if (error)
         cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                     error.message().c_str());
@@ -239,18 +185,20 @@ CoroutineDriver::~CoroutineDriver() {
     if (impl_->access_log) impl_->access_log->flush();
 }
 
-cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr& address) {
+cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr& address,
+                                                         const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address,
-        [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd)); });
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
+            driver.accepted(std::move(fd), tls);
+        });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place) {
-    impl_->accepted(std::move(connection), std::move(place));
+void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), tls, std::move(place));
 }
 
 void CoroutineDriver::drain() {

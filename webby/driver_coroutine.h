@@ -19,7 +19,8 @@
 
 namespace evcorothread {
 class EvLoop;
-}
+class TlsContext;
+}  // namespace evcorothread
 
 namespace webby {
 
@@ -47,11 +48,14 @@ class EVC_API CoroutineDriver {
     ~CoroutineDriver();
 
     // Serves at one more address; returns it with the port that port 0 became. Errors: of
-    // EvTcpAcceptor::listen.
-    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address);
+    // EvTcpAcceptor::listen. tls: what HTTPS is spoken with, null for plain HTTP. Lifetime: it outlives the
+    // driver.
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                            const evcorothread::TlsContext* tls = nullptr);
 
-    // Takes over a connection that somebody else has accepted. `place`: dropped when it ends.
-    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place);
+    // Takes over a connection that somebody else has accepted. `place`: dropped when it ends. tls: as above.
+    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
+               const evcorothread::TlsContext* tls = nullptr);
 
     // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last
     // of its connection; cancels what is still there after DriverOptions::drain. Idempotent.
@@ -74,7 +78,7 @@ class EVC_API CoroutineDriver {
   private:
     struct Impl;
     class Connection;
-    class Session;
+    class TlsConnection;
     std::unique_ptr<Impl> impl_;
 };
 

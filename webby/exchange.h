@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "cutils/clock.h"
 #include "cutils/deadline.h"
 #include "cutils/export.h"
+#include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
 #include "webby/access_log.h"
@@ -38,6 +40,8 @@ class Wire {
     // Sends the engine's output, then waits for input and gives it to the engine.
     virtual nutils::IoResult refill(cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
+    // What was agreed on with the peer; nothing without TLS.
+    virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
     // The driver's clock, as of lately.
     virtual cutils::TimePoint now() const = 0;
 
@@ -78,6 +82,7 @@ class EVC_API Exchange final : public RequestSource {
     // For Request.
     nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) override;
     nutils::SockAddr peer() const override;
+    std::optional<evcorothread::TlsInfo> tls() const override;
 
   private:
     void start();
