@@ -24,6 +24,8 @@ std::error_code EvThread::join_unfinished(Deadline deadline) {
         EVC_CHECK(joiner_ == nullptr, "two joins wait on one coroutine");
         ThreadCore& self = ThreadCore::current();
         EVC_CHECK(link_ != &self, "a coroutine joins itself");
+        EVC_CHECK(link_->pending || &static_cast<ThreadCore*>(link_)->loop == &self.loop,
+                  "a coroutine is joined by one of another loop");
         WaitPoint point = ThreadCore::point(self, "join");
         joiner_ = &point;
         const Wake cause = ThreadCore::wait(point, deadline);

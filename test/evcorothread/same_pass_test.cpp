@@ -179,7 +179,7 @@ TEST(SamePassRecv, DataThenEof) {
     CHECK(socket().try_recv({&byte, 1}).eof());
 }
 
-TEST(SamePassRecv, EofThenClose) {
+TEST_IN_ORDER(SamePassRecv, EofThenClose) {
     recv_meets(eof, close);
     CHECK(result->closed());
 }
