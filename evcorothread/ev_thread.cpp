@@ -66,9 +66,14 @@ void yield() {
 }
 
 std::error_code delay(Deadline until) {
-    WaitPoint point("delay");
-    const Wake cause = point.wait(until);
-    return cause == Wake::timed_out ? std::error_code() : to_error(cause);
+    ThreadCore& self = ThreadCore::current();
+    const bool limited = self.has(kLimited);
+    if (limited) until = until.resolved(self.loop.precise_now());
+    WaitPoint point = ThreadCore::point(self, "delay");
+    const Wake cause = ThreadCore::wait(point, until);
+    if (cause != Wake::timed_out) return to_error(cause);
+    // Limited, it may have been the bundle's deadline that came.
+    return limited && self.loop.precise_now() < until.at() ? to_error(cause) : std::error_code();
 }
 
 bool canceled() { return ThreadCore::current().canceled(); }

@@ -453,13 +453,13 @@ TEST(EveryWait, EndsWithItsShield) {
 }
 
 TEST(EveryWait, EndsAtTheDeadlineOfItsBundle) {
-    with_each([this](const Kind& kind, const Waiting& waiting) {
+    with_each([this](const Kind&, const Waiting& waiting) {
         std::error_code error;
         Bundle children(loop, 1h);
         children.go([&] { error = waiting(Deadline::never); });
         run_ready();
         advance(1h);
         return unless(children.empty(), "goes on") +
-               unless(error == at_deadline(kind), error.message().c_str());
+               unless(error == NetError::timed_out, error.message().c_str());
     });
 }
