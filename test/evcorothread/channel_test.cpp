@@ -547,16 +547,21 @@ TEST(ChannelCrowd, AHundredThousandCoroutinesThroughOneChannel) {
     EvLoop crowd(pool, any_order({.clock = LoopClock::virtual_time}));
     Channel<std::size_t> channel;
     std::vector<bool> seen(kCount);
+    std::vector<std::size_t> came;  // in whatever order they run
+    came.reserve(kCount);
     std::size_t in_order = 0;
     for (std::size_t i = 0; i < kCount; ++i)
-        crowd.spawn([&channel, i] { (void)channel.send(std::size_t{i}, Deadline::never); });
+        crowd.spawn([&channel, &came, i] {
+            came.push_back(i);
+            (void)channel.send(std::size_t{i}, Deadline::never);
+        });
     crowd.run_ready();
     CHECK_EQUAL(kCount, crowd.thread_count());
     crowd.spawn([&] {
         for (std::size_t i = 0; i < kCount; ++i) {
             const Result<std::size_t> value = channel.recv(Deadline::never);
             seen[*value] = true;
-            in_order += *value == i ? 1 : 0;
+            in_order += *value == came[i] ? 1 : 0;
         }
     });
     crowd.run();

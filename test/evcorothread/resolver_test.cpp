@@ -212,7 +212,9 @@ TEST(Resolver, WhenItsAskerIsCanceledBeforeAThreadIsFreeAnotherAsks) {
     system.shut();
     std::error_code other, first_ended, second_ended = code(NetError::busy);
     EvThread occupant = asker("occupant", other);
+    run_ready();
     EvThread first = go([&] { first_ended = code_of("example.org", 1h); });
+    run_ready();
     EvThread second = go([&] { second_ended = code_of("example.org", 1h); });
     run_ready();
     CHECK_EQUAL(1, pool->figures().queued);
