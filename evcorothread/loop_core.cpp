@@ -558,7 +558,7 @@ void LoopCore::report_stragglers() {
 
 // Whoever runs the loop is its thread; that may change only before anything has run.
 void LoopCore::bind_thread() {
-    if (!ran_before) thread = &t_here;
+    if (!ran_before) thread.store(&t_here, std::memory_order_relaxed);
     check_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();

@@ -314,7 +314,7 @@ struct LoopCore final : corothread::StackObserver {
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
-    const void* thread = nullptr;  // the address of that thread's t_here
+    std::atomic<const void*> thread{nullptr};  // the address of that thread's t_here; stop() asks anywhere
     std::size_t work = 0;
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
@@ -445,7 +445,7 @@ inline EvThreadState ThreadCore::state() const {
     return waiting != nullptr ? EvThreadState::parked : EvThreadState::ready;
 }
 
-inline bool LoopCore::on_thread() const { return thread == &t_here; }
+inline bool LoopCore::on_thread() const { return thread.load(std::memory_order_relaxed) == &t_here; }
 
 inline void LoopCore::check_thread() const {
     EVC_CHECK(on_thread(),
