@@ -253,10 +253,9 @@ TEST(Lifecycle, AThousandLoopsLeaveNothing) {
     StackPool pool({.count = 8});
     for (int i = 0; i < (kTsan ? 100 : 1000); ++i) {
         EvLoop loop(pool, any_order());
-        auto acceptor =
-            EvTcpAcceptor::listen_raw(loop, SockAddr::unix_path("@evcorothread-lifecycle").value(),
-                                      [](UniqueFd, const SockAddr&) {})
-                .value();
+        auto acceptor = EvTcpAcceptor::listen_raw(loop, test_support::abstract_address("lifecycle"),
+                                                  [](UniqueFd, const SockAddr&) {})
+                            .value();
         EvTimer timer(loop, [&] { acceptor.close(); });
         timer.start(0s);
         Connection connection = unix_connection(loop);
