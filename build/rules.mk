@@ -131,9 +131,14 @@ WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/de
 # ASan alone finds what these checks of UBSan would find in them.
 TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1) \
     $(if $(filter asan,$(MODE)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
+# ThreadSanitizer sees the tests in which threads meet; the others have one, and take long to compile for it.
+THREADS_MEET := std::thread|pthread_|LoopGroup|OffloadPool|SharedChannel|Cross(Event|Mutex|Semaphore)
+threaded = $(shell grep -lE '$(THREADS_MEET)' $(1))
+test_sources = $(if $(and $(filter tsan,$(MODE)),$(call threaded,$(1))),$\
+    $(sort $(call threaded,$(1)) $(filter %/wrapped_calls.cpp,$(1))),$(1))
 define test_template
-TEST_OBJECTS_$(1) := $$(call objects,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp)))
-TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
+TEST_OBJECTS_$(1) := $$(call objects,$$(call test_sources,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp))))
+TEST_C_OBJECTS_$(1) := $$(if $(filter tsan,$(MODE)),,$$(call objects,$$(wildcard test/$(1)/*.c)))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
 $$(TEST_OBJECTS_$(1)): CXXFLAGS_ALL += $(TEST_FLAGS)
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
