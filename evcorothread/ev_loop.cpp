@@ -140,7 +140,8 @@ void PendingSpawn::forget() {
         handle->link_ = nullptr;
         if (handle->joiner_ != nullptr) handle->joiner_->wake();
     }
-    if (bundle != nullptr) bundle->ended(*this);
+    if (bundle != nullptr)
+        if (WaitPoint* const waiter = bundle->ended(*this)) ThreadCore::wake(*waiter, Wake::event);
     loop->drop_thread();
     destroy();
 }

@@ -230,7 +230,8 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
         handle->link_ = nullptr;
         if (handle->joiner_ != nullptr) ThreadCore::wake(*handle->joiner_, Wake::event);
     }
-    if (bundle != nullptr) bundle->ended(*this);
+    if (bundle != nullptr)
+        if (WaitPoint* const waiter = bundle->ended(*this)) ThreadCore::wake(*waiter, Wake::event);
     l.threads.clear(stack_index);
     l.drop_thread();
     corothread::sanitizer::destroyed(l.ended);
