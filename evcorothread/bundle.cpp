@@ -129,8 +129,7 @@ void Bundle::end_children() {
 
 void Bundle::log_stragglers() {
     children_.for_each([](ThreadLink& child) {
-        const std::string_view name =
-            child.pending ? static_cast<PendingSpawn&>(child).name() : static_cast<ThreadCore&>(child).name();
+        const std::string_view name = name_of(child);
         cutils::log(cutils::LogLevel::warning,
                     "a Bundle ends, and waits for its child \"%.*s\", canceled five seconds ago",
                     static_cast<int>(name.size()), name.data());

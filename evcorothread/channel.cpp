@@ -121,7 +121,7 @@ std::error_code ChannelCore::refusal(const ThreadCore* self) {
     EVC_CHECK(self != nullptr,
               "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
     check_thread();
-    if (self->canceled() && self->shield == nullptr) return NetError::canceled;
+    if (self->refuses_waits()) return NetError::canceled;
     return {};
 }
 

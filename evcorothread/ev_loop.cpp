@@ -136,12 +136,7 @@ void PendingSpawn::destroy() {
 
 // Whoever looks after it sees an end, or an exception that left it.
 void PendingSpawn::forget() {
-    if (handle != nullptr) {
-        handle->link_ = nullptr;
-        if (handle->joiner_ != nullptr) handle->joiner_->wake();
-    }
-    if (bundle != nullptr)
-        if (WaitPoint* const waiter = bundle->ended(*this)) ThreadCore::wake(*waiter, Wake::event);
+    ThreadCore::tell_end(*this);
     loop->drop_thread();
     destroy();
 }

@@ -46,11 +46,7 @@ EvThreadState EvThread::state() const {
     return link_->pending ? EvThreadState::waiting_for_stack : static_cast<ThreadCore*>(link_)->state();
 }
 
-std::string_view EvThread::name() const {
-    if (link_ == nullptr) return {};
-    return link_->pending ? static_cast<PendingSpawn*>(link_)->name()
-                          : static_cast<ThreadCore*>(link_)->name();
-}
+std::string_view EvThread::name() const { return link_ == nullptr ? std::string_view() : name_of(*link_); }
 
 std::uint64_t EvThread::id() const {
     return link_ == nullptr || link_->pending ? 0 : static_cast<ThreadCore*>(link_)->id;

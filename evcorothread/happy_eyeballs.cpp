@@ -193,7 +193,7 @@ Result<EvSocket> connect_any(EvLoop& loop, std::span<const SockAddr> addresses,
         return Error(std::make_error_code(std::errc::invalid_argument), "no address to connect to");
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &loop.core(), "connect_any() in a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return Error(NetError::canceled, "connect");
+    if (self.refuses_waits()) return Error(NetError::canceled, "connect");
     const std::vector<SockAddr> some = wanted(addresses, options.families);
     if (some.empty())
         return Error(std::make_error_code(std::errc::address_family_not_supported),

@@ -66,13 +66,6 @@ event_base* check_adopted(event_base* base) {
     return base;
 }
 
-std::uint64_t next_random(std::uint64_t& state) {  // xorshift64*
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 2685821657736338717ULL;
-}
-
 }  // namespace
 
 LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
@@ -226,12 +219,7 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
     if (flags != 0) [[unlikely]]
         l.threads.visit_in_passing(stack_index);
     l.timers.remove(*this);
-    if (handle != nullptr) {
-        handle->link_ = nullptr;
-        if (handle->joiner_ != nullptr) ThreadCore::wake(*handle->joiner_, Wake::event);
-    }
-    if (bundle != nullptr)
-        if (WaitPoint* const waiter = bundle->ended(*this)) ThreadCore::wake(*waiter, Wake::event);
+    tell_end(*this);
     l.threads.clear(stack_index);
     l.drop_thread();
     corothread::sanitizer::destroyed(l.ended);

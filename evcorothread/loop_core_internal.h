@@ -14,6 +14,7 @@
 #include "cutils/check.h"
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
+#include "evcorothread/bundle.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/here.h"
 #include "evcorothread/inbox_internal.h"
@@ -31,6 +32,8 @@ struct alignas(64) ThreadHot : ThreadHead {
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
+    // Canceled, and no shield lets it go on: what every call with a Deadline answers with `canceled`.
+    [[nodiscard]] bool refuses_waits() const { return canceled() && shield == nullptr; }
 
     corothread::Context context;
     ThreadCore* next_ready;  // while it is ready or runs
@@ -41,12 +44,14 @@ struct alignas(64) ThreadHot : ThreadHead {
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
-// more. Starting one writes the first two cache lines, and the third for a name.
+// more. Starting one writes three cache lines.
 struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
+    // Tells those who look after a thread, with a stack or waiting for one, that it is over.
+    static void tell_end(ThreadLink& link);
     void report(const std::exception_ptr& thrown);
     void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
     static void on_deadline(cutils::TimerNode& node);
@@ -371,6 +376,14 @@ class Inside {
     LoopCore* outer_;
 };
 
+// What a seed draws, for the order of ready coroutines and of a select's arms: xorshift64*.
+inline std::uint64_t next_random(std::uint64_t& state) {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 2685821657736338717ULL;
+}
+
 // Switching, inlined into every park.
 
 // Behind all others that are ready, in front of who runs.
@@ -438,6 +451,12 @@ class Inside {
 
 [[gnu::always_inline]] inline corothread::Stack ThreadCore::stack() const {
     return loop.stacks.stack(stack_index);
+}
+
+// What a thread is called, with a stack or waiting for one.
+[[nodiscard]] inline std::string_view name_of(const ThreadLink& link) {
+    return link.pending ? static_cast<const PendingSpawn&>(link).name()
+                        : static_cast<const ThreadCore&>(link).name();
 }
 
 inline EvThreadState ThreadCore::state() const {
@@ -517,6 +536,15 @@ void void_shields(ThreadCore& thread);
     waiter.waiting = nullptr;
     waiter.loop.make_ready(waiter);
     return true;
+}
+
+[[gnu::always_inline]] inline void ThreadCore::tell_end(ThreadLink& link) {
+    if (link.handle != nullptr) {
+        link.handle->link_ = nullptr;
+        if (link.handle->joiner_ != nullptr) wake(*link.handle->joiner_, Wake::event);
+    }
+    if (link.bundle != nullptr)
+        if (WaitPoint* const waiter = link.bundle->ended(link)) wake(*waiter, Wake::event);
 }
 
 }  // namespace evcorothread

@@ -190,8 +190,7 @@ Answer Resolver::lookup(std::string_view host, std::string_view service, Deadlin
     const Question question{name, named, name + '\0' + named, now_here()};
     if (host.empty() || !possible(host, NI_MAXHOST) || !possible(service, NI_MAXSERV) || is_digits(named))
         return question.error(std::make_error_code(std::errc::invalid_argument));
-    if (const ThreadCore* const self = t_here.thread;
-        self != nullptr && self->canceled() && self->shield == nullptr)
+    if (const ThreadCore* const self = t_here.thread; self != nullptr && self->refuses_waits())
         return question.error(NetError::canceled);
     if (const auto address = nutils::IpAddress::parse(host); address && port)
         return Addresses{SockAddr::from(*address, *port)};

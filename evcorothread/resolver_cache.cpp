@@ -103,7 +103,7 @@ Result<ResolverCache::Addresses> ResolverCache::lookup(std::string_view host, De
     const std::string name = lower_case(host);
     deadline = deadline.resolved(impl_->loop.precise_now());
     for (;;) {
-        if (self.canceled() && self.shield == nullptr) return Error(NetError::canceled, "looking up " + name);
+        if (self.refuses_waits()) return Error(NetError::canceled, "looking up " + name);
         if (const auto* const answer = impl_->known.find(name, impl_->loop.now())) {
             ++impl_->hits;
             return *answer;

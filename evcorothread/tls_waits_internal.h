@@ -14,7 +14,7 @@ inline std::error_code tls_refusal(const TlsEngine* engine) {
     if (engine == nullptr || !engine->transport.is_open()) return NetError::closed;
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &engine->watch()->loop, "a TlsSocket is used by a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return NetError::canceled;
+    if (self.refuses_waits()) return NetError::canceled;
     return {};
 }
 
