@@ -1,13 +1,17 @@
-// hello [--listen ADDR:PORT] [--root DIR] [--workers N]: webby as an application embeds it, with one route,
-// GET /hello, and the static files of DIR, if there is one. What bench/http.sh measures; with workers, loops
-// on OS threads of their own, named loop-0, loop-1, … and pinned to a core each, what bench/two_loops.sh
-// measures.
+// hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--cert FILE --key FILE]: webby as an application
+// embeds it, with one route, GET /hello, and the static files of DIR, if there is one. What bench/http.sh
+// measures; with workers, loops on OS threads of their own, named loop-0, loop-1, … and pinned to a core
+// each, what bench/two_loops.sh measures.
 //
-// Prints "hello: serving http://ADDR:PORT/hello" when it is ready; ends by SIGTERM or SIGINT.
+// With a certificate it speaks HTTPS there, which bench/https.sh measures.
+//
+// Prints "hello: serving http://ADDR:PORT/hello" (or https) when it is ready; ends by SIGTERM or SIGINT.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "corothread/stack_pool.h"
 #include "evcorothread/cross_event.h"
@@ -27,8 +31,10 @@ int fail(const cutils::Error& error) {
     return 1;
 }
 
+const char* scheme = "http";
+
 void announce(const webby::Server& server) {
-    std::printf("hello: serving http://%s/hello\n", server.addresses().front().to_string().c_str());
+    std::printf("hello: serving %s://%s/hello\n", scheme, server.addresses().front().to_string().c_str());
     std::fflush(stdout);
 }
 
@@ -66,19 +72,31 @@ int serve_with_workers(webby::Server& server, std::size_t workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const char* listen = "127.0.0.1:0";
-    const char* root = nullptr;
-    const char* workers = nullptr;
+    std::map<std::string_view, const char*> options = {{"--listen", "127.0.0.1:0"},
+                                                       {"--root", nullptr},
+                                                       {"--workers", nullptr},
+                                                       {"--cert", nullptr},
+                                                       {"--key", nullptr}};
     for (int i = 1; i < argc; i += 2) {
-        const std::string_view option = argv[i];
-        if (i + 1 == argc || (option != "--listen" && option != "--root" && option != "--workers")) {
-            std::fprintf(stderr, "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N]\n");
+        const auto option = options.find(argv[i]);
+        if (i + 1 == argc || option == options.end()) {
+            std::fprintf(
+                stderr,
+                "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--cert FILE --key FILE]\n");
             return 2;
         }
-        (option == "--listen" ? listen : option == "--root" ? root : workers) = argv[i + 1];
+        option->second = argv[i + 1];
     }
+    const char* const root = options["--root"];
+    const char* const workers = options["--workers"];
 
-    webby::Server server({.listen = {listen}, .timeouts = {.idle = 600s}});
+    webby::ServerOptions how{.listen = {options["--listen"]}, .timeouts = {.idle = 600s}};
+    if (options["--cert"] != nullptr && options["--key"] != nullptr) {
+        how.listen_tls = std::exchange(how.listen, {});
+        how.tls.certificates = {{options["--cert"], options["--key"]}};
+        scheme = "https";
+    }
+    webby::Server server(how);
     server.get("/hello",
                [](webby::Request&, webby::Response& response) { response.text("Hello, world!\n"); });
     if (root != nullptr) server.files("/", root);

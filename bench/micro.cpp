@@ -9,6 +9,7 @@
 #include <string>
 
 #include "bench/micro_boost_fiber.h"
+#include "bench/micro_bundle.h"
 #include "bench/micro_channel.h"
 #include "bench/micro_ours.h"
 #include "bench/micro_raw.h"
@@ -53,6 +54,10 @@ int main(int argc, char** argv) {
     add("ours/yield", bench::ours::yield<0>, {2, 1000, 10000});
     add("ours/yield_deep", bench::ours::yield<4>, {2, 1000, 10000});
     add("ours/spawn_join", bench::ours::spawn_join, {1, 1000});
+    add("ours/bundle_spawn_wait", bench::ours::bundle_spawn_wait, {1, 1000});
+    benchmark::RegisterBenchmark("ours/bundle_cancel_parked", bench::ours::bundle_cancel_parked)
+        ->Arg(100000)
+        ->UseManualTime();
     add("ours/stack_take_give", bench::ours::stack_take_give);
     add("ours/channel_ping_pong", bench::ours::channel_ping_pong);
     add("ours/channel_ping_pong_two", bench::ours::channel_ping_pong_two);

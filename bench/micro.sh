@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Switching, spawning, memory and sleeping: ours beside raw jump_fcontext and Boost.Fiber, several runs, medians.
+# Switching, spawning, channels, locks, memory and sleeping: ours beside raw jump_fcontext, Boost.Fiber and Go,
+# several runs, medians.
 #
 #   bench/micro.sh [--quick] [--out FILE] [--runs N] [--core N]
 #
 # Each run is a fresh process pinned to one core in which everything takes turns, and is divided by the raw
 # jump_fcontext ping-pong of that same run (×); the medians over all runs are printed as Markdown.
-# FILE gets a copy.
+# FILE gets a copy. Go is left out where it is not installed.
 # Before: `make bench` has been run; OUT names the folder with the programs (default out/release).
 set -euo pipefail
 # shellcheck source=bench/lib.sh
@@ -58,28 +59,53 @@ threads_run() {
     tr -d '"' <"$scratch/csv" | awk -F, '$7 + 0 > 0 { print $1, 1e9 / $7 }' >>"$scratch/threads"
 }
 
-threads_row() {  # threads_row TITLE BENCHMARK REACH
-    local ns reached="-"
-    ns=$(awk -v b="threads/$2/real_time" '$1 == b { print $2 }' "$scratch/threads" | median)
+time_row() {  # time_row TITLE NANOSECONDS REACH
+    local ns=$2 reached="-"
     [ -z "$3" ] || reached=$(verdict "$ns" "$3")
     printf '| %s | **%s** | %s | %s |\n' "$1" "$(rounded "$ns")" "$3" "$reached"
 }
 
+# Goroutines, right after micro_run and on the same core: appends "name ratio" lines to $scratch/go, in units of
+# that run's raw ping-pong.
+go_run() {
+    [ -n "$go_program" ] || return 0
+    timeout 600 taskset -c "$core" "$go_program" -time "${min_time}s" -repetitions "$repetitions" \
+        >"$scratch/go.out" || { say "bench/go failed" && return 0; }
+    awk 'FNR == NR { if ($1 == "raw/ping_pong") raw = $2; next } { print $1, $2 / raw }' \
+        "$scratch/micro" "$scratch/go.out" >>"$scratch/go"
+}
+
+# Builds bench/go; its program is in $go_program, or nothing.
+build_go() {
+    go_program=
+    command -v go >/dev/null || { say "no Go here: its column stays empty" && return 0; }
+    mkdir -p "$out_dir/go-cache"
+    if (cd "$root_dir/bench/go" && GOCACHE=$(realpath "$out_dir/go-cache") GOPROXY=off CGO_ENABLED=0 \
+        go build -o "$(realpath "$out_dir/bench")/go_micro" .) >&2; then
+        go_program=$out_dir/bench/go_micro
+    else
+        say "bench/go cannot be built: its column stays empty"
+    fi
+}
+
+thread_time() { awk -v b="threads/$1/real_time" '$1 == b { print $2 }' "$scratch/threads" | median; }
 nanoseconds() { awk -v b="$1" '$1 == b { print $2 }' "$scratch/micro" | median; }
+go_times_raw() { [ ! -f "$scratch/go" ] || awk -v b="$1" '$1 == b { print $2 }' "$scratch/go" | median; }
 times_raw() { awk -v b="$1" '$1 == b { print $3 }' "$scratch/micro" | median; }
 
 # field FILE KEY: the median of key=… in the lines of FILE.
 field() { sed -n "s/.*\b$2=\([-0-9.]*\).*/\1/p" "$1" 2>/dev/null | median; }
 
-switch_row() {  # switch_row TITLE BENCHMARK RAW-BENCHMARK REACH STRETCH
-    local ns ours raw="-" boost reached="-"
+switch_row() {  # switch_row TITLE BENCHMARK RAW-BENCHMARK REACH STRETCH [BENCHMARK-OF-GO]
+    local ns ours raw="-" boost go reached="-"
     ns=$(nanoseconds "ours/$2")
     ours=$(times_raw "ours/$2")
     [ -z "$3" ] || raw=$(times_raw "raw/$3")
     boost=$(times_raw "boost_fiber/$2")
+    go=$(go_times_raw "${6:-$2}")
     [ -z "$4" ] || reached=$(verdict "$ours" "$4")
-    printf '| %s | %s | **%s** | %s | %s | %s | %s | %s |\n' "$1" "$(rounded "$ns" %.1f)" "$(rounded "$ours" %.2f)" \
-        "$(rounded "$raw" %.2f)" "$(rounded "$boost" %.2f)" "${4:+≤ $4 ×}" "${5:+$5 ×}" "$reached"
+    printf '| %s | %s | **%s** | %s | %s | %s | %s | %s | %s |\n' "$1" "$(rounded "$ns" %.1f)" "$(rounded "$ours" %.2f)" \
+        "$(rounded "$raw" %.2f)" "$(rounded "$boost" %.2f)" "$(rounded "$go" %.1f)" "${4:+≤ $4 ×}" "${5:+$5 ×}" "$reached"
 }
 
 memory_row() {  # memory_row TITLE FIELD FORMAT COUNT LIMIT STRETCH
@@ -100,13 +126,13 @@ sleep_row() {  # sleep_row TITLE FIELD LIMIT STRETCH
 
 write_report() {
     local count
-    echo "# Switching, spawning, memory, sleeping"
+    echo "# Switching, spawning, channels, locks, memory, sleeping"
     echo
     echo "$(date -u +%F), $(machine). Medians of $runs runs; × is raw \`jump_fcontext\` ping-pong in the same run," \
         "$(rounded "$(nanoseconds raw/ping_pong)" %.2f) ns here."
     echo
-    echo "| per switch, or per coroutine | ours, ns | ours, × | raw fcontext, × | Boost.Fiber, × | reach | stretch | reached |"
-    echo "|---|---:|---:|---:|---:|---|---|---|"
+    echo "| per switch, or per coroutine | ours, ns | ours, × | raw fcontext, × | Boost.Fiber, × | Go, × | reach | stretch | reached |"
+    echo "|---|---:|---:|---:|---:|---:|---|---|---|"
     switch_row "yield, 2 coroutines" yield/2 yield/2 1.4 1.2
     switch_row "yield, 1,000" yield/1000 yield/1000 1.6 1.4
     switch_row "yield, 10,000" yield/10000 yield/10000 "" ""
@@ -116,8 +142,13 @@ write_report() {
     switch_row "four calls and returns without a switch" "" calls_alone "" ""
     switch_row "spawn + finish + join, one at a time" spawn_join/1 "" 5 3.5
     switch_row "spawn + finish + join, batches of 1,000" spawn_join/1000 "" 5 3.5
+    switch_row "spawn + finish in a bundle + wait, one at a time" bundle_spawn_wait/1 "" 5 "" spawn_join/1
+    switch_row "spawn + finish in a bundle + wait, batches of 1,000" bundle_spawn_wait/1000 "" 5 "" spawn_join/1000
     switch_row "stack taken and given back (raw: malloc + free)" stack_take_give stack_malloc "" ""
     switch_row "… (raw: mmap + first page + munmap)" stack_take_give stack_mmap "" ""
+    switch_row "unbuffered channel, ping-pong, a message" channel_ping_pong "" 2 ""
+    switch_row "… each side with code of its own" channel_ping_pong_two "" "" "" channel_ping_pong
+    switch_row "channel of 128, one sender, one receiver, a message" channel_buffered "" 0.8 ""
     switch_row "mutex, nobody else wants it: lock + unlock" mutex_uncontended "" 0.5 ""
     switch_row "mutex, handed over from one to another" mutex_hand_over/2 "" 2.5 ""
     switch_row "mutex, held across a yield, and a yield in between; 2 coroutines" mutex_contended/2 "" "" ""
@@ -126,12 +157,17 @@ write_report() {
     switch_row "condition, ping-pong, a wait" condition_ping_pong "" "" ""
     switch_row "coroutine-local value, a use" coroutine_local "" "" ""
     echo
+    echo "| a crowd | ours, ns each | reach | reached |"
+    echo "|---|---:|---|---|"
+    time_row "100,000 parked children of a bundle: cancel, and wait for all" \
+        "$(nanoseconds ours/bundle_cancel_parked/100000/manual_time)" "≤ 100"
+    echo
     echo "| between OS threads, all cores | ours, ns | reach | reached |"
     echo "|---|---:|---|---|"
-    threads_row "offload, round trip to an idle pool" offload_round_trip "≤ 10000"
-    threads_row "post from another OS thread, batches of 1,000, run included" post_batched/1000 "≤ 150"
-    threads_row "… of 10,000" post_batched/10000 "≤ 150"
-    threads_row "shared channel of 128, OS thread to coroutine, a message" shared_channel ""
+    time_row "offload, round trip to an idle pool" "$(thread_time offload_round_trip)" "≤ 10000"
+    time_row "post from another OS thread, batches of 1,000, run included" "$(thread_time post_batched/1000)" "≤ 150"
+    time_row "… of 10,000" "$(thread_time post_batched/10000)" "≤ 150"
+    time_row "shared channel of 128, OS thread to coroutine, a message" "$(thread_time shared_channel)" ""
     echo
     for count in $crowds; do
         echo "| $count parked coroutines | ours | Boost.Fiber | reach | stretch | reached |"
@@ -160,9 +196,11 @@ write_report() {
     sleep_row "times somebody else was given the core" preempted "" ""
 }
 
+build_go
 say "$runs runs on core $core"
 for ((run = 1; run <= runs; run++)); do
     micro_run
+    go_run
     threads_run
     say "switching and spawning: run $run of $runs"
 done

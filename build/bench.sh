@@ -6,6 +6,7 @@
 #
 # bench/micro.sh: switching, spawning, memory, sleeping, beside raw jump_fcontext and Boost.Fiber.
 # bench/http.sh:  webby beside nginx and a raw libevent responder. bench/README.md says how to read both.
+# bench/https.sh: the same over TLS, full handshakes, idle TLS connections; beside nginx and h2o.
 # bench/echo.sh:  a TCP echo beside raw libevent, State Threads and Boost.Asio.
 set -euo pipefail
 
@@ -26,5 +27,7 @@ export OUT=$root/out/release
 echo
 "$root/bench/http.sh" "${options[@]}" --out "$reports/http.md"
 echo
+"$root/bench/https.sh" "${options[@]}" --out "$reports/https.md"
+echo
 "$root/bench/echo.sh" "${options[@]}" --out "$reports/echo.md"
-echo "bench.sh: the reports are in $reports: micro.md, http.md, echo.md" >&2
+echo "bench.sh: the reports are in $reports: micro.md, http.md, https.md, echo.md" >&2

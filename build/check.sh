@@ -33,6 +33,7 @@ deny() { # deny PATTERN ALLOWED-FILES-REGEX
     [ -z "$found" ] || { echo "   $1 is included in: $found"; bad=1; }
 }
 deny '#include <(event2/|event\.h)' '^evcorothread/[a-z_0-9]+\.cpp$'
+deny '#include <openssl/' '^evcorothread/tls_[a-z_0-9]+\.cpp$'
 deny '#include <boost/context' '^corothread/[a-z_0-9]+\.cpp$'
 deny '#include <boost/beast' '^webby/[a-z_0-9]+\.cpp$'
 

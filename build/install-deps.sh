@@ -10,13 +10,14 @@ packages=(
     g++ clang make pkg-config git ca-certificates
     libevent-dev                              # readiness, signals, wake-ups
     libboost1.81-dev libboost-context1.81-dev # Beast's HTTP grammar; the switch
+    libssl-dev openssl                        # TLS (optional: make TLS=0); its program, in tests
     libcpputest-dev                           # tests
     libcli11-dev                              # webby's command line
     libclang-rt-14-dev                        # sanitizer runtimes of clang
     clang-format                              # build/check.sh
     curl procps                               # the end-to-end tests
 )
-bench_packages=(libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light wrk nghttp2-client valgrind strace linux-perf util-linux)
+bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk nghttp2-client valgrind strace linux-perf util-linux)
 
 [ "${1:-}" = "--bench" ] && packages+=("${bench_packages[@]}")
 

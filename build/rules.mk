@@ -33,6 +33,23 @@ ifneq ($(filter x86_64%,$(MACHINE)),)
 LIB_FLAGS += -mno-red-zone -DCOROTHREAD_NO_RED_ZONE=1
 endif
 
+# TLS on OpenSSL 3: built when pkg-config finds it. TLS=1 insists; TLS=0 leaves it out (asking for TLS is then an
+# error at run time, in words).
+ifndef TLS
+TLS := $(shell pkg-config --exists 'openssl >= 3' 2>/dev/null && echo 1 || echo 0)
+endif
+ifeq ($(TLS),1)
+TLS_LEFT_OUT := evcorothread/tls_disabled.cpp test/evcorothread/tls_disabled_test.cpp
+# A program that does not use it does not load it.
+TLS_LIBS := -Wl,--as-needed -lssl -lcrypto -Wl,--no-as-needed
+else
+TLS_LEFT_OUT := $(filter-out %/tls_error.cpp %/tls_disabled.cpp %/tls_disabled_test.cpp, \
+    $(wildcard evcorothread/tls_*.cpp test/evcorothread/tls_*.cpp test/webby/tls_*.cpp)) \
+    test/tutorial/greet_tls_test.cpp test/tutorial/logrelay_test.cpp
+TLS_LIBS :=
+$(info TLS is left out: TLS=$(TLS), or pkg-config finds no OpenSSL 3 (Debian: libssl-dev))
+endif
+
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DEVC_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CXXFLAGS_ALL := -std=c++20 $(MODE_FLAGS) $(CXX_WARNINGS) -pthread $(CXXFLAGS)
 CFLAGS_ALL := -std=c11 $(MODE_FLAGS) $(WARNINGS) -pthread $(CFLAGS)
@@ -42,9 +59,10 @@ LDFLAGS_ALL := $(filter -fsanitize=% --coverage,$(MODE_FLAGS)) -pthread $(LDFLAG
 SYSLIBS_cutils :=
 SYSLIBS_nutils :=
 SYSLIBS_corothread := -lboost_context
-SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads
+SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads $(TLS_LIBS)
 SYSLIBS_webby :=
 
+comma := ,
 LIBRARIES :=
 PROGRAMS :=
 OBJECTS :=
@@ -58,7 +76,7 @@ syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
 define library_template
 LIBDEPS_$(1) := $(2)
 LIBRARIES += $(1)
-SOURCES_$(1) := $$(filter-out %/main.cpp,$$(wildcard $(1)/*.cpp))
+SOURCES_$(1) := $$(filter-out %/main.cpp $(TLS_LEFT_OUT),$$(wildcard $(1)/*.cpp))
 OBJECTS_$(1) := $$(call objects,$$(SOURCES_$(1)))
 OBJECTS += $$(OBJECTS_$(1))
 $$(OBJECTS_$(1)): CXXFLAGS_ALL += $(LIB_FLAGS)
@@ -109,11 +127,20 @@ program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
 # $(call test_program,LAYER,LIBRARY): CppUTest. Syscalls named in test/<layer>/wrap.txt can be made to fail (--wrap).
 TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
-comma := ,
+# The tests are not what must be fast, but their compilation is.
+# ASan alone finds what these checks of UBSan would find in them.
+TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1) \
+    $(if $(filter asan,$(MODE)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
+# ThreadSanitizer sees the tests in which threads meet; the others have one, and take long to compile for it.
+THREADS_MEET := std::thread|pthread_|LoopGroup|OffloadPool|SharedChannel|Cross(Event|Mutex|Semaphore)
+threaded = $(shell grep -lE '$(THREADS_MEET)' $(1))
+test_sources = $(if $(and $(filter tsan,$(MODE)),$(call threaded,$(1))),$\
+    $(sort $(call threaded,$(1)) $(filter %/wrapped_calls.cpp,$(1))),$(1))
 define test_template
-TEST_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.cpp))
-TEST_C_OBJECTS_$(1) := $$(call objects,$$(wildcard test/$(1)/*.c))
+TEST_OBJECTS_$(1) := $$(call objects,$$(call test_sources,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp))))
+TEST_C_OBJECTS_$(1) := $$(if $(filter tsan,$(MODE)),,$$(call objects,$$(wildcard test/$(1)/*.c)))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
+$$(TEST_OBJECTS_$(1)): CXXFLAGS_ALL += $(TEST_FLAGS)
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)

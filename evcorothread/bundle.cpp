@@ -54,16 +54,14 @@ void Bundle::cancel() {
     children_.for_each([](ThreadLink& child) { LoopCore::cancel(child); });
 }
 
-void Bundle::wake_waiter() { waiter_->wake(); }
-
-std::error_code Bundle::wait_for_event(bool any, Deadline deadline) {
+Wake Bundle::wait_for_event(bool any, Deadline deadline) {
     EVC_CHECK(waiter_ == nullptr, "two coroutines wait for one bundle");
-    WaitPoint point("children of a bundle");
+    WaitPoint point = ThreadCore::point(ThreadCore::current(), "children of a bundle");
     waiter_ = &point;
     any_ = any;
-    const Wake cause = point.wait(deadline);
+    const Wake cause = ThreadCore::wait(point, deadline);
     waiter_ = nullptr;
-    return to_error(cause);
+    return cause;
 }
 
 // All have ended: the first failure, once.
@@ -77,7 +75,8 @@ cutils::Result<void> Bundle::outcome() {
 cutils::Result<void> Bundle::wait(Deadline deadline) {
     loop_.core().check_thread();
     if (!children_.empty()) {
-        if (const std::error_code error = wait_for_event(false, deadline)) return error;
+        const Wake cause = wait_for_event(false, deadline);
+        if (cause != Wake::event) return to_error(cause);
     }
     return outcome();
 }
@@ -90,7 +89,8 @@ cutils::Result<std::size_t> Bundle::wait_any(Deadline deadline) {
             if (cutils::Result<void> failure = outcome(); !failure) return failure.error();
             return std::error_code(NetError::closed);
         }
-        if (const std::error_code error = wait_for_event(!stopping_, deadline)) return error;
+        const Wake cause = wait_for_event(!stopping_, deadline);
+        if (cause != Wake::event) return to_error(cause);
     }
     --ended_;
     return size_;
@@ -100,8 +100,7 @@ cutils::Result<void> Bundle::close(Deadline deadline) {
     cancel();
     if (!children_.empty()) {
         const CancelShield shield(deadline);
-        if (const std::error_code error = wait_for_event(false, deadline))
-            return std::error_code(NetError::timed_out);
+        if (wait_for_event(false, deadline) != Wake::event) return std::error_code(NetError::timed_out);
     }
     stopping_ = false;
     thrown_ = nullptr;
@@ -116,7 +115,7 @@ void Bundle::end_children() {
     const TimePoint complain_at = core.precise_now() + 5s;
     if (t_here.thread != nullptr) {
         const CancelShield shield(Deadline::never);
-        if (wait_for_event(false, complain_at)) {
+        if (wait_for_event(false, complain_at) != Wake::event) {
             log_stragglers();
             (void)wait_for_event(false, Deadline::never);
         }
@@ -130,8 +129,7 @@ void Bundle::end_children() {
 
 void Bundle::log_stragglers() {
     children_.for_each([](ThreadLink& child) {
-        const std::string_view name =
-            child.pending ? static_cast<PendingSpawn&>(child).name() : static_cast<ThreadCore&>(child).name();
+        const std::string_view name = name_of(child);
         cutils::log(cutils::LogLevel::warning,
                     "a Bundle ends, and waits for its child \"%.*s\", canceled five seconds ago",
                     static_cast<int>(name.size()), name.data());

@@ -128,19 +128,19 @@ class EVC_API Bundle {
     }
     void restrict(ThreadLink& child);
     void started(ThreadLink& pending, ThreadLink& thread);
-    void ended(ThreadLink& child) {
+    // Returns who is to be woken for that, or null.
+    [[nodiscard]] WaitPoint* ended(ThreadLink& child) {
         child.unlink();
         --size_;
         ++ended_;
-        if (waiter_ != nullptr && (any_ || children_.empty())) wake_waiter();
+        return any_ || children_.empty() ? waiter_ : nullptr;
     }
     void failed(const std::exception_ptr& thrown);
     void returned(cutils::Result<void> result);
     void returned(std::error_code code) {
         if (code) returned(cutils::Result<void>(code));
     }
-    void wake_waiter();
-    std::error_code wait_for_event(bool any, Deadline deadline);
+    Wake wait_for_event(bool any, Deadline deadline);
     cutils::Result<void> outcome();
     void end_children();
     void log_stragglers();

@@ -43,6 +43,7 @@ bool ChannelCore::somebody_is_left(Queue& queue) {
 
 [[gnu::always_inline]] inline void* ChannelCore::wake_first(Queue& queue) {
     while (!queue.empty()) {
+        if (!queue.front().linked()) __builtin_unreachable();  // spares pop_front() the question
         ChannelWaiter& first = queue.pop_front();
         // One whose wait has ended otherwise is still here until it runs: not its turn any more.
         if (!ThreadCore::wake(*first.point, Wake::event, *first.thread)) continue;
@@ -72,38 +73,47 @@ void* ChannelCore::oldest_is_gone(void*& place) {
 
 namespace {
 
-template <class Queue>
-[[gnu::noinline]] Wake wait_timed(Queue& queue, ChannelWaiter& waiter, Deadline deadline) {
-    queue.push_back(waiter);
-    return ThreadCore::wait(*waiter.point, deadline);
+[[gnu::always_inline]] inline std::error_code ended(ChannelWaiter& waiter, Wake cause) {
+    if (cause == Wake::event) [[likely]] {
+        if (waiter.linked()) __builtin_unreachable();  // whoever woke it has taken it out
+        return {0, *waiter.no_error};
+    }
+    // The channel may be gone: then whoever ended it has taken the waiter out of its queue.
+    waiter.unlink();
+    return to_error(cause);
 }
 
 }  // namespace
 
+// What those who come after close() get there.
+std::error_code ChannelCore::end_of(const Queue& queue) const {
+    return &queue == &receivers_ ? reason_ : NetError::closed;
+}
+
 // A function of its own, called last: what goes on without waiting shall not pay for what must be saved
-// across a switch. And what is known before is kept in memory, not in registers to be saved.
+// across a switch. And nothing of a deadline, of cancel, or of the channel must survive it.
+// Before: neither canceled nor limited.
+[[gnu::noinline]] std::error_code ChannelCore::wait_for_ever(Queue& queue, void* place, const char* reason) {
+    if (closed_) [[unlikely]]
+        return end_of(queue);
+    ThreadCore& self = *t_here.thread;
+    if (self.flags != 0) __builtin_unreachable();
+    WaitPoint point = ThreadCore::point(self, reason);
+    ChannelWaiter waiter(point, self, place);
+    waiter.no_error = no_error_;
+    queue.push_back(waiter);
+    return ended(waiter, ThreadCore::wait_for_ever(point));
+}
+
 [[gnu::noinline]] std::error_code ChannelCore::wait_in(Queue& queue, void* place, const char* reason,
                                                        Deadline deadline) {
-    if (closed_) return &queue == &receivers_ ? reason_ : NetError::closed;
+    if (closed_) return end_of(queue);
     ThreadCore& self = *t_here.thread;
     WaitPoint point = ThreadCore::point(self, reason);
-    ChannelWaiter waiter;
-    waiter.point = &point;
-    waiter.thread = &self;
-    waiter.place = place;
+    ChannelWaiter waiter(point, self, place);
     waiter.no_error = no_error_;
-    Wake cause;
-    if (self.canceled() || !deadline.is_never()) [[unlikely]] {
-        cause = wait_timed(queue, waiter, deadline);
-    } else {
-        queue.push_back(waiter);
-        cause = ThreadCore::wait(point, Deadline::never);
-    }
-    if (cause == Wake::event) [[likely]]
-        return {0, *waiter.no_error};
-    // The channel may be gone: then whoever ended it has taken the waiter out of its queue.
-    waiter.unlink();
-    return to_error(cause);
+    queue.push_back(waiter);
+    return ended(waiter, ThreadCore::wait(point, deadline));
 }
 
 // What every call with a deadline looks at first: the caller's bugs, and cancel.
@@ -111,23 +121,72 @@ std::error_code ChannelCore::refusal(const ThreadCore* self) {
     EVC_CHECK(self != nullptr,
               "this may wait, so it must be called in a coroutine thread: use EvLoop::spawn");
     check_thread();
-    if (self->canceled() && self->shield == nullptr) return NetError::canceled;
+    if (self->refuses_waits()) return NetError::canceled;
     return {};
 }
 
+// The usual case of wake_first(): the first one is parked, and it is not the only one that is ready. Null:
+// not so, and nothing was done. Makes no call, so nothing must be saved for one.
+[[gnu::always_inline]] inline void* ChannelCore::hand_over(Queue& queue) {
+    ChannelWaiter& first = queue.front();
+    if (!ThreadCore::wake_parked(*first.point, *first.thread)) [[unlikely]]
+        return nullptr;
+    if (!first.linked()) __builtin_unreachable();
+    first.unlink();
+    first.met = ChannelWaiter::Met::partner;
+    void* const place = first.place;
+    if (place == nullptr) __builtin_unreachable();
+    return place;
+}
+
+// The two that follow call nothing but what they end with: each of them is a few registers less to save.
+
 std::error_code ChannelCore::place_to_send(void*& place, void* value, Deadline deadline) {
     const ThreadCore* const self = t_here.thread;
-    if (self == nullptr || self->canceled() || !at_home()) [[unlikely]]
-        if (const std::error_code refused = refusal(self)) return refused;
-    place = place_to_send();
-    if (place != nullptr) return done();
+    if (self == nullptr || self->flags != 0 || !at_home()) [[unlikely]]
+        return send_slowly(place, value, deadline);
+    if (!receivers_.empty()) {
+        place = hand_over(receivers_);
+        return place != nullptr ? done() : send_slowly(place, value, deadline);
+    }
+    if (has_room()) {
+        place = slot(add_last());
+        return done();
+    }
+    if (deadline.is_never()) [[likely]]
+        return wait_for_ever(senders_, value, "channel send");
     return wait_in(senders_, value, "channel send", deadline);
 }
 
 std::error_code ChannelCore::place_to_recv(void*& place, Deadline deadline) {
     const ThreadCore* const self = t_here.thread;
-    if (self == nullptr || self->canceled() || !at_home()) [[unlikely]]
-        if (const std::error_code refused = refusal(self)) return refused;
+    if (self == nullptr || self->flags != 0 || !at_home()) [[unlikely]]
+        return recv_slowly(place, deadline);
+    if (size_ > 0) {
+        place = oldest();
+        return done();
+    }
+    if (!senders_.empty()) {
+        void* const there = hand_over(senders_);
+        if (there == nullptr) [[unlikely]]
+            return recv_slowly(place, deadline);
+        place = there;
+        return done();
+    }
+    if (deadline.is_never()) [[likely]]
+        return wait_for_ever(receivers_, place, "channel recv");
+    return wait_in(receivers_, place, "channel recv", deadline);
+}
+
+std::error_code ChannelCore::send_slowly(void*& place, void* value, Deadline deadline) {
+    if (const std::error_code refused = refusal(t_here.thread)) return refused;
+    place = place_to_send();
+    if (place != nullptr) return done();
+    return wait_in(senders_, value, "channel send", deadline);
+}
+
+std::error_code ChannelCore::recv_slowly(void*& place, Deadline deadline) {
+    if (const std::error_code refused = refusal(t_here.thread)) return refused;
     if (void* const there = place_to_recv()) {
         place = there;
         return done();

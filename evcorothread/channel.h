@@ -38,6 +38,8 @@ struct DoNothing {
 // One who waits at a channel: a local of that coroutine, or an arm of its select.
 struct ChannelWaiter : cutils::ListHook<ChannelWaiter> {
     enum class Met : unsigned char { nobody, partner, end };
+    ChannelWaiter() = default;
+    ChannelWaiter(WaitPoint& p, ThreadCore& who, void* where) : point(&p), thread(&who), place(where) {}
     WaitPoint* point = nullptr;
     ThreadCore* thread = nullptr;  // whose it is
     void* place = nullptr;         // of the value to send, or of the room for the one to receive
@@ -119,7 +121,13 @@ class EVC_API ChannelCore {
     static void* wake_first(Queue& queue);
     static bool somebody_waits(Queue& queue) { return !queue.empty() && somebody_is_left(queue); }
     static bool somebody_is_left(Queue& queue);
+    [[nodiscard]] static void* hand_over(Queue& queue);
+    // What the calls with a deadline do when nothing is as usual.
+    [[gnu::noinline]] std::error_code send_slowly(void*& place, void* value, Deadline deadline);
+    [[gnu::noinline]] std::error_code recv_slowly(void*& place, Deadline deadline);
+    std::error_code wait_for_ever(Queue& queue, void* place, const char* reason);
     std::error_code wait_in(Queue& queue, void* place, const char* reason, Deadline deadline);
+    [[nodiscard]] std::error_code end_of(const Queue& queue) const;
     [[gnu::noinline]] std::error_code refusal(const ThreadCore* self);
 
     // What a call that did its work returns: std::error_code(), without asking for its category.

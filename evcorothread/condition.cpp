@@ -11,7 +11,7 @@ Condition::~Condition() {
 std::error_code Condition::begin(Mutex& mutex, Deadline& deadline) {
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(mutex.owner_ == &self, "Condition::wait() wants a Mutex that the calling coroutine holds");
-    if (refused(self)) return NetError::canceled;
+    if (self.refuses_waits()) return NetError::canceled;
     if (deadline.is_relative()) deadline = deadline.resolved(self.loop.precise_now());
     return {};
 }

@@ -68,7 +68,10 @@ void EvLoop::advance(Duration step) {
 
 void EvLoop::stop() {
     core_->stopping.store(true, std::memory_order_release);
-    core_->inbox.ring();
+    if (core_->on_thread())
+        core_->inbox.ring_here();  // also in a signal handler, which must not lock
+    else
+        core_->inbox.ring();
 }
 
 bool EvLoop::shutdown(Deadline deadline) { return core_->shutdown(deadline); }
@@ -133,11 +136,7 @@ void PendingSpawn::destroy() {
 
 // Whoever looks after it sees an end, or an exception that left it.
 void PendingSpawn::forget() {
-    if (handle != nullptr) {
-        handle->link_ = nullptr;
-        if (handle->joiner_ != nullptr) handle->joiner_->wake();
-    }
-    if (bundle != nullptr) bundle->ended(*this);
+    ThreadCore::tell_end(*this);
     loop->drop_thread();
     destroy();
 }

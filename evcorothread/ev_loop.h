@@ -86,7 +86,8 @@ class EVC_API EvLoop {
     // run.
     void advance(Duration step);
 
-    // Makes run() return soon; what is unfinished stays as it is, and a later run() goes on. Any thread.
+    // Makes run() return soon; what is unfinished stays as it is, and a later run() goes on. Any thread;
+    // on the loop's own also in a signal handler.
     void stop();
 
     // Cancels all coroutines and runs until none is left or the deadline passes. Returns whether none is

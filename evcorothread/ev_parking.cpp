@@ -171,6 +171,7 @@ EvParking::~EvParking() {
 std::error_code EvParking::adopt(std::unique_ptr<Guest> guest, Deadline idle) {
     EVC_CHECK(guest != nullptr && guest->bay_ == nullptr,
               "EvParking::adopt() wants a guest that is nobody's yet");
+    impl_->core.check_thread();
     if (!guest->socket_.is_open() || impl_->draining) return NetError::closed;
     guest->bay_ = std::make_unique<Guest::Bay>(*impl_, *guest);
     Guest::Bay& bay = *guest->bay_;
@@ -191,17 +192,20 @@ std::size_t EvParking::waiting() const { return impl_->waiting; }
 std::size_t EvParking::active() const { return impl_->size - impl_->parked - impl_->waiting; }
 
 void EvParking::close_parked() {
+    impl_->core.check_thread_while_running();
     impl_->guests.for_each([](Guest::Bay& bay) {
         if (bay.is_parked) bay.leave_parked();
     });
 }
 
 void EvParking::drain() {
+    impl_->core.check_thread_while_running();
     impl_->draining = true;
     close_parked();
 }
 
 void EvParking::cancel_active() {
+    impl_->core.check_thread_while_running();
     impl_->guests.for_each([](Guest::Bay& bay) { bay.cancel(); });
 }
 

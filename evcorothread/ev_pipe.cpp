@@ -3,22 +3,13 @@
 #include <utility>
 
 #include "cutils/check.h"
-#include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/io_call_internal.h"
 #include "nutils/socket_options.h"
 
 namespace evcorothread {
 namespace {
 
 IoResult failed(const std::error_code& error) { return {0, error}; }
-
-// What every call with a Deadline looks at first: as a socket's calls do.
-std::error_code refusal(const FdWatch* watch) {
-    if (watch == nullptr || watch->fd < 0) return NetError::closed;
-    const ThreadCore& self = ThreadCore::current();
-    EVC_CHECK(&self.loop == &watch->loop, "an EvPipe is used by a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return NetError::canceled;
-    return {};
-}
 
 IoResult read_now(FdWatch& watch, std::span<char> buffer) {
     watch.unverified = false;

@@ -24,6 +24,8 @@ std::error_code EvThread::join_unfinished(Deadline deadline) {
         EVC_CHECK(joiner_ == nullptr, "two joins wait on one coroutine");
         ThreadCore& self = ThreadCore::current();
         EVC_CHECK(link_ != &self, "a coroutine joins itself");
+        EVC_CHECK(link_->pending || &static_cast<ThreadCore*>(link_)->loop == &self.loop,
+                  "a coroutine is joined by one of another loop");
         WaitPoint point = ThreadCore::point(self, "join");
         joiner_ = &point;
         const Wake cause = ThreadCore::wait(point, deadline);
@@ -44,11 +46,7 @@ EvThreadState EvThread::state() const {
     return link_->pending ? EvThreadState::waiting_for_stack : static_cast<ThreadCore*>(link_)->state();
 }
 
-std::string_view EvThread::name() const {
-    if (link_ == nullptr) return {};
-    return link_->pending ? static_cast<PendingSpawn*>(link_)->name()
-                          : static_cast<ThreadCore*>(link_)->name();
-}
+std::string_view EvThread::name() const { return link_ == nullptr ? std::string_view() : name_of(*link_); }
 
 std::uint64_t EvThread::id() const {
     return link_ == nullptr || link_->pending ? 0 : static_cast<ThreadCore*>(link_)->id;
@@ -64,9 +62,14 @@ void yield() {
 }
 
 std::error_code delay(Deadline until) {
-    WaitPoint point("delay");
-    const Wake cause = point.wait(until);
-    return cause == Wake::timed_out ? std::error_code() : to_error(cause);
+    ThreadCore& self = ThreadCore::current();
+    const bool limited = self.has(kLimited);
+    if (limited) until = until.resolved(self.loop.precise_now());
+    WaitPoint point = ThreadCore::point(self, "delay");
+    const Wake cause = ThreadCore::wait(point, until);
+    if (cause != Wake::timed_out) return to_error(cause);
+    // Limited, it may have been the bundle's deadline that came.
+    return limited && self.loop.precise_now() < until.at() ? to_error(cause) : std::error_code();
 }
 
 bool canceled() { return ThreadCore::current().canceled(); }

@@ -118,7 +118,7 @@ EVC_API bool in_evthread();
 // Lets every other ready coroutine run once, and I/O be looked at. Suspends: when others are ready.
 EVC_API void yield();
 
-// Waits for the time to pass. Errors: canceled; never timed_out.
+// Waits for the time to pass. Errors: canceled; timed_out when the deadline of its bundle came first.
 [[nodiscard]] EVC_API std::error_code delay(Deadline until);
 
 // Has somebody called cancel()? True also under a CancelShield.

@@ -8,7 +8,7 @@ Event::~Event() { EVC_CHECK(waiters_.empty(), "an Event is destroyed while corou
 
 std::error_code Event::wait(Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
-    if (refused(self)) return NetError::canceled;
+    if (self.refuses_waits()) return NetError::canceled;
     if (set_) {
         set_ = mode_ == EventReset::manual;
         return {};

@@ -13,6 +13,8 @@ using namespace evcorothread::c_face;
 
 namespace evcorothread::c_face {
 
+OwnedByLoop::OwnedByLoop(EVLOOP& its_loop) : loop(its_loop) { its_loop.owned.push_back(*this); }
+
 int errno_of_exception() noexcept {
     try {
         throw;
@@ -83,6 +85,7 @@ tagEVLOOP::~tagEVLOOP() {
     while (!acceptors.empty()) delete &acceptors.front();
     while (!timers.empty()) delete &timers.front();
     while (!unstarted.empty()) delete &unstarted.front();
+    while (!owned.empty()) delete &owned.front();
     --stacks.loops;
 }
 
@@ -135,9 +138,13 @@ tagEVTHREAD::~tagEVTHREAD() {
     while (!sockets.empty()) delete &sockets.front();
 }
 
-void tagEVTHREAD::run(EVSOCKET* socket) {
+void tagEVTHREAD::begin() {
     started = true;
     core = &ThreadCore::current();
+}
+
+void tagEVTHREAD::run(EVSOCKET* socket) {
+    begin();
     proc(this, socket, user_ctx);
 }
 

@@ -158,7 +158,7 @@ EVC_API EVLOOP* EVLOOP_init(STACKS* stacks) EVTHREAD_NOTHROW;
 EVC_API int EVLOOP_run(EVLOOP* loop) EVTHREAD_NOTHROW;
 
 // Makes EVLOOP_run return soon; what is unfinished stays as it is, and a later EVLOOP_run goes on.
-// Thread: any.
+// Thread: any; on the loop's own also in a signal handler.
 EVC_API int EVLOOP_break(EVLOOP* loop) EVTHREAD_NOTHROW;
 
 // Closes the acceptors, stops the loop's own timers, cancels all coroutine threads, runs until the last of
@@ -306,10 +306,17 @@ EVC_API EVTCPACCEPTOR* EVTCPACCEPTOR_init_ctx(EVLOOP* loop, const SOCKADDR* addr
 // Errors: EBADF, ENOTSOCK, EINVAL when it does not listen; `fd` stays the caller's then.
 EVC_API EVTCPACCEPTOR* EVTCPACCEPTOR_init(EVLOOP* loop, int fd, EVTHREAD_FACTORY factory, int recv_size,
                                           int send_size) EVTHREAD_NOTHROW;
+// The same with a context for the factory.
+EVC_API EVTCPACCEPTOR* EVTCPACCEPTOR_init_fd_ctx(EVLOOP* loop, int fd, EVTHREAD_FACTORY_CTX factory,
+                                                 void* factory_ctx, int recv_size,
+                                                 int send_size) EVTHREAD_NOTHROW;
 
 // Where it listens.
 EVC_API int EVTCPACCEPTOR_address(const EVTCPACCEPTOR* acceptor, SOCKADDR* address) EVTHREAD_NOTHROW;
 EVC_API int EVTCPACCEPTOR_port(const EVTCPACCEPTOR* acceptor) EVTHREAD_NOTHROW;
+
+// How many connections it has accepted so far. Each of them has, or will have, a coroutine thread.
+EVC_API long long EVTCPACCEPTOR_accepted(const EVTCPACCEPTOR* acceptor) EVTHREAD_NOTHROW;
 
 // Stops listening and frees the acceptor; its connections go on.
 EVC_API int EVTCPACCEPTOR_close(EVTCPACCEPTOR* acceptor) EVTHREAD_NOTHROW;
@@ -347,3 +354,9 @@ EVC_API int EVTIMER_id(const EVTIMER* timer) EVTHREAD_NOTHROW;
 #ifdef __cplusplus
 }
 #endif
+
+// What most servers do not need stands in headers of its own; this one includes them all.
+#include "evcorothread/evthread_bundle.h"   // EVBUNDLE: coroutine threads that one waits for
+#include "evcorothread/evthread_channel.h"  // EVCHANNEL: messages between them
+#include "evcorothread/evthread_offload.h"  // EVOFFLOAD: blocking code on OS threads
+#include "evcorothread/evthread_process.h"  // EVPROCESS, EVSIGNAL, EVWORKERS: more processes than one

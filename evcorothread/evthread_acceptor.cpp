@@ -105,11 +105,12 @@ EVTCPACCEPTOR* EVTCPACCEPTOR_init_ctx(EVLOOP* loop, const SOCKADDR* address, int
                   send_size);
 }
 
-EVTCPACCEPTOR* EVTCPACCEPTOR_init(EVLOOP* loop, int fd, EVTHREAD_FACTORY factory, int recv_size,
-                                  int send_size) noexcept {
+namespace {
+
+EVTCPACCEPTOR* adopt(EVLOOP* loop, int fd, const Factory& factory, int recv_size, int send_size) {
     if (fd < 0) return fail_null(EINVAL);
     EVTCPACCEPTOR* const acceptor = make_acceptor(
-        loop, {.plain = factory}, recv_size, send_size,
+        loop, factory, recv_size, send_size,
         [&](auto handler, AcceptOptions& options) -> cutils::Result<EvTcpAcceptor> {
             auto copy = copy_of_listener(fd, recv_size, send_size);
             if (!copy) return copy.error();
@@ -117,6 +118,18 @@ EVTCPACCEPTOR* EVTCPACCEPTOR_init(EVLOOP* loop, int fd, EVTHREAD_FACTORY factory
         });
     if (acceptor != nullptr) nutils::close_fd(fd);
     return acceptor;
+}
+
+}  // namespace
+
+EVTCPACCEPTOR* EVTCPACCEPTOR_init(EVLOOP* loop, int fd, EVTHREAD_FACTORY factory, int recv_size,
+                                  int send_size) noexcept {
+    return adopt(loop, fd, {.plain = factory}, recv_size, send_size);
+}
+
+EVTCPACCEPTOR* EVTCPACCEPTOR_init_fd_ctx(EVLOOP* loop, int fd, EVTHREAD_FACTORY_CTX factory,
+                                         void* factory_ctx, int recv_size, int send_size) noexcept {
+    return adopt(loop, fd, {.with_ctx = factory, .factory_ctx = factory_ctx}, recv_size, send_size);
 }
 
 int EVTCPACCEPTOR_address(const EVTCPACCEPTOR* acceptor, SOCKADDR* address) noexcept {
@@ -128,6 +141,11 @@ int EVTCPACCEPTOR_address(const EVTCPACCEPTOR* acceptor, SOCKADDR* address) noex
 int EVTCPACCEPTOR_port(const EVTCPACCEPTOR* acceptor) noexcept {
     if (!usable(acceptor)) return fail(EINVAL);
     return acceptor->acceptor->local_address().port();
+}
+
+long long EVTCPACCEPTOR_accepted(const EVTCPACCEPTOR* acceptor) noexcept {
+    if (!usable(acceptor)) return fail(EINVAL);
+    return static_cast<long long>(acceptor->acceptor->accepted());
 }
 
 int EVTCPACCEPTOR_close(EVTCPACCEPTOR* acceptor) noexcept {

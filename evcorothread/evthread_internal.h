@@ -24,6 +24,16 @@
 
 namespace evcorothread::c_face {
 
+// A handle that its loop frees at the end, when no coroutine is left, unless its own _free comes before.
+struct OwnedByLoop : cutils::ListHook<> {
+    explicit OwnedByLoop(EVLOOP& its_loop);
+    OwnedByLoop(const OwnedByLoop&) = delete;
+    OwnedByLoop& operator=(const OwnedByLoop&) = delete;
+    virtual ~OwnedByLoop() { unlink(); }
+
+    EVLOOP& loop;
+};
+
 struct Stacks {
     explicit Stacks(corothread::StackPoolOptions options) : pool(options) {}
     corothread::StackPool pool;
@@ -60,12 +70,13 @@ struct tagEVSOCKET final : cutils::ListHook<> {
 };
 
 // Not started: on the heap, in its loop's list. Started: on the heap, freed at the end of its coroutine. Made
-// by an acceptor: on its coroutine's stack.
+// by an acceptor, or a bundle: on its coroutine's stack.
 struct tagEVTHREAD final : cutils::ListHook<> {
     tagEVTHREAD(EVLOOP& its_loop, EVTHREAD_PROC thread_proc, void* context, std::string_view thread_name);
     ~tagEVTHREAD();  // timers stop, sockets close
 
-    // What its coroutine does.
+    // What its coroutine does: first of all begin().
+    void begin();
     void run(EVSOCKET* socket);
     [[nodiscard]] bool is_current() const;
 
@@ -74,7 +85,7 @@ struct tagEVTHREAD final : cutils::ListHook<> {
     void* user_ctx;
     bool started = false;
     bool canceled = false;                     // by EVTHREAD_cancel
-    evcorothread::EvThread handle;             // from the start on; not for those of an acceptor
+    evcorothread::EvThread handle;             // from the start on; not for those on their stack
     evcorothread::ThreadCore* core = nullptr;  // while its coroutine runs
     cutils::List<tagEVTIMER> timers;
     cutils::List<tagEVSOCKET> sockets;
@@ -98,6 +109,7 @@ struct tagEVLOOP {
     cutils::List<tagEVTHREAD> unstarted;
     cutils::List<tagEVTCPACCEPTOR> acceptors;
     cutils::List<tagEVTIMER> timers;
+    cutils::List<evcorothread::c_face::OwnedByLoop> owned;
     bool running = false;
     bool ran = false;
 };
@@ -149,11 +161,14 @@ inline bool usable(const EVLOOP* loop) { return loop != nullptr && loop->loop.on
 inline bool usable(const EVTHREAD* thread) { return thread != nullptr && usable(&thread->loop); }
 inline bool usable(const EVSOCKET* socket) { return socket != nullptr && usable(socket->owner); }
 
-// May a call on `socket` wait here? Only in a coroutine of its loop.
-inline bool may_wait(const EVSOCKET* socket) {
-    return socket != nullptr && this_evthread::in_evthread() &&
-           &this_evthread::loop() == &socket->owner->loop.loop;
+inline bool usable(const OwnedByLoop* handle) { return handle != nullptr && usable(&handle->loop); }
+
+// May a call wait here for something of `loop`? Only in one of its coroutines.
+inline bool may_wait_in(const EVLOOP& loop) {
+    return this_evthread::in_evthread() && &this_evthread::loop() == &loop.loop;
 }
+inline bool may_wait(const EVSOCKET* socket) { return socket != nullptr && may_wait_in(socket->owner->loop); }
+inline bool may_wait(const OwnedByLoop* handle) { return handle != nullptr && may_wait_in(handle->loop); }
 
 // In the C structure and out of it. An address that makes no sense, and only that, comes out as none.
 nutils::SockAddr from_c(const SOCKADDR& address);

@@ -57,7 +57,10 @@ void FdWatch::on_event(short what) {
     if ((what & EV_CLOSED) != 0) peer_ended = true;
     if ((what & EV_WRITE) != 0) {
         writable = true;
-        if (writer != nullptr) writer->wake();
+        if (writer != nullptr)
+            writer->wake();
+        else if (drainer != nullptr)
+            drainer->writable(*this);
     }
     bool may_read = (what & (EV_READ | EV_CLOSED)) != 0;
     if (may_read) readable = true;

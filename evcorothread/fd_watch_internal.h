@@ -29,6 +29,15 @@ class ReadableListener {
     ~ReadableListener() = default;
 };
 
+// Told, on the loop's stack, that a descriptor nobody waits on may be written: what has something left to go.
+class WritableListener {
+  public:
+    virtual void writable(FdWatch& watch) = 0;
+
+  protected:
+    ~WritableListener() = default;
+};
+
 struct FdWatch {
     FdWatch(LoopCore& core, int descriptor) : loop(core), fd(descriptor) {}
     FdWatch(const FdWatch&) = delete;
@@ -78,6 +87,7 @@ struct FdWatch {
     WaitPoint* writer = nullptr;
     FdWatch** selecting = nullptr;  // where a select's arm that is the reader knows *this: null when closed
     ReadableListener* listener = nullptr;
+    WritableListener* drainer = nullptr;
     Duration idle_timeout = Duration::max();
     EventStorage event;
 

@@ -38,6 +38,19 @@ std::vector<SockAddr> interleaved(std::span<const SockAddr> addresses, std::size
 
 namespace {
 
+// The ones to try, those of the preferred family first; a unix address is of every family.
+std::vector<SockAddr> wanted(std::span<const SockAddr> addresses, Families families) {
+    std::vector<SockAddr> all(addresses.begin(), addresses.end());
+    if (families == Families::as_sorted) return all;
+    const bool four = families == Families::ipv4_first || families == Families::ipv4_only;
+    const auto preferred = [&](const SockAddr& address) {
+        return !address.is_ip() || (address.family() == AF_INET) == four;
+    };
+    const auto others = std::stable_partition(all.begin(), all.end(), preferred);
+    if (families == Families::ipv4_only || families == Families::ipv6_only) all.erase(others, all.end());
+    return all;
+}
+
 // How often a unix listener with a full queue is asked again: nobody tells when it has room.
 constexpr Duration kAskAgain = std::chrono::milliseconds(1);
 
@@ -150,7 +163,10 @@ class Race {
         }
         const Wake cause = point.wait(until);
         for (const Attempt& attempt : attempts_) attempt.socket.watch()->writer = nullptr;
-        if (cause == Wake::timed_out && !deadline.passed(loop_.precise_now())) return {};
+        // Not its own deadline, but what was to be done meanwhile; a bundle's deadline may have come before
+        // both.
+        const TimePoint then = loop_.precise_now();
+        if (cause == Wake::timed_out && until.passed(then) && !deadline.passed(then)) return {};
         return to_error(cause);
     }
 
@@ -177,8 +193,14 @@ Result<EvSocket> connect_any(EvLoop& loop, std::span<const SockAddr> addresses,
         return Error(std::make_error_code(std::errc::invalid_argument), "no address to connect to");
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &loop.core(), "connect_any() in a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return Error(NetError::canceled, "connect");
-    return Race(loop, addresses, options).run(deadline);
+    if (self.refuses_waits()) return Error(NetError::canceled, "connect");
+    const std::vector<SockAddr> some = wanted(addresses, options.families);
+    if (some.empty())
+        return Error(std::make_error_code(std::errc::address_family_not_supported),
+                     "none of " + std::to_string(addresses.size()) + " addresses is " +
+                         (options.families == Families::ipv4_only ? "IPv4" : "IPv6") + ", the first " +
+                         addresses.front().to_string());
+    return Race(loop, some, options).run(deadline);
 }
 
 }  // namespace evcorothread

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -16,12 +17,22 @@
 
 namespace evcorothread {
 
+// Which addresses are tried, and of which family first.
+enum class Families : std::uint8_t {
+    as_sorted,  // all, beginning with the first one's: what the system prefers (RFC 6724)
+    ipv4_first,
+    ipv6_first,
+    ipv4_only,
+    ipv6_only,
+};
+
 struct HappyEyeballsOptions {
     // The next address is tried when the last one has not answered for so long, or at once when it failed.
     // At least 10 ms (RFC 8305, section 5).
     std::chrono::milliseconds attempt_delay{250};
     // How many addresses of the first one's family come before the first of another family.
     std::size_t first_family_count = 1;
+    Families families = Families::as_sorted;
     nutils::ConnectOptions connect{};
 };
 
@@ -40,7 +51,8 @@ struct HappyEyeballsOptions {
 // Suspends: until the first has answered or the last has failed.
 // After:    the other attempts are closed.
 // Errors:   timed_out and canceled stand for all; otherwise the code of the first address's failure. The
-//           message tells what happened at each address. errc::invalid_argument when there is none.
+//           message tells what happened at each address. errc::invalid_argument when there is none,
+//           errc::address_family_not_supported when there is none of the families asked for.
 // Cost:     no coroutine but the caller's; a socket for each address tried, until one has answered.
 [[nodiscard]] EVC_API cutils::Result<EvSocket> connect_any(EvLoop& loop,
                                                            std::span<const nutils::SockAddr> addresses,

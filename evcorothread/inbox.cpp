@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <utility>
 
@@ -38,6 +39,13 @@ void Inbox::deliver(Delivery& delivery) {
 void Inbox::ring() {
     const std::lock_guard lock(mutex_);
     came();
+}
+
+void Inbox::ring_here() {
+    const int error = errno;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_fd_, &one, sizeof one);
+    errno = error;
 }
 
 void Inbox::withdraw(Delivery& delivery) {

@@ -41,6 +41,8 @@ class Inbox {
     void deliver(Delivery& delivery);
     // Makes the loop look at its flags.
     void ring();
+    // The same on the loop's thread, without the lock.
+    void ring_here();
 
     // Its point will not be woken any more, if it has not been.
     void withdraw(Delivery& delivery);

@@ -14,8 +14,8 @@ namespace evcorothread {
 inline std::error_code refusal(const FdWatch* watch) {
     if (watch == nullptr || watch->fd < 0) return nutils::NetError::closed;
     const ThreadCore& self = ThreadCore::current();
-    EVC_CHECK(&self.loop == &watch->loop, "a socket is used by a coroutine of another loop");
-    if (self.canceled() && self.shield == nullptr) return nutils::NetError::canceled;
+    EVC_CHECK(&self.loop == &watch->loop, "a socket or a pipe is used by a coroutine of another loop");
+    if (self.refuses_waits()) return nutils::NetError::canceled;
     return {};
 }
 

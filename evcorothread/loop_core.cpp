@@ -66,13 +66,6 @@ event_base* check_adopted(event_base* base) {
     return base;
 }
 
-std::uint64_t next_random(std::uint64_t& state) {  // xorshift64*
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 2685821657736338717ULL;
-}
-
 }  // namespace
 
 LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
@@ -197,7 +190,6 @@ constexpr std::size_t kColourStep = 64;
         start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom));
     threads.set(stack.index, core);
     make_ready(*core);
-    if (!owned) kick();
     return core;
 }
 
@@ -224,12 +216,10 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
+    if (flags != 0) [[unlikely]]
+        l.threads.visit_in_passing(stack_index);
     l.timers.remove(*this);
-    if (handle != nullptr) {
-        handle->link_ = nullptr;
-        if (handle->joiner_ != nullptr) ThreadCore::wake(*handle->joiner_, Wake::event);
-    }
-    if (bundle != nullptr) bundle->ended(*this);
+    tell_end(*this);
     l.threads.clear(stack_index);
     l.drop_thread();
     corothread::sanitizer::destroyed(l.ended);
@@ -294,6 +284,7 @@ void LoopCore::cancel(ThreadLink& asked) {
 
 void LoopCore::cancel(ThreadCore& asked) {
     check_thread();
+    threads.visit_in_passing(asked.stack_index);
     asked.flags |= kCanceled;
     if (asked.waiting == nullptr) return;
     if (shield_over(asked)) return (void)asked.waiting->wake(Wake::canceled);
@@ -556,7 +547,7 @@ void LoopCore::report_stragglers() {
 
 // Whoever runs the loop is its thread; that may change only before anything has run.
 void LoopCore::bind_thread() {
-    if (!ran_before) thread = &t_here;
+    if (!ran_before) thread.store(&t_here, std::memory_order_relaxed);
     check_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();

@@ -14,6 +14,7 @@
 #include "cutils/check.h"
 #include "cutils/intrusive.h"
 #include "cutils/timer_heap.h"
+#include "evcorothread/bundle.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/here.h"
 #include "evcorothread/inbox_internal.h"
@@ -31,6 +32,8 @@ struct alignas(64) ThreadHot : ThreadHead {
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
+    // Canceled, and no shield lets it go on: what every call with a Deadline answers with `canceled`.
+    [[nodiscard]] bool refuses_waits() const { return canceled() && shield == nullptr; }
 
     corothread::Context context;
     ThreadCore* next_ready;  // while it is ready or runs
@@ -41,12 +44,14 @@ struct alignas(64) ThreadHot : ThreadHead {
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
-// more. Starting one writes the first two cache lines, and the third for a name.
+// more. Starting one writes three cache lines.
 struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, std::string_view thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
+    // Tells those who look after a thread, with a stack or waiting for one, that it is over.
+    static void tell_end(ThreadLink& link);
     void report(const std::exception_ptr& thrown);
     void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
     static void on_deadline(cutils::TimerNode& node);
@@ -56,6 +61,10 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static Wake wait(WaitPoint& point, Deadline deadline);
     static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
     static bool wake(WaitPoint& point, Wake cause, ThreadCore& waiter);
+    // wait() without a deadline, in a coroutine that is neither canceled nor limited, at a fresh point.
+    static Wake wait_for_ever(WaitPoint& point);
+    // wake(event), if the waiter is parked there and somebody else is ready or running; else false.
+    static bool wake_parked(WaitPoint& point, ThreadCore& waiter);
     static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
@@ -90,9 +99,25 @@ class ThreadTable {
             if (slots_[i] != nullptr) visit(*slots_[i]);
     }
 
+    // One of a crowd is canceled, or ends so, probably as the next one of a row: brings the one a few steps
+    // on into the cache. A crowd is spread over as many pages as it has threads; one after another, each
+    // would be waited for.
+    void visit_in_passing(std::uint32_t stack) {
+        const std::uint32_t ahead = stack + kAhead * (stack - visited_);  // wraps when the row goes down
+        visited_ = stack;
+        if (ahead >= end_) return;
+        const char* const thread = reinterpret_cast<const char*>(slots_[ahead]);
+        if (thread == nullptr) return;
+        for (std::ptrdiff_t line = -kLinesBelow; line < 2; ++line) __builtin_prefetch(thread + line * 64);
+    }
+
   private:
+    static constexpr std::uint32_t kAhead = 8;
+    static constexpr std::ptrdiff_t kLinesBelow = 3;  // the control block: what it runs and where it waits
+
     ThreadCore** slots_;  // from calloc: memory only where threads were
     std::size_t end_ = 0;
+    std::uint32_t visited_ = 0;
 };
 
 // Something that goes on when a stack is free: a spawn that waits, an acceptor, a parked connection. First
@@ -294,7 +319,7 @@ struct LoopCore final : corothread::StackObserver {
     std::atomic<bool> stopping{false};
     bool running = false;
     bool ran_before = false;
-    const void* thread = nullptr;  // the address of that thread's t_here
+    std::atomic<const void*> thread{nullptr};  // the address of that thread's t_here; stop() asks anywhere
     std::size_t work = 0;
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
@@ -351,12 +376,22 @@ class Inside {
     LoopCore* outer_;
 };
 
+// What a seed draws, for the order of ready coroutines and of a select's arms: xorshift64*.
+inline std::uint64_t next_random(std::uint64_t& state) {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 2685821657736338717ULL;
+}
+
 // Switching, inlined into every park.
 
 // Behind all others that are ready, in front of who runs.
 [[gnu::always_inline]] inline void LoopCore::make_ready(ThreadCore& woken) {
     if (last_ready == nullptr) {
         woken.next_ready = &woken;
+        if (!owned) [[unlikely]]
+            kick();  // who makes others ready beside it need not: whoever came first has
     } else {
         woken.next_ready = last_ready->next_ready;
         last_ready->next_ready = &woken;
@@ -418,12 +453,18 @@ class Inside {
     return loop.stacks.stack(stack_index);
 }
 
+// What a thread is called, with a stack or waiting for one.
+[[nodiscard]] inline std::string_view name_of(const ThreadLink& link) {
+    return link.pending ? static_cast<const PendingSpawn&>(link).name()
+                        : static_cast<const ThreadCore&>(link).name();
+}
+
 inline EvThreadState ThreadCore::state() const {
     if (this == t_here.thread) return EvThreadState::running;
     return waiting != nullptr ? EvThreadState::parked : EvThreadState::ready;
 }
 
-inline bool LoopCore::on_thread() const { return thread == &t_here; }
+inline bool LoopCore::on_thread() const { return thread.load(std::memory_order_relaxed) == &t_here; }
 
 inline void LoopCore::check_thread() const {
     EVC_CHECK(on_thread(),
@@ -465,6 +506,28 @@ void void_shields(ThreadCore& thread);
     return point.cause_ == Wake::timed_out ? late : point.cause_;
 }
 
+[[gnu::always_inline]] inline Wake ThreadCore::wait_for_ever(WaitPoint& point) {
+    ThreadCore& self = *point.thread_;
+    self.waiting = &point;
+    self.loop.leave(self);
+    if (self.flags != 0) [[unlikely]]
+        self.loop.timers.disarm(self);
+    return point.cause_;
+}
+
+[[gnu::always_inline]] inline bool ThreadCore::wake_parked(WaitPoint& point, ThreadCore& waiter) {
+    ThreadCore* const last = waiter.loop.last_ready;
+    if (waiter.waiting != &point || last == nullptr) [[unlikely]]
+        return false;
+    point.woken_ = true;
+    point.cause_ = Wake::event;
+    waiter.waiting = nullptr;
+    waiter.next_ready = last->next_ready;
+    last->next_ready = &waiter;
+    waiter.loop.last_ready = &waiter;
+    return true;
+}
+
 [[gnu::always_inline]] inline bool ThreadCore::wake(WaitPoint& point, Wake cause, ThreadCore& waiter) {
     if (point.woken_) return false;
     point.woken_ = true;
@@ -472,9 +535,16 @@ void void_shields(ThreadCore& thread);
     if (waiter.waiting != &point) return true;
     waiter.waiting = nullptr;
     waiter.loop.make_ready(waiter);
-    if (!waiter.loop.owned) [[unlikely]]
-        waiter.loop.kick();
     return true;
+}
+
+[[gnu::always_inline]] inline void ThreadCore::tell_end(ThreadLink& link) {
+    if (link.handle != nullptr) {
+        link.handle->link_ = nullptr;
+        if (link.handle->joiner_ != nullptr) wake(*link.handle->joiner_, Wake::event);
+    }
+    if (link.bundle != nullptr)
+        if (WaitPoint* const waiter = link.bundle->ended(link)) wake(*waiter, Wake::event);
 }
 
 }  // namespace evcorothread

@@ -129,7 +129,7 @@ void LoopGroup::Impl::run(Member& member, const Start& how) {
     if (how.cpu >= 0) pin_to(how.cpu);
     try {
         member.stacks.emplace(how.stacks);
-        member.loop.emplace(*member.stacks);
+        member.loop.emplace(*member.stacks, EvLoopOptions{.shuffle_seed = options.shuffle_seed});
         member.hold.emplace(*member.loop);
     } catch (const std::system_error& error) {
         member.failure = cutils::Error(error.code(), error.what());

@@ -20,11 +20,12 @@
 namespace evcorothread {
 
 struct LoopGroupOptions {
-    std::size_t loops = 0;                  // 0: as many as CPUs that this process may use
-    corothread::StackPoolOptions stacks{};  // of each loop
-    bool pin = false;                       // each loop to one of those CPUs
-    std::string name = "loop";              // what tools show the threads as: loop-0, loop-1, …
-    OffloadOptions offload{};               // of offload_pool()
+    std::size_t loops = 0;                        // 0: as many as CPUs that this process may use
+    corothread::StackPoolOptions stacks{};        // of each loop
+    bool pin = false;                             // each loop to one of those CPUs
+    std::optional<std::uint64_t> shuffle_seed{};  // of each loop: see EvLoopOptions
+    std::string name = "loop";                    // what tools show the threads as: loop-0, loop-1, …
+    OffloadOptions offload{};                     // of offload_pool()
 };
 
 // Usage:

@@ -28,7 +28,7 @@ Wake Mutex::take(Deadline deadline) {
 }
 
 [[gnu::noinline]] Wake Mutex::take_slowly(ThreadCore& self, Deadline deadline) {
-    if (refused(self)) return Wake::canceled;
+    if (self.refuses_waits()) return Wake::canceled;
     if (owner_ == nullptr) {  // canceled, but shielded
         owner_ = &self;
         return Wake::event;

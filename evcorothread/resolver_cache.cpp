@@ -1,7 +1,5 @@
 #include "evcorothread/resolver_cache.h"
 
-#include <algorithm>
-#include <list>
 #include <map>
 #include <optional>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "cutils/check.h"
 #include "cutils/intrusive.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/timed_store_internal.h"
 #include "evcorothread/wait_point.h"
 #include "nutils/net_error.h"
 
@@ -20,14 +19,6 @@ using nutils::NetError;
 
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    // Not tolower(3), which depends on the locale.
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 // Says something about the name, rather than about the attempt to look it up.
 bool worth_remembering(const Error& error) { return error == std::errc::no_such_device_or_address; }
 
@@ -37,11 +28,6 @@ bool personal(const Error& error) { return error == NetError::canceled || error 
 }  // namespace
 
 struct ResolverCache::Impl {
-    struct Known {
-        std::string name;
-        Result<Addresses> answer;
-        TimePoint until;
-    };
     struct Waiter : cutils::ListHook<> {
         WaitPoint point{"resolve"};
         std::optional<Result<Addresses>> answer{};
@@ -51,34 +37,13 @@ struct ResolverCache::Impl {
         cutils::List<Waiter> waiters;
     };
 
-    Impl(EvLoop& l, Resolve r, Options o) : loop(l), resolve(std::move(r)), options(o) {}
-
-    std::optional<Result<Addresses>> recall(const std::string& name) {
-        const auto found = index.find(name);
-        if (found == index.end()) return std::nullopt;
-        if (found->second->until <= loop.now()) {
-            known.erase(found->second);
-            index.erase(found);
-            return std::nullopt;
-        }
-        known.splice(known.begin(), known, found->second);
-        ++hits;
-        return found->second->answer;
-    }
+    Impl(EvLoop& l, Resolve r, Options o)
+        : loop(l), resolve(std::move(r)), options(o), known(options.max_names) {}
 
     void remember(const std::string& name, const Result<Addresses>& answer) {
-        if (options.max_names == 0 || (!answer && !worth_remembering(answer.error()))) return;
-        const auto live = answer ? options.time_to_live : options.failure_time_to_live;
-        if (const auto old = index.find(name); old != index.end()) {
-            known.erase(old->second);
-            index.erase(old);
-        }
-        known.push_front({name, answer, loop.now() + live});
-        index.emplace(name, known.begin());
-        while (known.size() > options.max_names) {
-            index.erase(known.back().name);
-            known.pop_back();
-        }
+        if (!answer && !worth_remembering(answer.error())) return;
+        const Deadline live = answer ? options.time_to_live : options.failure_time_to_live;
+        known.put(name, answer, live.resolved(loop.now()).at());
     }
 
     // Until the flight has landed. Its answer, or none: whoever asked was canceled, or ran out of time.
@@ -118,8 +83,7 @@ struct ResolverCache::Impl {
     EvLoop& loop;
     Resolve resolve;
     Options options;
-    std::list<Known> known;  // the most recently used first
-    std::map<std::string, std::list<Known>::iterator> index;
+    TimedStore<Result<Addresses>> known;
     std::map<std::string, Flight> flights;
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
@@ -136,21 +100,21 @@ Result<ResolverCache::Addresses> ResolverCache::lookup(std::string_view host, De
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &impl_->loop.core(), "a ResolverCache is used by a coroutine of another loop");
     if (Result<nutils::IpAddress> numeric = nutils::IpAddress::parse(host)) return Addresses{*numeric};
-    const std::string name = lower(host);
+    const std::string name = lower_case(host);
     deadline = deadline.resolved(impl_->loop.precise_now());
     for (;;) {
-        if (self.canceled() && self.shield == nullptr) return Error(NetError::canceled, "looking up " + name);
-        if (auto answer = impl_->recall(name)) return *std::move(answer);
+        if (self.refuses_waits()) return Error(NetError::canceled, "looking up " + name);
+        if (const auto* const answer = impl_->known.find(name, impl_->loop.now())) {
+            ++impl_->hits;
+            return *answer;
+        }
         const auto flight = impl_->flights.find(name);
         if (flight == impl_->flights.end()) return impl_->ask(name, deadline);
         if (auto answer = impl_->wait_for(flight->second, name, deadline)) return *std::move(answer);
     }
 }
 
-void ResolverCache::clear() {
-    impl_->index.clear();
-    impl_->known.clear();
-}
+void ResolverCache::clear() { impl_->known.clear(); }
 
 std::size_t ResolverCache::size() const { return impl_->known.size(); }
 std::uint64_t ResolverCache::hits() const { return impl_->hits; }

@@ -34,6 +34,9 @@ struct ResolverCacheOptions {
 // However many coroutines ask for one name at the same time, it is looked up once. The one that looks it up
 // does so for all: should it be canceled, or its time be over, the next one takes its place.
 //
+// For those whose own function looks names up in a coroutine. The system's names are Resolver's, which one
+// program's loops share.
+//
 // Owner:  whoever makes it; outlives the lookups. Thread: the loop's.
 // Memory: bounded by max_names.
 class EVC_API ResolverCache {

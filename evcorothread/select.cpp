@@ -10,14 +10,11 @@ namespace {
 
 using Arms = std::span<SelectArm* const>;
 
-// xorshift64*: the loop's own, so that a seed replays it, or this OS thread's outside of any.
+// The loop's own, so that a seed replays it, or this OS thread's outside of any.
 std::uint64_t draw(LoopCore* loop, std::uint64_t below) {
     thread_local std::uint64_t outside = 1;
     std::uint64_t& state = loop != nullptr ? loop->shuffle_state : outside;
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (state * 2685821657736338717ULL >> 32) % below;
+    return (next_random(state) >> 32) % below;
 }
 
 // One of the arms that are ready; each as likely, whatever stands between them.
@@ -78,7 +75,7 @@ SelectResult try_select_from(Arms arms, SelectOrder order) {
 
 SelectResult select_from(Arms arms, SelectOrder order, Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
-    if (self.canceled() && self.shield == nullptr) return none(NetError::canceled);
+    if (self.refuses_waits()) return none(NetError::canceled);
     if (deadline.is_relative()) deadline = deadline.resolved(self.loop.precise_now());
     for (SelectArm* const arm : arms) arm->begin();
     Wake cause = Wake::event;

@@ -20,7 +20,7 @@ Semaphore::~Semaphore() {
 
 std::error_code Semaphore::acquire(std::size_t count, Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
-    if (refused(self)) return NetError::canceled;
+    if (self.refuses_waits()) return NetError::canceled;
     if (try_acquire(count)) return {};
     PermitWaiter waiter(self, reason_, count);
     const Wake cause = wait_in(waiters_, waiter, deadline);

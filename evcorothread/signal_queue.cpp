@@ -25,7 +25,7 @@ struct Waiter : cutils::ListHook<> {
 }  // namespace
 
 struct SignalQueue::Impl {
-    Impl(EvLoop& l, std::initializer_list<int> signals)
+    Impl(EvLoop& l, std::span<const int> signals)
         : loop(l), watch(l, signals, [this](int signal) { arrived(signal); }) {}
     ~Impl() {
         while (!waiters.empty()) waiters.pop_front().point.wake_closed();
@@ -61,7 +61,7 @@ struct SignalQueue::Impl {
     SignalWatch watch;
 };
 
-SignalQueue::SignalQueue(EvLoop& loop, std::initializer_list<int> signals)
+SignalQueue::SignalQueue(EvLoop& loop, std::span<const int> signals)
     : impl_(std::make_unique<Impl>(loop, signals)) {}
 SignalQueue::~SignalQueue() = default;
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "cutils/deadline.h"
 #include "cutils/export.h"
@@ -34,7 +35,9 @@ namespace evcorothread {
 // Cost:    two system calls a signal to make it, and none to wait; an arrival allocates nothing.
 class EVC_API SignalQueue {
   public:
-    SignalQueue(EvLoop& loop, std::initializer_list<int> signals);
+    SignalQueue(EvLoop& loop, std::initializer_list<int> signals)
+        : SignalQueue(loop, std::span(signals.begin(), signals.size())) {}
+    SignalQueue(EvLoop& loop, std::span<const int> signals);
     SignalQueue(const SignalQueue&) = delete;
     SignalQueue& operator=(const SignalQueue&) = delete;
     ~SignalQueue();

@@ -42,8 +42,7 @@ struct SignalWatch::Impl {
     std::vector<event*> watches;
 };
 
-SignalWatch::SignalWatch(EvLoop& loop, std::initializer_list<int> signals,
-                         std::function<void(int signal)> function)
+SignalWatch::SignalWatch(EvLoop& loop, std::span<const int> signals, std::function<void(int signal)> function)
     : impl_(std::make_unique<Impl>(loop.core(), std::move(function))) {
     loop.core().check_thread();
     impl_->watches.reserve(signals.size());

@@ -4,6 +4,8 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
+#include <utility>
 
 #include "cutils/export.h"
 #include "evcorothread/ev_loop.h"
@@ -25,7 +27,9 @@ namespace evcorothread {
 //          the function is logged.
 class EVC_API SignalWatch {
   public:
-    SignalWatch(EvLoop& loop, std::initializer_list<int> signals, std::function<void(int signal)> function);
+    SignalWatch(EvLoop& loop, std::initializer_list<int> signals, std::function<void(int signal)> function)
+        : SignalWatch(loop, std::span(signals.begin(), signals.size()), std::move(function)) {}
+    SignalWatch(EvLoop& loop, std::span<const int> signals, std::function<void(int signal)> function);
     SignalWatch(SignalWatch&&) noexcept;
     SignalWatch& operator=(SignalWatch&&) noexcept;
     ~SignalWatch();

@@ -22,11 +22,6 @@ struct SyncWaiter : cutils::ListHook<> {
 
 using SyncQueue = cutils::List<SyncWaiter>;
 
-// As a socket's calls: a canceled coroutine gets nothing more that way, except under a CancelShield.
-[[gnu::always_inline]] inline bool refused(const ThreadCore& self) {
-    return self.canceled() && self.shield == nullptr;
-}
-
 // Waits in line. After anything but `event`, the waiter has left the queue.
 // Before: all that wait there are coroutines of one loop.
 [[gnu::always_inline]] inline Wake wait_unchecked(SyncQueue& queue, SyncWaiter& waiter, Deadline deadline) {

@@ -23,7 +23,7 @@ void WaitGroup::done() {
 
 std::error_code WaitGroup::wait(Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
-    if (refused(self)) return NetError::canceled;
+    if (self.refuses_waits()) return NetError::canceled;
     if (count_ == 0) return {};
     SyncWaiter waiter(self, reason_);
     return to_error(wait_in(waiters_, waiter, deadline));

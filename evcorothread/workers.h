@@ -104,9 +104,10 @@ struct WorkersOptions {
 //   SIGTERM, SIGINT     every worker gets SIGTERM: stop accepting, finish, return. Those that have not ended
 //                       after `drain` get SIGKILL. run() returns when none is left.
 //   SIGHUP              workers are replaced one by one: the new one is forked, and only when it is ready the
-//                       old one gets SIGTERM and may drain. The socket listens all the time, so nobody is
-//                       refused. If a new one does not become ready, it is taken back, and those not yet
-//                       replaced go on as they are.
+//                       old one gets SIGTERM and may drain; the next one's turn comes when it has ended,
+//                       `drain` later at most. The socket listens all the time, so nobody is refused. If a
+//                       new one does not become ready, it is taken back, and those not yet replaced go on as
+//                       they are.
 //   the parent dies     even by SIGKILL: the kernel sends every worker SIGTERM.
 //
 // The worker: a fork (see fork_child) that runs the main function and ends with what it returns. SIGTERM is

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string>
 
+#include "nutils/address_error_internal.h"
 #include "nutils/net_error.h"
 #include "nutils/socket_file.h"
 #include "nutils/socket_ops.h"
@@ -15,11 +16,7 @@ namespace {
 
 using cutils::Error;
 using cutils::Result;
-
-// Takes errno as it was: making the words may change it.
-Error failed(int number, const char* call, const SockAddr& address) {
-    return {errno_code(number), std::string(call) + " " + address.to_string()};
-}
+using detail::failed;
 
 std::error_code apply(int fd, const SockAddr& address, const ListenOptions& options) {
     if (address.is_ip()) {

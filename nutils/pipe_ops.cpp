@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "cutils/check.h"
+#include "nutils/iovecs.h"
 #include "nutils/net_error.h"
 #include "nutils/sigpipe_guard.h"
 
@@ -15,15 +16,16 @@ namespace {
 
 constexpr std::size_t kMaxPieces = 1024;
 
-// `write_now` as often as a signal interrupts it, and without the SIGPIPE it may raise.
+// `write_now`, of `count` bytes, as often as a signal interrupts it, and without the SIGPIPE it may raise:
+// also when the reader goes away in the middle and the call only says how much went before.
 template <class WriteNow>
-IoResult write_guarded(WriteNow&& write_now) noexcept {
+IoResult write_guarded(std::size_t count, WriteNow&& write_now) noexcept {
     SigpipeGuard guard;
     ssize_t result = -1;
     do result = write_now();
     while (result < 0 && errno == EINTR);
+    if (result < static_cast<ssize_t>(count)) guard.consume();
     if (result >= 0) return {static_cast<std::size_t>(result), {}};
-    if (errno == EPIPE) guard.consume();
     return {0, errno_code(errno)};
 }
 
@@ -46,12 +48,12 @@ IoResult read_some(int fd, std::span<char> buffer) noexcept {
 }
 
 IoResult write_some(int fd, std::string_view data) noexcept {
-    return write_guarded([&] { return ::write(fd, data.data(), data.size()); });
+    return write_guarded(data.size(), [&] { return ::write(fd, data.data(), data.size()); });
 }
 
 IoResult writev_some(int fd, std::span<const iovec> pieces) noexcept {
     const auto count = static_cast<int>(std::min(pieces.size(), kMaxPieces));
-    return write_guarded([&] { return ::writev(fd, pieces.data(), count); });
+    return write_guarded(total_size(pieces), [&] { return ::writev(fd, pieces.data(), count); });
 }
 
 }  // namespace nutils

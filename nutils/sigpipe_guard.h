@@ -9,8 +9,9 @@ namespace nutils {
 // A local of the function that writes. The process's signal disposition stays what the application made it.
 //
 //   SigpipeGuard guard;
-//   if (::write(pipe, data, size) < 0 && errno == EPIPE) guard.consume();
-//
+//   if (::write(pipe, data, size) < size) guard.consume();      // not only when it fails with EPIPE: a
+//   reader
+//                                                               // that goes in the middle raises it, too
 // Before: nothing suspends while it exists; it belongs to this OS thread.
 // Cost:   two pthread_sigmask(3).
 class EVC_API SigpipeGuard {
@@ -20,7 +21,8 @@ class EVC_API SigpipeGuard {
     SigpipeGuard(const SigpipeGuard&) = delete;
     SigpipeGuard& operator=(const SigpipeGuard&) = delete;
 
-    // Takes back the SIGPIPE that the write has just raised. Keeps errno.
+    // Takes back the SIGPIPE that the write has just raised, if it has. Keeps errno. Cost: one
+    // sigtimedwait(2).
     void consume() noexcept;
 
   private:

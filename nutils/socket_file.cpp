@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "nutils/address_error_internal.h"
 #include "nutils/net_error.h"
 #include "nutils/socket_ops.h"
 
@@ -14,11 +15,7 @@ namespace {
 
 using cutils::Error;
 using cutils::Result;
-
-// Takes errno as it was: making the words may change it.
-Error failed(int number, const char* call, const SockAddr& address) {
-    return {errno_code(number), std::string(call) + " " + address.to_string()};
-}
+using detail::failed;
 
 Error in_use(const std::string& why) { return {std::make_error_code(std::errc::address_in_use), why}; }
 

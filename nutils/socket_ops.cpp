@@ -71,11 +71,11 @@ IoResult sendfile_some(int out, int in, off_t& offset, std::size_t count) noexce
     ssize_t result = -1;
     do result = ::sendfile(out, in, &offset, count);
     while (interrupted(result));
+    // A peer that goes away in the middle raises SIGPIPE, too, although the call says how much went before.
+    if (result < static_cast<ssize_t>(count)) guard.consume();
     if (result > 0 || count == 0) return success(result > 0 ? result : 0);
     if (result == 0) return {0, NetError::eof};
-    const IoResult failed = failure();
-    if (failed.error == std::errc::broken_pipe) guard.consume();
-    return failed;
+    return failure();
 }
 
 IoResult read_at(int file, std::span<char> buffer, off_t offset) noexcept {

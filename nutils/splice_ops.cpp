@@ -35,10 +35,10 @@ IoResult splice_in(int socket, const PipeEnds& pipe, std::size_t count) noexcept
 IoResult splice_out(const PipeEnds& pipe, int socket, std::size_t count) noexcept {
     SigpipeGuard guard;
     const ssize_t result = splice_now(pipe.reading.get(), socket, count);
+    // A peer that goes away in the middle raises SIGPIPE, too, although the call says how much went before.
+    if (result < static_cast<ssize_t>(count)) guard.consume();
     if (result >= 0) return {static_cast<std::size_t>(result), {}};
-    const std::error_code error = errno_code(errno);
-    if (error == std::errc::broken_pipe) guard.consume();
-    return {0, error};
+    return {0, errno_code(errno)};
 }
 
 }  // namespace nutils

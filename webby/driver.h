@@ -19,7 +19,8 @@
 
 namespace evcorothread {
 class EvLoop;
-}
+class TlsContext;
+}  // namespace evcorothread
 
 namespace webby {
 
@@ -40,12 +41,15 @@ class EVC_API Driver {
     Driver& operator=(const Driver&) = delete;
     virtual ~Driver();
 
-    // Serves at one more address; returns it with the port that port 0 became. Errors: of
-    // EvTcpAcceptor::listen.
-    virtual cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address) = 0;
+    // Serves at one more address; returns it with the port that port 0 became. tls: what HTTPS is spoken
+    // with, null for plain HTTP.
+    // Errors: of EvTcpAcceptor::listen. Lifetime: tls outlives the driver.
+    virtual cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                                    const evcorothread::TlsContext* tls) = 0;
 
-    // Takes over a connection that somebody else has accepted. `place`: dropped when it ends.
-    virtual void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place) = 0;
+    // Takes over a connection that somebody else has accepted. `place`: dropped when it ends. tls: as above.
+    virtual void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
+                       const evcorothread::TlsContext* tls) = 0;
 
     // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last
     // of its connection; cancels what is still there after DriverOptions::drain. Idempotent.

@@ -1,6 +1,5 @@
 #include "webby/driver_coroutine.h"
 
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,6 +10,10 @@
 #include "evcorothread/ev_socket.h"
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
+#include "evcorothread/tls_context.h"
+#include "evcorothread/tls_socket.h"
+#include "webby/exchange.h"
+#include "webby/loop_socket_internal.h"
 #include "webby/session_internal.h"
 
 namespace webby {
@@ -22,7 +25,16 @@ using evcorothread::EvParking;
 using evcorothread::EvSocket;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
-using nutils::IoResult;
+using evcorothread::TlsContext;
+using evcorothread::TlsError;
+using evcorothread::TlsSocket;
+using nutils::NetError;
+
+namespace {
+constexpr std::string_view kPlainHttpAnswer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n"
+    "Connection: close\r\n\r\nThis port speaks HTTPS. Use https://.\n";
+}  // namespace
 
 struct CoroutineDriver::Impl {
     Impl(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
@@ -40,7 +52,11 @@ struct CoroutineDriver::Impl {
         parking.on_gone([this] { gone(); });
     }
 
-    void accepted(nutils::UniqueFd fd, ConnectionTicket place = {});
+    void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
+    void handshake_failed(EvSocket& socket, const cutils::Error& error);
+    // Serves a connection until it has nothing more to do.
+    template <class Stream>
+    EvParking::Next converse(Stream& stream);
     void gone();
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
@@ -58,6 +74,7 @@ struct CoroutineDriver::Impl {
     EvTimer drain_timer;
     EvTimer log_timer;
     std::function<void()> when_finished;
+    cutils::TimePoint next_handshake_log{};
     bool full = false;  // max_connections are there: not accepting
 };
 
@@ -68,52 +85,74 @@ class CoroutineDriver::Connection final : public EvParking::Guest {
         : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
 
   private:
-    EvParking::Next serve() override;
+    EvParking::Next serve() override { return driver_.converse(socket()); }
 
     Impl& driver_;
     ConnectionTicket place_;
 };
 
-namespace {
-// What a session wants of a socket, with the loop's cheap clock.
-struct SessionSocket final {
-    EvSocket& socket;
-    const EvLoop& loop;
+// The same over TLS. Shakes hands when the client has begun to: a silent one holds no stack.
+class CoroutineDriver::TlsConnection final : public EvParking::Guest {
+  public:
+    TlsConnection(EvSocket socket, Impl& driver, ConnectionTicket place, const TlsContext& context)
+        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)), context_(context) {}
 
-    bool may_recv() const { return socket.may_recv(); }
-    IoResult try_recv(std::span<char> buffer) { return socket.try_recv(buffer); }
-    IoResult recv(std::span<char> buffer, Deadline deadline) { return socket.recv(buffer, deadline); }
-    IoResult send_all(std::string_view data, Deadline deadline) { return socket.send_all(data, deadline); }
-    IoResult send_all(std::string_view data, int flags, Deadline deadline) {
-        return socket.send_all(data, flags, deadline);
+  private:
+    EvParking::Next serve() override {
+        if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
+        return driver_.converse(tls_);
     }
-    IoResult send_all_v(std::span<iovec> pieces, Deadline deadline) {
-        return socket.send_all_v(pieces, deadline);
+
+    bool shake_hands() {
+        cutils::Result<TlsSocket> made =
+            TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
+        if (made)
+            tls_ = *std::move(made);
+        else
+            driver_.handshake_failed(socket(), made.error());
+        return tls_.is_open();
     }
-    IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
-        return socket.sendfile_all(file, offset, count, deadline);
-    }
-    IoResult shutdown_send() { return socket.shutdown_send(); }
-    cutils::Result<nutils::SockAddr> peer() const { return socket.peer(); }
-    cutils::TimePoint lately() const { return loop.now(); }
+
+    Impl& driver_;
+    ConnectionTicket place_;
+    const TlsContext& context_;
+    TlsSocket tls_;
 };
-}  // namespace
 
-EvParking::Next CoroutineDriver::Connection::serve() {
-    const ExchangeLease exchange(driver_.exchanges);
-    SessionSocket session_socket{socket(), driver_.loop};
-    Session session(driver_.options.timeouts, session_socket, *exchange);
+template <class Stream>
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream) {
+    const ExchangeLease exchange(exchanges);
+    LoopSocket<Stream> socket(stream, loop);
+    Session session(options.timeouts, socket, *exchange);
     (*exchange).begin(session);
     const SessionEnd end = session.run();
-    driver_.lines_added();
-    return end == SessionEnd::park ? EvParking::Next::park(driver_.idle) : EvParking::Next::close();
+    lines_added();
+    return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
 }
 
-void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place) {
+// Whoever speaks plain HTTP to a TLS port is a person with a browser: worth an answer.
+void CoroutineDriver::Impl::handshake_failed(EvSocket& socket, const cutils::Error& error) {
+    constexpr std::chrono::seconds kLogEvery{1};
+    if (error.code() == TlsError::plain_text) {  // the socket has logged it
+        (void)socket.try_send(kPlainHttpAnswer);
+        return;
+    }
+    if (error.code() == NetError::truncated || error.code() == NetError::closed ||
+        error.code() == NetError::canceled)
+        return;  // gone: nobody's mistake
+    if (loop.now() < next_handshake_log) return;
+    next_handshake_log = loop.now() + kLogEvery;
+    cutils::log(cutils::LogLevel::info, "webby: %s", error.message().c_str());
+}
+
+void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place) {
     EvSocket socket(loop, std::move(fd));
     socket.set_idle_timeout(options.timeouts.io);
     const std::error_code error =
-        parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle);
+        tls == nullptr
+            ? parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle)
+            : parking.adopt(std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls),
+                            Deadline(options.timeouts.head));
     if (error)
         cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                     error.message().c_str());
@@ -142,18 +181,20 @@ CoroutineDriver::~CoroutineDriver() {
     if (impl_->access_log) impl_->access_log->flush();
 }
 
-cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr& address) {
+cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr& address,
+                                                         const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address,
-        [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd)); });
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
+            driver.accepted(std::move(fd), tls);
+        });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place) {
-    impl_->accepted(std::move(connection), std::move(place));
+void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), tls, std::move(place));
 }
 
 void CoroutineDriver::drain() {

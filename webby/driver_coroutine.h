@@ -20,8 +20,10 @@ class EVC_API CoroutineDriver final : public Driver {
                     std::unique_ptr<AccessLog> access_log);
     ~CoroutineDriver() override;
 
-    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address) override;
-    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place) override;
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                            const evcorothread::TlsContext* tls) override;
+    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
+               const evcorothread::TlsContext* tls) override;
     void drain() override;
     void cancel() override;
     [[nodiscard]] bool finished() const override;
@@ -31,6 +33,7 @@ class EVC_API CoroutineDriver final : public Driver {
   private:
     struct Impl;
     class Connection;
+    class TlsConnection;
     std::unique_ptr<Impl> impl_;
 };
 

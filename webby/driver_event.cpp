@@ -400,8 +400,12 @@ EventDriver::~EventDriver() {
     if (impl_->access_log) impl_->access_log->flush();
 }
 
-cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address) {
+cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address,
+                                                     const evcorothread::TlsContext* tls) {
     Impl& driver = *impl_;
+    if (tls != nullptr)
+        return cutils::Error(std::make_error_code(std::errc::not_supported),
+                             "HTTPS needs the coroutine paradigm");
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
         driver.loop, address,
         [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}); });
@@ -410,7 +414,8 @@ cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& add
     return driver.acceptors.back().local_address();
 }
 
-void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place) {
+void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place,
+                        const evcorothread::TlsContext*) {
     impl_->accepted(std::move(connection), std::move(place));
 }
 

@@ -21,8 +21,10 @@ class EVC_API EventDriver final : public Driver {
     // Blocks while a servlet runs on another thread (Blocking::offload).
     ~EventDriver() override;
 
-    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address) override;
-    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place) override;
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                            const evcorothread::TlsContext* tls) override;
+    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
+               const evcorothread::TlsContext* tls) override;
     void drain() override;
     void cancel() override;
     [[nodiscard]] bool finished() const override;

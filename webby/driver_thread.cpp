@@ -346,8 +346,12 @@ ThreadDriver::~ThreadDriver() {
     cancel();
 }
 
-cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address) {
+cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address,
+                                                      const evcorothread::TlsContext* tls) {
     Impl& driver = *impl_;
+    if (tls != nullptr)
+        return cutils::Error(std::make_error_code(std::errc::not_supported),
+                             "HTTPS needs the coroutine paradigm");
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
         driver.loop, address,
         [&driver](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}); });
@@ -356,7 +360,7 @@ cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& ad
     return driver.acceptors.back().local_address();
 }
 
-void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place) {
+void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place, const evcorothread::TlsContext*) {
     impl_->accepted(std::move(connection), std::move(place));
 }
 

@@ -25,8 +25,10 @@ class EVC_API ThreadDriver final : public Driver {
                  std::unique_ptr<AccessLog> access_log);
     ~ThreadDriver() override;
 
-    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address) override;
-    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place) override;
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                            const evcorothread::TlsContext* tls) override;
+    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
+               const evcorothread::TlsContext* tls) override;
     void drain() override;
     void cancel() override;
     [[nodiscard]] bool finished() const override;

@@ -188,6 +188,7 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
 }
 
 nutils::SockAddr Exchange::peer() const { return wire_->peer(); }
+std::optional<evcorothread::TlsInfo> Exchange::tls() const { return wire_->tls(); }
 
 ExchangePool::~ExchangePool() {
     while (free_ != nullptr) delete std::exchange(free_, free_->next_free_);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "cutils/clock.h"
 #include "cutils/deadline.h"
 #include "cutils/export.h"
+#include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
 #include "webby/access_log.h"
@@ -56,6 +58,8 @@ class Wire {
     // Sends the engine's output, then waits for input and gives it to the engine.
     virtual nutils::IoResult refill(cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
+    // What was agreed on with the peer; nothing without TLS.
+    virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
     // The driver's clock, as of lately.
     virtual cutils::TimePoint now() const = 0;
 
@@ -109,6 +113,7 @@ class EVC_API Exchange final : public RequestSource {
     // For Request.
     nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) override;
     nutils::SockAddr peer() const override;
+    std::optional<evcorothread::TlsInfo> tls() const override;
 
   private:
     void start();

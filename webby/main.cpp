@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <initializer_list>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,10 +30,45 @@ struct Arguments {
     webby::ServerOptions server;
     std::string root = ".";
     std::string paradigm{to_string(webby::Paradigm::coroutine)};
+    std::vector<std::string> certificates, keys;
     double io_timeout = 30;
     double idle_timeout = 60;
     double head_timeout = 10;
 };
+
+void describe_tls(CLI::App& program, Arguments& arguments) {
+    using evcorothread::TlsClientAuth;
+    using evcorothread::TlsVersion;
+    webby::ServerOptions& server = arguments.server;
+    evcorothread::TlsServerOptions& tls = server.tls;
+    program
+        .add_option("--listen-tls", server.listen_tls,
+                    "where to speak HTTPS; may be repeated; without --listen, only there")
+        ->type_name("ADDR:PORT")
+        ->allow_extra_args(false);
+    program
+        .add_option("--tls-cert", arguments.certificates,
+                    "PEM file: our certificate, then those between it and the root; may be repeated, clients "
+                    "get the one for the host they name; read again on SIGHUP")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    program.add_option("--tls-key", arguments.keys, "PEM file: its private key; as often as --tls-cert")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    program
+        .add_option("--tls-client-ca", tls.client_ca_file, "PEM file: who issues the clients' certificates")
+        ->type_name("FILE");
+    program.add_option("--tls-client-auth", tls.client_auth, "must clients show a certificate?")
+        ->transform(
+            CLI::Transformer(std::map<std::string, TlsClientAuth>{{"none", TlsClientAuth::none},
+                                                                  {"optional", TlsClientAuth::optional},
+                                                                  {"required", TlsClientAuth::required}}))
+        ->type_name("none|optional|required");
+    program.add_option("--tls-min", tls.min_version, "the oldest version spoken; 1.2 if not given")
+        ->transform(CLI::Transformer(
+            std::map<std::string, TlsVersion>{{"1.2", TlsVersion::tls1_2}, {"1.3", TlsVersion::tls1_3}}))
+        ->type_name("1.2|1.3");
+}
 
 void describe(CLI::App& program, Arguments& arguments) {
     webby::ServerOptions& server = arguments.server;
@@ -50,6 +88,7 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->type_name("ADDR:PORT")
         ->allow_extra_args(false)
         ->capture_default_str();
+    describe_tls(program, arguments);
     program.add_option("--root", arguments.root, "the folder to serve")
         ->type_name("DIR")
         ->capture_default_str();
@@ -121,16 +160,30 @@ void raise_descriptor_limit() {
     (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::string url_of(const nutils::SockAddr& address) {
-    return address.is_ip() ? "http://" + address.to_string() + "/" : address.to_string();
+// What belongs together among the options. Empty, or what is wrong.
+std::string complete(const CLI::App& program, Arguments& arguments) {
+    webby::ServerOptions& server = arguments.server;
+    if (arguments.certificates.size() != arguments.keys.size()) return "each --tls-cert needs a --tls-key";
+    if (server.listen_tls.empty() != arguments.certificates.empty())
+        return "--listen-tls, --tls-cert and --tls-key go together";
+    for (std::size_t i = 0; i < arguments.keys.size(); ++i)
+        server.tls.certificates.push_back({arguments.certificates[i], arguments.keys[i]});
+    if (!server.listen_tls.empty() && program.count("--listen") == 0) server.listen.clear();
+    return {};
+}
+
+// The address of that number, the plain ones first.
+std::string url_of(const Arguments& arguments, const webby::Server& server, std::size_t number) {
+    const nutils::SockAddr& address = server.addresses()[number];
+    const bool tls = number >= arguments.server.listen.size();
+    return address.is_ip() ? (tls ? "https://" : "http://") + address.to_string() + "/" : address.to_string();
 }
 
 void announce(const Arguments& arguments, const webby::Server& server) {
-    const std::vector<nutils::SockAddr>& addresses = server.addresses();
-    for (std::size_t i = 1; i < addresses.size(); ++i)
-        cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(addresses[i]).c_str());
-    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(), url_of(addresses[0]).c_str(),
-                arguments.paradigm.c_str());
+    for (std::size_t i = 1; i < server.addresses().size(); ++i)
+        cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(arguments, server, i).c_str());
+    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(),
+                url_of(arguments, server, 0).c_str(), arguments.paradigm.c_str());
     std::fflush(stdout);
 }
 
@@ -148,6 +201,24 @@ class Ending {
     evcorothread::SignalWatch watch_;
 };
 
+// New certificates on SIGHUP. Without TLS the signal does what it always does.
+class Reloading {
+  public:
+    Reloading(evcorothread::EvLoop& loop, const Arguments& arguments, webby::Server& server) {
+        if (arguments.server.listen_tls.empty()) return;
+        watch_.emplace(loop, std::initializer_list<int>{SIGHUP}, [&server](int) {
+            if (const cutils::Result<void> done = server.reload_certificates(); !done)
+                cutils::log(cutils::LogLevel::error, "webby: the old certificates stay: %s",
+                            done.error().message().c_str());
+            else
+                cutils::log(cutils::LogLevel::info, "webby: certificates read again");
+        });
+    }
+
+  private:
+    std::optional<evcorothread::SignalWatch> watch_;
+};
+
 int serve(const Arguments& arguments) {
     corothread::StackPool stacks(
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
@@ -157,6 +228,7 @@ int serve(const Arguments& arguments) {
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
     const Ending ending(loop, [&server] { server.stop(); });
+    const Reloading reloading(loop, arguments, server);
     announce(arguments, server);
     loop.run();
     return 0;
@@ -180,6 +252,7 @@ int serve_with_workers(const Arguments& arguments) {
     server.files("/", arguments.root);
     if (const cutils::Result<void> listening = server.attach(workers); !listening)
         return complain(listening.error().message());
+    const Reloading reloading(loop, arguments, server);
     announce(arguments, server);
     loop.spawn("end", [&] {
         (void)end.wait(cutils::Deadline::never);
@@ -202,6 +275,7 @@ int main(int argc, char** argv) {
         if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
         return complain(error.what());
     }
+    if (std::string wrong = complete(program, arguments); !wrong.empty()) return complain(std::move(wrong));
     webby::Timeouts& timeouts = arguments.server.timeouts;
     timeouts.io = to_milliseconds(arguments.io_timeout);
     timeouts.idle = to_milliseconds(arguments.idle_timeout);

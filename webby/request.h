@@ -9,6 +9,7 @@
 
 #include "cutils/deadline.h"
 #include "cutils/export.h"
+#include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
 #include "webby/headers.h"
@@ -23,6 +24,7 @@ class RequestSource {
   public:
     virtual nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
+    virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
 
   protected:
     ~RequestSource() = default;
@@ -94,6 +96,10 @@ class EVC_API Request {
 
     // Who is asking. Cost: one getpeername(2) where the connection does not remember it.
     [[nodiscard]] nutils::SockAddr peer() const { return source_->peer(); }
+
+    // What was agreed on with the client, and the certificate it has shown; nothing when the request came
+    // without TLS. Cost: a few strings.
+    [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return source_->tls(); }
 
     // For the exchange, which fills it.
     [[nodiscard]] RequestHead& head() { return head_; }

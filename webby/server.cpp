@@ -16,6 +16,7 @@
 #include "evcorothread/group_listener.h"
 #include "evcorothread/loop_group.h"
 #include "evcorothread/offload.h"
+#include "evcorothread/tls_context.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
 #include "webby/directory.h"
@@ -31,6 +32,7 @@ using evcorothread::EvLoop;
 using evcorothread::GroupListener;
 using evcorothread::GroupListenOptions;
 using evcorothread::LoopGroup;
+using evcorothread::TlsContext;
 
 namespace {
 
@@ -85,6 +87,10 @@ struct Server::Impl {
     cutils::Result<std::unique_ptr<Driver>> make_driver(EvLoop& on, std::size_t share);
     cutils::Result<void> open(EvLoop& on);
     cutils::Result<void> open(LoopGroup& on);
+    cutils::Result<void> open_tls();
+    // Calls f(address, TLS or null) for each address of the options, and stops at the first error.
+    template <class F>
+    cutils::Result<void> for_each_address(F f);
     cutils::Result<void> make_fleet(LoopGroup& on);
     cutils::Result<void> listen(LoopGroup& on);
     void drain_fleet();
@@ -105,6 +111,7 @@ struct Server::Impl {
     std::unique_ptr<evcorothread::OffloadPool> offload_pool;  // ends before the servlets
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
+    std::optional<TlsContext> tls;  // outlives the drivers; set once, with the lock held
     std::unique_ptr<Driver> driver;
     std::thread thread;
 
@@ -127,6 +134,10 @@ struct Server::Impl {
 };
 
 cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, std::size_t share) {
+    constexpr std::size_t kHandshakeStack = 32 * 1024;
+    if (tls && options.paradigm == Paradigm::coroutine && on.stacks().stack_size() < kHandshakeStack)
+        return cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                             "HTTPS needs stacks of eight pages or more");
     std::unique_ptr<AccessLog> log;
     if (!options.access_log.empty()) {
         cutils::Result<AccessLog> opened = AccessLog::open(options.access_log);
@@ -148,23 +159,48 @@ Server::Counts of(const Driver& driver) {
 }
 }  // namespace
 
+cutils::Result<void> Server::Impl::open_tls() {
+    if (options.listen_tls.empty()) return {};
+    options.tls.alpn = {"http/1.1"};
+    cutils::Result<TlsContext> made = TlsContext::server(options.tls);
+    if (!made) return made.error();
+    const std::lock_guard lock(mutex);
+    tls = *std::move(made);
+    return {};
+}
+
+template <class F>
+cutils::Result<void> Server::Impl::for_each_address(F f) {
+    const auto all = [&](const std::vector<std::string>& texts, const TlsContext* with) {
+        for (const std::string& text : texts) {
+            const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
+            const cutils::Result<nutils::SockAddr> local = address ? f(*address, with) : address.error();
+            if (!local) return cutils::Result<void>(local.error());
+            addresses.push_back(*local);
+        }
+        return cutils::Result<void>();
+    };
+    if (cutils::Result<void> done = all(options.listen, nullptr); !done) return done;
+    return all(options.listen_tls, tls ? &*tls : nullptr);
+}
+
 // From here on we listen.
 cutils::Result<void> Server::Impl::open(EvLoop& on) {
     EVC_CHECK(driver == nullptr && fleet == nullptr,
               "webby::Server: run(), start() and attach() are for once");
     if (broken) return *broken;
+    if (cutils::Result<void> ready = open_tls(); !ready) return ready;
     cutils::Result<std::unique_ptr<Driver>> made = make_driver(on, 1);
     if (!made) return made.error();
     driver = *std::move(made);
-    for (const std::string& text : options.listen) {
-        const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
-        cutils::Result<nutils::SockAddr> local = address ? driver->listen(*address) : address.error();
-        if (!local) {
-            driver.reset();
-            addresses.clear();
-            return local.error();
-        }
-        addresses.push_back(*local);
+    cutils::Result<void> opened =
+        for_each_address([this](const nutils::SockAddr& address, const TlsContext* with) {
+            return driver->listen(address, with);
+        });
+    if (!opened) {
+        driver.reset();
+        addresses.clear();
+        return opened;
     }
     const std::lock_guard lock(mutex);
     link = std::make_shared<Link>(Link{driver.get()});
@@ -181,6 +217,7 @@ cutils::Result<void> Server::Impl::open(LoopGroup& on) {
     EVC_CHECK(!on.here(),
               "webby::Server::attach() on one of the group's own loops: it would wait for itself");
     if (broken) return *broken;
+    if (cutils::Result<void> ready = open_tls(); !ready) return ready;
     cutils::Result<void> opened = make_fleet(on);
     if (opened) opened = listen(on);
     if (!opened) {
@@ -220,21 +257,20 @@ cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
 cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
     GroupListenOptions how;
     how.per_loop = (options.max_connections + on.size() - 1) / on.size();
-    for (const std::string& text : options.listen) {
-        const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
-        if (!address) return address.error();
-        cutils::Result<GroupListener> listener = on.listen_raw(
-            *address,
-            [all = fleet](EvLoop&, std::size_t index, nutils::UniqueFd fd, const nutils::SockAddr&,
-                          ConnectionTicket place) {
-                if (all->drivers[index]) all->drivers[index]->adopt(std::move(fd), std::move(place));
-            },
-            how);
-        if (!listener) return listener.error();
-        addresses.push_back(listener->local_address());
-        listeners.push_back(*std::move(listener));
-    }
-    return {};
+    return for_each_address(
+        [&](const nutils::SockAddr& address, const TlsContext* with) -> cutils::Result<nutils::SockAddr> {
+            cutils::Result<GroupListener> listener = on.listen_raw(
+                address,
+                [all = fleet, with](EvLoop&, std::size_t index, nutils::UniqueFd fd, const nutils::SockAddr&,
+                                    ConnectionTicket place) {
+                    if (all->drivers[index])
+                        all->drivers[index]->adopt(std::move(fd), std::move(place), with);
+                },
+                how);
+            if (!listener) return listener.error();
+            listeners.push_back(*std::move(listener));
+            return listeners.back().local_address();
+        });
 }
 
 void Server::Impl::drain_fleet() {
@@ -410,6 +446,17 @@ void Server::stop() {
     impl_->loop->post([link = impl_->link] {
         if (link->driver != nullptr) link->driver->drain();
     });
+}
+
+cutils::Result<void> Server::reload_certificates() {
+    TlsContext* context = nullptr;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (impl_->tls) context = &*impl_->tls;
+    }
+    if (context == nullptr)
+        return cutils::Error(std::make_error_code(std::errc::not_supported), "this server has no TLS");
+    return context->reload();
 }
 
 const std::vector<nutils::SockAddr>& Server::addresses() const { return impl_->addresses; }

@@ -12,6 +12,7 @@
 
 #include "cutils/export.h"
 #include "cutils/result.h"
+#include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
 #include "webby/deferred.h"
 #include "webby/filter.h"
@@ -30,6 +31,11 @@ namespace webby {
 struct ServerOptions {
     // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
     std::vector<std::string> listen{"127.0.0.1:8080"};
+    // The same, for HTTPS: needs tls.certificates. Only HTTPS: listen = {}.
+    std::vector<std::string> listen_tls{};
+    // Certificates, perhaps several (SNI), whether clients show one, the oldest version. ALPN is the
+    // server's: "http/1.1". A handshake has Timeouts::head.
+    evcorothread::TlsServerOptions tls{};
     Paradigm paradigm = Paradigm::coroutine;
     // Loops, each on an OS thread of its own, that run() and start() serve with; 0: as many as CPUs that this
     // process may use. With more than one, servlets and filters are called on several threads at a time.
@@ -129,8 +135,13 @@ class EVC_API Server {
     // soon as they have begun.
     void stop();
 
-    // Where it listens, in the order of ServerOptions::listen, with real ports. After start() or attach(), or
-    // in run().
+    // Reads the certificates of ServerOptions::tls again, for new connections. Any thread.
+    // Errors: those of evcorothread::TlsContext::reload, and then the old ones stay; errc::not_supported
+    //         without listen_tls, or before it serves.
+    cutils::Result<void> reload_certificates();
+
+    // Where it listens, in the order of ServerOptions::listen, then of listen_tls, with real ports. After
+    // start() or attach(), or in run().
     [[nodiscard]] const std::vector<nutils::SockAddr>& addresses() const;
 
     struct Counts {

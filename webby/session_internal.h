@@ -1,7 +1,6 @@
 // Session: a connection at work, for drivers whose caller waits: the coroutine's and the thread's. Internal.
 #pragma once
 
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -12,6 +11,7 @@
 
 #include "cutils/clock.h"
 #include "cutils/deadline.h"
+#include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
 #include "webby/exchange.h"
@@ -22,8 +22,8 @@ namespace webby {
 // How a session with a client goes on.
 enum class SessionEnd { park, close };
 
-// Moves bytes between a socket and an exchange until there is nothing more to do. A Socket has the functions
-// of EvSocket that are called here; each wait of its send calls is limited by the I/O timeout.
+// Moves bytes between a socket and an exchange until there is nothing more to do. Each wait of a Socket's
+// send functions is limited by the I/O timeout. LoopSocket is one, ThreadSocket another.
 template <class Socket>
 class Session final : public Wire {
   public:
@@ -60,6 +60,7 @@ class Session final : public Wire {
         return {};
     }
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
+    std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
     cutils::TimePoint now() const override { return socket_.lately(); }
 
   private:
@@ -81,10 +82,7 @@ class Session final : public Wire {
         std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
                                        iovec{const_cast<char*>(output.body.data()), output.body.size()}};
         if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
-        const IoResult head = socket_.send_all(output.text, MSG_MORE, Deadline::never);
-        if (!head) return head;
-        return socket_.sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
-                                    Deadline::never);
+        return socket_.send_file(output);
     }
 
     Received receive() {

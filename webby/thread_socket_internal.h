@@ -4,13 +4,16 @@
 #include <poll.h>
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "cutils/clock.h"
 #include "cutils/deadline.h"
+#include "evcorothread/tls_socket.h"
 #include "nutils/blocking_socket.h"
 #include "nutils/socket_ops.h"
+#include "webby/http1_engine.h"
 
 namespace webby {
 
@@ -67,6 +70,13 @@ class ThreadSocket {
         }
         return {};
     }
+    IoResult send_file(const Http1Engine::Output& output) {
+        const IoResult head = send_all(output.text, MSG_MORE, Deadline::never);
+        if (!head) return head;
+        return sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
+                            Deadline::never);
+    }
+    [[nodiscard]] static std::optional<evcorothread::TlsInfo> tls() { return {}; }
     IoResult shutdown_send() { return socket_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const {
         return nutils::SockAddr::peer_of(socket_.fd());

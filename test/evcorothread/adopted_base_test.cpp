@@ -33,7 +33,7 @@ class AdoptedFixture : public Fixture {
 
     Base base{event_base_new(), &event_base_free};
     StackPool stacks{{.count = 4}};
-    std::optional<EvLoop> loop{std::in_place, stacks, base.get()};
+    std::optional<EvLoop> loop{std::in_place, stacks, base.get(), any_order()};
 
     void teardown() override {
         LONGS_EQUAL_TEXT(0, loop ? loop->thread_count() : 0, "coroutines left behind");
@@ -358,7 +358,7 @@ TEST(AdoptedBase, DestructionInAnApplicationsEventEndsSleepers) {
 }
 
 TEST(AdoptedBase, TwoLoopsShareABase) {
-    EvLoop second(stacks, base.get());
+    EvLoop second(stacks, base.get(), any_order());
     std::string order;
     loop->spawn([&] {
         CHECK(!this_evthread::delay(2ms));

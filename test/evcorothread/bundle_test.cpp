@@ -102,7 +102,7 @@ TEST(Bundle, ADeadlineThatHasPassedStillTellsThatAllHaveEnded) {
     in_coroutine([&] {
         Bundle children(loop);
         children.go([] {});
-        this_evthread::yield();
+        while (!children.empty()) this_evthread::yield();
         CHECK(children.wait(0s));
     });
 }
@@ -260,7 +260,7 @@ TEST(Bundle, AFailureCancelsTheSiblingsAndComesOnceTheyHaveEnded) {
     });
 }
 
-TEST(Bundle, OnlyTheFirstFailureIsReported) {
+TEST_IN_ORDER(Bundle, OnlyTheFirstFailureIsReported) {
     const LogCapture log;
     in_coroutine([&] {
         Bundle children(loop);
@@ -386,7 +386,7 @@ TEST(Bundle, WaitAnyTellsOfThoseThatEndedBefore) {
         Bundle children(loop);
         children.go([] {});
         children.go([] {});
-        this_evthread::yield();
+        while (!children.empty()) this_evthread::yield();
         CHECK_EQUAL(0, *children.wait_any(0s));
         CHECK_EQUAL(0, *children.wait_any(0s));
         CHECK(!children.wait_any(0s));
@@ -471,7 +471,7 @@ TEST(Bundle, ChildrenInheritItsDeadline) {
         children.go([&] { seen = this_evthread::delay(1h); });
         CHECK(children.wait(1h));
         CHECK(loop.now() - begin == 5s);
-        CHECK(!seen);  // a delay that was cut short is over
+        CHECK(seen == std::errc::timed_out);  // it was cut short
     });
 }
 
@@ -538,7 +538,7 @@ TEST(Bundle, OutsideOfOneThereIsNoDeadline) {
 
 TEST(Bundle, AChildWithoutAStackWaitsForOne) {
     StackPool two({.count = 2, .pages = 16});
-    EvLoop own(two, {.clock = LoopClock::virtual_time});
+    EvLoop own(two, any_order({.clock = LoopClock::virtual_time}));
     int ended = 0;
     own.spawn([&] {
         Bundle children(own);
@@ -557,7 +557,7 @@ TEST(Bundle, AChildWithoutAStackWaitsForOne) {
 
 TEST(Bundle, CancelAndDeadlineReachThoseThatWaitForAStack) {
     StackPool two({.count = 2, .pages = 16});
-    EvLoop own(two, {.clock = LoopClock::virtual_time});
+    EvLoop own(two, any_order({.clock = LoopClock::virtual_time}));
     int canceled = 0, limited = 0;
     own.spawn([&] {
         Bundle children(own, 1min);
@@ -586,7 +586,7 @@ TEST(Bundle, TwoWaitersAbort) {
 
 TEST(Bundle, ManyChildrenOfManyBundles) {
     StackPool many({.count = 2000, .pages = 16});
-    EvLoop own(many, {.clock = LoopClock::virtual_time});
+    EvLoop own(many, any_order({.clock = LoopClock::virtual_time}));
     int ended = 0;
     own.spawn([&] {
         Bundle outer(own);
@@ -654,7 +654,7 @@ TEST(Bundle, ASenderAndAReceiverLiveAsLongAsTheirConnection) {
             connection.peer_sends("good morning");
             chatter.say("hello ");
             chatter.say("there");
-            for (int i = 0; i < 4; ++i) this_evthread::yield();
+            for (int i = 0; i < 100; ++i) this_evthread::yield();
             CHECK_EQUAL("good morning", chatter.heard);
             CHECK_EQUAL("hello there", connection.peer_gets());
         }

@@ -2,7 +2,10 @@
 // a whole program's life without a line of C++. Called from c_face_test.cpp.
 #include "evcorothread/compat/corothread/evthread.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // The exact types: a cast would hide a difference, an assignment does not.
@@ -14,6 +17,50 @@ static EVTCPACCEPTOR* (*const acceptor_init_ex)(EVLOOP*, const SOCKADDR*, int, E
 static int (*const recv_)(EVSOCKET*, void*, size_t, int, struct timeval) = EVSOCKET_recv;
 static int (*const send_)(EVSOCKET*, const void*, size_t, int, struct timeval) = EVSOCKET_send;
 static int (*const delay_)(EVTHREAD*, struct timeval) = EVTHREAD_delay;
+
+// Bundles, channels, offloading, signals, processes.
+static EVBUNDLE* (*const bundle_init)(EVLOOP*, struct timeval) = EVBUNDLE_init;
+static int (*const bundle_go)(EVBUNDLE*, const char*, EVBUNDLE_PROC, void*) = EVBUNDLE_go;
+static int (*const bundle_wait)(EVBUNDLE*, struct timeval) = EVBUNDLE_wait;
+static int (*const bundle_wait_any)(EVBUNDLE*, struct timeval) = EVBUNDLE_wait_any;
+static int (*const bundle_cancel)(EVBUNDLE*) = EVBUNDLE_cancel;
+static int (*const bundle_close)(EVBUNDLE*, struct timeval) = EVBUNDLE_close;
+static int (*const bundle_size)(const EVBUNDLE*) = EVBUNDLE_size;
+static int (*const bundle_free)(EVBUNDLE*) = EVBUNDLE_free;
+static EVCHANNEL* (*const channel_init)(EVLOOP*, size_t, size_t) = EVCHANNEL_init;
+static int (*const channel_send)(EVCHANNEL*, const void*, struct timeval) = EVCHANNEL_send;
+static int (*const channel_recv)(EVCHANNEL*, void*, struct timeval) = EVCHANNEL_recv;
+static int (*const channel_try_send)(EVCHANNEL*, const void*) = EVCHANNEL_try_send;
+static int (*const channel_try_recv)(EVCHANNEL*, void*) = EVCHANNEL_try_recv;
+static int (*const channel_size)(const EVCHANNEL*) = EVCHANNEL_size;
+static int (*const channel_close)(EVCHANNEL*) = EVCHANNEL_close;
+static int (*const channel_free)(EVCHANNEL*) = EVCHANNEL_free;
+static int (*const select_)(EVCHANNEL_ARM*, int, struct timeval) = EVCHANNEL_select;
+static int (*const select_ordered)(EVCHANNEL_ARM*, int, struct timeval) = EVCHANNEL_select_ordered;
+static EVOFFLOAD* (*const offload_init)(int, int) = EVOFFLOAD_init;
+static int (*const offload_call)(EVOFFLOAD*, EVOFFLOAD_PROC, void*, void (*)(void*),
+                                 struct timeval) = EVOFFLOAD_call;
+static int (*const offload_try_call)(EVOFFLOAD*, EVOFFLOAD_PROC, void*, void (*)(void*),
+                                     struct timeval) = EVOFFLOAD_try_call;
+static int (*const offload_free)(EVOFFLOAD*) = EVOFFLOAD_free;
+static EVSIGNAL* (*const signal_init)(EVLOOP*, const int*, int) = EVSIGNAL_init;
+static int (*const signal_wait)(EVSIGNAL*, struct timeval) = EVSIGNAL_wait;
+static int (*const signal_try_wait)(EVSIGNAL*) = EVSIGNAL_try_wait;
+static int (*const signal_free)(EVSIGNAL*) = EVSIGNAL_free;
+static pid_t (*const process_start)(EVLOOP*, EVPROCESS_PROC, void*) = EVPROCESS_start;
+static pid_t (*const process_fork)(EVLOOP*) = EVPROCESS_fork;
+static int (*const process_wait)(EVLOOP*, pid_t, int*, struct timeval) = EVPROCESS_wait;
+static int (*const worker_index)(const EVWORKER*) = EVWORKER_index;
+static int (*const worker_generation)(const EVWORKER*) = EVWORKER_generation;
+static int (*const worker_take_listener)(EVWORKER*) = EVWORKER_take_listener;
+static int (*const worker_ready)(EVWORKER*) = EVWORKER_ready;
+static int (*const workers_listen)(const SOCKADDR*, int, SOCKADDR*) = EVWORKERS_listen;
+static int (*const workers_run)(int, int, EVWORKER_PROC, void*) = EVWORKERS_run;
+static int (*const workers_run_ex)(int, int, EVWORKER_PROC, void*, struct timeval, struct timeval,
+                                   int (*)(void*)) = EVWORKERS_run_ex;
+static EVTCPACCEPTOR* (*const acceptor_init_fd_ctx)(EVLOOP*, int, EVTHREAD_FACTORY_CTX, void*, int,
+                                                    int) = EVTCPACCEPTOR_init_fd_ctx;
+static long long (*const acceptor_accepted)(const EVTCPACCEPTOR*) = EVTCPACCEPTOR_accepted;
 
 _Static_assert(sizeof(SOCKADDR) <= 128, "an address by value");
 
@@ -47,6 +94,125 @@ static int echo_factory(int fd, EVTHREAD_PROC* proc, void** ctx) {
     return 0;
 }
 
+struct more_work {
+    EVLOOP* loop;
+    EVCHANNEL* numbers;
+    EVOFFLOAD* pool;
+    EVSIGNAL* signals;
+    const char* failed;
+};
+
+static int send_numbers(EVTHREAD* thread, void* user_ctx) {
+    struct more_work* work = user_ctx;
+    int i;
+    (void)thread;
+    for (i = 1; i <= 4; ++i)
+        if (channel_send(work->numbers, &i, EVTIMEOUT_ms(5000)) != 0) return -1;
+    return channel_close(work->numbers);
+}
+
+static int sleep_on(EVTHREAD* thread, void* user_ctx) {
+    (void)user_ctx;
+    return EVTHREAD_delay(thread, EVTIMEOUT_never());
+}
+
+static void set_one(void* number) { *(int*)number = 1; }
+static int return_three(void* user_ctx) {
+    (void)user_ctx;
+    return 3;
+}
+static int return_four(EVWORKER* worker, void* user_ctx) {
+    (void)worker;
+    (void)user_ctx;
+    return 4;
+}
+static int no_proc(void* factory_ctx, int fd, EVTHREAD_PROC* proc, void** ctx) {
+    (void)factory_ctx;
+    (void)fd;
+    (void)proc;
+    (void)ctx;
+    return 1;
+}
+
+// What does not go as it should.
+static const char* try_bundle_and_channel(struct more_work* work) {
+    int number = 0, sum = 0;
+    EVCHANNEL_ARM arms[2] = {{NULL, EVCHANNEL_SEND, NULL, 0}, {NULL, EVCHANNEL_RECV, NULL, 0}};
+    EVBUNDLE* children = bundle_init(work->loop, EVTIMEOUT_never());
+    if ((work->numbers = channel_init(work->loop, sizeof(int), 1)) == NULL) return "EVCHANNEL_init";
+    if (bundle_go(children, "numbers", send_numbers, work) != 0) return "EVBUNDLE_go";
+    if (bundle_size(children) != 1) return "EVBUNDLE_size";
+    arms[1].channel = work->numbers;
+    arms[1].message = &number;
+    if (channel_recv(work->numbers, &number, EVTIMEOUT_ms(5000)) != 0 || number != 1) return "EVCHANNEL_recv";
+    while (select_(arms, 2, EVTIMEOUT_ms(5000)) == 1 && arms[1].error == 0) sum += number;
+    if (sum != 9 || arms[1].error != EPIPE) return "EVCHANNEL_select";
+    if (select_ordered(arms, 2, EVTIMEOUT_ms(5000)) != 1) return "EVCHANNEL_select_ordered";
+    if (channel_try_send(work->numbers, &number) != -1 || errno != EPIPE) return "EVCHANNEL_try_send";
+    if (channel_try_recv(work->numbers, &number) != -1 || errno != EPIPE) return "EVCHANNEL_try_recv";
+    if (channel_size(work->numbers) != 0) return "EVCHANNEL_size";
+    if (channel_free(work->numbers) != 0) return "EVCHANNEL_free";
+    if (bundle_wait_any(children, EVTIMEOUT_ms(5000)) != 0) return "EVBUNDLE_wait_any";
+    if (bundle_wait(children, EVTIMEOUT_ms(5000)) != 0) return "EVBUNDLE_wait";
+    if (bundle_go(children, NULL, sleep_on, NULL) != 0 || bundle_cancel(children) != 0)
+        return "EVBUNDLE_cancel";
+    if (bundle_close(children, EVTIMEOUT_ms(5000)) != 0) return "EVBUNDLE_close";
+    return bundle_free(children) != 0 ? "EVBUNDLE_free" : NULL;
+}
+
+static const char* try_processes(struct more_work* work) {
+    int status = 0;
+    pid_t pid = process_start(work->loop, return_three, NULL);
+    if (pid <= 0 || process_wait(work->loop, pid, &status, EVTIMEOUT_ms(5000)) != 0) return "EVPROCESS_start";
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 3) return "EVPROCESS_wait";
+    if ((pid = process_fork(work->loop)) == 0) _exit(5);
+    if (process_wait(work->loop, pid, &status, EVTIMEOUT_ms(5000)) != 0 || WEXITSTATUS(status) != 5)
+        return "EVPROCESS_fork";
+    if (workers_run(1, -1, return_four, NULL) != -1 || errno != EBUSY) return "EVWORKERS_run";
+    if (workers_run_ex(1, -1, return_four, NULL, EVTIMEOUT_ms(1), EVTIMEOUT_ms(1), return_three) != -1)
+        return "EVWORKERS_run_ex";
+    if (worker_index(NULL) != -1 || worker_generation(NULL) != -1) return "EVWORKER_index";
+    if (worker_take_listener(NULL) != -1 || worker_ready(NULL) != -1) return "EVWORKER_ready";
+    return NULL;
+}
+
+static const char* try_the_rest(struct more_work* work) {
+    const int usr1 = SIGUSR1;
+    int ran = 0;
+    if ((work->signals = signal_init(work->loop, &usr1, 1)) == NULL) return "EVSIGNAL_init";
+    if (signal_try_wait(work->signals) != -1 || errno != EAGAIN) return "EVSIGNAL_try_wait";
+    raise(SIGUSR1);
+    if (signal_wait(work->signals, EVTIMEOUT_ms(5000)) != SIGUSR1) return "EVSIGNAL_wait";
+    if (signal_free(work->signals) != 0) return "EVSIGNAL_free";
+    if ((work->pool = offload_init(1, 1)) == NULL) return "EVOFFLOAD_init";
+    if (offload_call(work->pool, set_one, &ran, NULL, EVTIMEOUT_ms(5000)) != 0 || ran != 1)
+        return "EVOFFLOAD_call";
+    if (offload_try_call(work->pool, set_one, &ran, NULL, EVTIMEOUT_ms(5000)) != 0)
+        return "EVOFFLOAD_try_call";
+    return offload_free(work->pool) != 0 ? "EVOFFLOAD_free" : NULL;
+}
+
+static void try_all(EVTHREAD* thread, struct tagEVSOCKET* socket, void* user_ctx) {
+    struct more_work* work = user_ctx;
+    (void)thread;
+    (void)socket;
+    work->failed = try_bundle_and_channel(work);
+    if (work->failed == NULL) work->failed = try_processes(work);
+    if (work->failed == NULL) work->failed = try_the_rest(work);
+}
+
+static const char* try_listening(EVLOOP* loop) {
+    SOCKADDR saddr;
+    EVTCPACCEPTOR* acceptor;
+    int listener;
+    if (SOCKADDR_parse(&saddr, "127.0.0.1:0") != 0) return "SOCKADDR_parse";
+    if ((listener = workers_listen(&saddr, 30, &saddr)) < 0) return "EVWORKERS_listen";
+    if ((acceptor = acceptor_init_fd_ctx(loop, listener, no_proc, NULL, -1, -1)) == NULL)
+        return "EVTCPACCEPTOR_init_fd_ctx";
+    if (acceptor_accepted(acceptor) != 0) return "EVTCPACCEPTOR_accepted";
+    return EVTCPACCEPTOR_close(acceptor) != 0 ? "EVTCPACCEPTOR_close" : NULL;
+}
+
 // Returns NULL when all went well, else what did not.
 const char* c_face_in_c11(const int sockets[2]);
 const char* c_face_in_c11(const int sockets[2]) {
@@ -57,6 +223,8 @@ const char* c_face_in_c11(const int sockets[2]) {
     EVTCPACCEPTOR* acceptor;
     IPADDRESS addr;
     SOCKADDR saddr;
+    struct more_work more = {NULL, NULL, NULL, NULL, "nothing was tried"};
+    const char* failed;
 
     if (libinit() != 0) return "CTHREAD_libinit";
     if (stacks_init(&stacks, 10, 5) != 0) return "STACKS_init";
@@ -74,6 +242,12 @@ const char* c_face_in_c11(const int sockets[2]) {
     if (EVTHREAD_start(caller, EVSOCKET_init(caller, work.sockets[1], 1)) != 0) return "EVTHREAD_start";
     if (EVLOOP_run(loop) != 0) return "EVLOOP_run";
     if (work.steps != 2 || memcmp(work.got, "in C", 4) != 0) return "the echo";
+
+    more.loop = loop;
+    if ((failed = try_listening(loop)) != NULL) return failed;
+    if (EVTHREAD_start(EVTHREAD_init(loop, try_all, &more), NULL) != 0) return "EVTHREAD_start";
+    if (EVLOOP_run(loop) != 0) return "EVLOOP_run";
+    if (more.failed != NULL) return more.failed;
 
     if (EVLOOP_free(loop) != 0) return "EVLOOP_free";
     if (STACKS_destroy(&stacks) != 0) return "STACKS_destroy";

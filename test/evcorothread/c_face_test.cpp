@@ -1,5 +1,6 @@
 // The C face as a whole: from C, and with no memory to be had.
 #include <cerrno>
+#include <csignal>
 #include <string>
 
 #include "nutils/sock_addr.h"
@@ -67,6 +68,31 @@ TEST(CFaceWithoutMemory, SaysSo) {
 TEST(CFaceWithoutMemory, SaysSoForALoop) {
     EVLOOP* const other = make_in_spite([&] { return EVLOOP_init(&stacks); });
     CHECK_EQUAL(0, EVLOOP_free(other));
+}
+
+TEST(CFaceWithoutMemory, SaysSoForWhatTheLoopOwns) {
+    const int number = SIGUSR1;
+    CHECK(make_in_spite([&] { return EVBUNDLE_init(loop, soon()); }) != nullptr);
+    CHECK(make_in_spite([&] { return EVCHANNEL_init(loop, 8, 8); }) != nullptr);
+    CHECK(make_in_spite([&] { return EVSIGNAL_init(loop, &number, 1); }) != nullptr);
+}
+
+TEST(CFaceWithoutMemory, SaysSoForAPoolOfThreads) {
+    EVOFFLOAD* const pool = make_in_spite([&] { return EVOFFLOAD_init(1, 1); });
+    CHECK_EQUAL(0, EVOFFLOAD_free(pool));
+}
+
+TEST(CFaceWithoutMemory, DropsTheContextOfWorkThatCannotBegin) {
+    EVOFFLOAD* const pool = EVOFFLOAD_init(1, 1);
+    int dropped = 0;
+    faults.fail_nth(1);
+    Outcome called;
+    called = EVOFFLOAD_call(
+        pool, [](void*) {}, &dropped, [](void* count) { ++*static_cast<int*>(count); }, soon());
+    faults.stop();
+    CHECK_OUTCOME(-1, ENOMEM, called);
+    CHECK_EQUAL(1, dropped);
+    CHECK_EQUAL(0, EVOFFLOAD_free(pool));
 }
 
 TEST(CFaceWithoutMemory, SaysSoForAddresses) {

@@ -144,7 +144,7 @@ TEST(Cancel, TwiceIsOnce) {
 TEST(Cancel, ConnectsAreEnded) {
     // Nobody answers: a listener whose queue is full.
     const UniqueFd listener =
-        nutils::listen_stream(SockAddr::unix_path("@evcorothread-cancel").value(), {.backlog = 0}).value();
+        nutils::listen_stream(test_support::abstract_address("cancel"), {.backlog = 0}).value();
     const SockAddr address = SockAddr::local_of(listener.get()).value();
     const UniqueFd first = nutils::socket_stream(AF_UNIX).value();
     CHECK(!nutils::connect_start(first.get(), address));

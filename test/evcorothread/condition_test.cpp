@@ -47,7 +47,7 @@ TEST(Condition, UnlocksWhileItWaits) {
     run_loop();
 }
 
-TEST(Condition, WakesTheOneThatHasWaitedLongest) {
+TEST_IN_ORDER(Condition, WakesTheOneThatHasWaitedLongest) {
     waiter("a");
     waiter("b");
     run_ready();
@@ -59,7 +59,7 @@ TEST(Condition, WakesTheOneThatHasWaitedLongest) {
     CHECK_EQUAL("a b ", order);
 }
 
-TEST(Condition, WakesAllInTheOrderOfWaiting) {
+TEST_IN_ORDER(Condition, WakesAllInTheOrderOfWaiting) {
     waiter("a");
     waiter("b");
     waiter("c");
@@ -77,7 +77,7 @@ TEST(Condition, ForgetsANotificationThatNobodyWaitsFor) {
     CHECK_EQUAL("a late ", order);
 }
 
-TEST(Condition, GoesOnOnlyWhenTheMutexIsFree) {
+TEST_IN_ORDER(Condition, GoesOnOnlyWhenTheMutexIsFree) {
     waiter("a");
     go([&] {
         CHECK(!mutex.lock(Deadline::never));
@@ -90,7 +90,7 @@ TEST(Condition, GoesOnOnlyWhenTheMutexIsFree) {
     CHECK_EQUAL("a ", order);
 }
 
-TEST(Condition, MayBeNotifiedFromOutsideACoroutine) {
+TEST_IN_ORDER(Condition, MayBeNotifiedFromOutsideACoroutine) {
     EvTimer timer(loop, [&] { condition.notify_all(); });
     timer.start(1s);
     waiter("a");
@@ -108,7 +108,7 @@ TEST(Condition, TheDeadlineEndsTheWaitWithTheMutexHeld) {
     CHECK(!mutex.locked());
 }
 
-TEST(Condition, APassedDeadlineLetsOthersIn) {
+TEST_IN_ORDER(Condition, APassedDeadlineLetsOthersIn) {
     bool other = false;
     go([&] {
         CHECK(!mutex.lock(Deadline::never));
@@ -148,7 +148,7 @@ TEST(Condition, CancelEndsTheWaitWithTheMutexHeld) {
     CHECK(!mutex.locked());
 }
 
-TEST(Condition, ACanceledOneWaitsForTheMutexAllTheSame) {
+TEST_IN_ORDER(Condition, ACanceledOneWaitsForTheMutexAllTheSame) {
     EvThread thread = waiter("a");
     go([&] {
         CHECK(!mutex.lock(Deadline::never));
@@ -161,7 +161,7 @@ TEST(Condition, ACanceledOneWaitsForTheMutexAllTheSame) {
     CHECK_EQUAL("a canceled ", order);
 }
 
-TEST(Condition, OneCanceledWhileItWaitsForTheMutexGetsIt) {
+TEST_IN_ORDER(Condition, OneCanceledWhileItWaitsForTheMutexGetsIt) {
     EvThread thread = waiter("a");
     go([&] {
         CHECK(!mutex.lock(Deadline::never));
@@ -224,7 +224,7 @@ TEST(Condition, AShieldEndsTheWaitAtItsDeadlineWithTheMutexHeld) {
     run_loop();
 }
 
-TEST(Condition, ACanceledWaiterIsPassedOver) {
+TEST_IN_ORDER(Condition, ACanceledWaiterIsPassedOver) {
     EvThread a = waiter("a");
     waiter("b");
     run_ready();
@@ -234,7 +234,7 @@ TEST(Condition, ACanceledWaiterIsPassedOver) {
     CHECK_EQUAL("a canceled b ", order);
 }
 
-TEST(Condition, NotifiedAndThenCanceledHasBeenNotified) {
+TEST_IN_ORDER(Condition, NotifiedAndThenCanceledHasBeenNotified) {
     EvThread a = waiter("a");
     EvThread b = waiter("b");
     run_ready();
@@ -246,7 +246,7 @@ TEST(Condition, NotifiedAndThenCanceledHasBeenNotified) {
     run_loop();
 }
 
-TEST(Condition, MayBeDestroyedOnceAllAreNotified) {
+TEST_IN_ORDER(Condition, MayBeDestroyedOnceAllAreNotified) {
     go([&] {
         auto own = std::make_unique<evcorothread::Condition>();
         for (int i = 0; i < 3; ++i) {

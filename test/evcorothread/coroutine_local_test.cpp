@@ -415,7 +415,7 @@ TEST(CoroutineLocal, IsSharedByLoopsOfSeveralOsThreads) {
     for (int t = 0; t < 3; ++t) {
         os_threads.emplace_back([&] {
             StackPool own_stacks({.count = 4, .pages = 16});
-            EvLoop own_loop(own_stacks);
+            EvLoop own_loop(own_stacks, any_order());
             for (int i = 0; i < 20; ++i) {
                 own_loop.spawn([&, i] {
                     *number += i;

@@ -32,7 +32,7 @@ TEST(CrossSync, AnEventThatIsSetIsNotWaitedFor) {
     in_coroutine([&] { CHECK(!event.wait(0s)); });
 }
 
-TEST(CrossSync, AnEventWakesAllWhoWait) {
+TEST_IN_ORDER(CrossSync, AnEventWakesAllWhoWait) {
     for (int i = 0; i < 3; ++i)
         go([&, i] {
             CHECK(!event.wait(1h));
@@ -89,7 +89,7 @@ TEST(CrossSync, ADeadlineThatHasPassedStillTakesWhatIsThere) {
     });
 }
 
-TEST(CrossSync, AMutexIsHandedOverInTheOrderOfWaiting) {
+TEST_IN_ORDER(CrossSync, AMutexIsHandedOverInTheOrderOfWaiting) {
     CHECK(mutex.try_lock());
     for (int i = 0; i < 3; ++i)
         go([&, i] {
@@ -135,7 +135,7 @@ TEST(CrossSync, AMutexThatWasHandedToACanceledOneIsItsOwn) {
     mutex.unlock();
 }
 
-TEST(CrossSync, ASemaphoreServesInTheOrderOfWaiting) {
+TEST_IN_ORDER(CrossSync, ASemaphoreServesInTheOrderOfWaiting) {
     for (int i = 0; i < 3; ++i)
         go([&, i] {
             CHECK(!permits.acquire(1h));
@@ -261,7 +261,7 @@ TEST(CrossThreads, ALoopMayEndAsSoonAsItsLastCoroutineIsWoken) {
         std::error_code error = NetError::closed;
         std::thread other([&] {
             StackPool few({.count = 1});
-            EvLoop mortal(few);
+            EvLoop mortal(few, any_order());
             mortal.spawn([&] { error = event.wait(Deadline::never); });
             mortal.run();
         });
@@ -289,7 +289,7 @@ TEST(CrossThreads, NoPermitIsLostBetweenHandOverAndCancel) {
     const int rounds = kTsan ? 200 : 2000;
     const auto loop_thread = [&] {
         StackPool own({.count = 8});
-        EvLoop mine(own);
+        EvLoop mine(own, any_order());
         mine.spawn([&] {
             for (int i = 0; i < rounds; ++i) {
                 EvThread patient = mine.spawn([&] { use(5s); });
@@ -333,7 +333,7 @@ TEST(CrossThreads, AMutexExcludesCoroutinesAndOsThreads) {
     for (int t = 0; t < 2; ++t)
         threads.emplace_back([&] {
             StackPool own({.count = 4});
-            EvLoop mine(own);
+            EvLoop mine(own, any_order());
             mine.spawn(add);
             mine.spawn(add);
             mine.run();

@@ -159,7 +159,7 @@ TEST(Parking, ServesDataThatASocketInUseHadLeft) {
     CHECK_EQUAL(", world", reply(0));
 }
 
-TEST(Parking, AGuestThatLeavesDataIsServedOnAfterOthersHadTheirTurn) {
+TEST_IN_ORDER(Parking, AGuestThatLeavesDataIsServedOnAfterOthersHadTheirTurn) {
     std::string order;
     CHECK(!adopt([&](EvSocket& socket) {
         char byte;
@@ -203,7 +203,7 @@ TEST(Parking, CountsWhoIsParkedWaitsAndIsServed) {
     CHECK_EQUAL(5, gone);
 }
 
-TEST(Parking, WhoWaitsForAStackIsServedInOrder) {
+TEST_IN_ORDER(Parking, WhoWaitsForAStackIsServedInOrder) {
     std::string order;
     for (const char name : {'a', 'b', 'c', 'd', 'e'})
         CHECK(!adopt([&, name](EvSocket&) {
@@ -217,7 +217,7 @@ TEST(Parking, WhoWaitsForAStackIsServedInOrder) {
     CHECK_EQUAL(2, stacks.peak());
 }
 
-TEST(Parking, WhoWaitsAndWhoIsSpawnedTakeTurns) {
+TEST_IN_ORDER(Parking, WhoWaitsAndWhoIsSpawnedTakeTurns) {
     std::string order;
     for (int i = 0; i < 2; ++i) go([] { (void)this_evthread::delay(1s); });
     run_ready();

@@ -129,7 +129,7 @@ TEST(Recv, AsksTheKernelOnceForWhatIsThere) {
     CHECK(reader.finished());
 }
 
-TEST(Recv, IsBusyForASecondReader) {
+TEST_IN_ORDER(Recv, IsBusyForASecondReader) {
     EvThread reader = go([&] { CHECK_EQUAL("x", received(socket, Deadline::never)); });
     EvThread second = go([&] { CHECK(socket.recv(buffer, 1s).busy()); });
     run_ready();

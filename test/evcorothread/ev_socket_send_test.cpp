@@ -216,7 +216,7 @@ TEST(Send, TryHandsOverWhatGoes) {
     CHECK(socket.try_sendv(pieces).would_block());
 }
 
-TEST(Send, IsBusyForASecondWriter) {
+TEST_IN_ORDER(Send, IsBusyForASecondWriter) {
     fill(socket);
     EvThread first = go([&] { CHECK(socket.send("x", 1h)); });
     EvThread second = go([&] {

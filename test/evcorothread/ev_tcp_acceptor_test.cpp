@@ -53,9 +53,8 @@ TEST(Acceptor, ServesMoreThanItTakesInOneGo) {
 }
 
 TEST(Acceptor, ServesOnSocketFilesAndAbstractNamesAndIpv6) {
-    for (const SockAddr& where :
-         {SockAddr::unix_path(folder.file("s")).value(),
-          SockAddr::unix_path("@evcorothread-test-accept").value(), SockAddr::loopback6(0)}) {
+    for (const SockAddr& where : {SockAddr::unix_path(folder.file("s")).value(),
+                                  test_support::abstract_address("accept"), SockAddr::loopback6(0)}) {
         listen([](EvSocket socket) { CHECK(socket.send_all("hi", 5s)); }, {}, where);
         const UniqueFd one = client();
         CHECK_EQUAL("hi", reply(one));

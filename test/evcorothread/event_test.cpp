@@ -33,7 +33,7 @@ TEST(Event, LetsNobodyPassBeforeItIsSet) {
     CHECK_EQUAL("a ", order);
 }
 
-TEST(Event, LetsEverybodyPassInTheOrderOfWaiting) {
+TEST_IN_ORDER(Event, LetsEverybodyPassInTheOrderOfWaiting) {
     waiter(event, "a");
     waiter(event, "b");
     run_ready();
@@ -64,7 +64,7 @@ TEST(Event, OnceResetLetsNobodyPass) {
     CHECK_EQUAL("a late ", order);
 }
 
-TEST(Event, SetAndResetAtOnceLetsThosePassThatWaited) {
+TEST_IN_ORDER(Event, SetAndResetAtOnceLetsThosePassThatWaited) {
     waiter(event, "a");
     waiter(event, "b");
     run_ready();
@@ -98,6 +98,7 @@ TEST(Event, CancelEndsTheWait) {
     EvThread b = waiter(gate, "b");
     run_ready();
     a.cancel();
+    run_ready();
     b.cancel();
     run_loop();
     CHECK_EQUAL("a canceled b canceled ", order);
@@ -119,7 +120,7 @@ TEST(Event, ACanceledCoroutineDoesNotPassButBehindAShield) {
     run_loop();
 }
 
-TEST(Event, SetAndThenCanceledHasPassed) {
+TEST_IN_ORDER(Event, SetAndThenCanceledHasPassed) {
     EvThread a = waiter(event, "a");
     EvThread b = waiter(gate, "b");
     run_ready();
@@ -132,7 +133,7 @@ TEST(Event, SetAndThenCanceledHasPassed) {
     CHECK(!gate.is_set());
 }
 
-TEST(Event, AutomaticLetsOnePassAtATime) {
+TEST_IN_ORDER(Event, AutomaticLetsOnePassAtATime) {
     waiter(gate, "a");
     waiter(gate, "b");
     run_ready();
@@ -156,7 +157,7 @@ TEST(Event, AutomaticStaysSetUntilOneComes) {
     });
 }
 
-TEST(Event, AutomaticPassesOverACanceledOne) {
+TEST_IN_ORDER(Event, AutomaticPassesOverACanceledOne) {
     EvThread a = waiter(gate, "a");
     waiter(gate, "b");
     run_ready();
@@ -185,7 +186,7 @@ TEST(Event, MayBeSetFromOutsideACoroutine) {
     CHECK_EQUAL("a ", order);
 }
 
-TEST(Event, MayBeDestroyedOnceItIsSet) {
+TEST_IN_ORDER(Event, MayBeDestroyedOnceItIsSet) {
     go([&] {
         auto own = std::make_unique<evcorothread::Event>();
         for (int i = 0; i < 3; ++i) {

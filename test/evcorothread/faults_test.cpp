@@ -69,7 +69,7 @@ TEST_GROUP_BASE(Faults, Fixture) {
     // Two servers, one with a coroutine for each connection, one that parks them; a client of each.
     void attempt(std::size_t stack_count) {
         StackPool stacks({.count = stack_count});
-        EvLoop loop(stacks, {.clock = LoopClock::virtual_time});
+        EvLoop loop(stacks, any_order({.clock = LoopClock::virtual_time}));
         EvParking parking(loop, "a name that is not a short string");
         auto simple = EvTcpAcceptor::listen(loop, SockAddr::unix_path(folder.file("simple")).value(),
                                             [](EvSocket socket) {

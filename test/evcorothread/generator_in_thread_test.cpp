@@ -12,7 +12,7 @@ using corothread::Generator;
 
 TEST_GROUP_BASE(GeneratorInThread, LoopFixture) { std::string order; };
 
-TEST(GeneratorInThread, MayWaitInItsBody) {
+TEST_IN_ORDER(GeneratorInThread, MayWaitInItsBody) {
     for (const char name : {'a', 'b'})
         go([&, name] {
             Generator<int> slow(stacks, [](auto& yield) {

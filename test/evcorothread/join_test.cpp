@@ -98,7 +98,7 @@ TEST(Join, DroppingTheHandleMeanwhileAborts) {
                     }).c_str());
 }
 
-TEST(Join, DroppingTheHandleBeforeTheJoinerHasRunAborts) {
+TEST_IN_ORDER(Join, DroppingTheHandleBeforeTheJoinerHasRunAborts) {
     STRCMP_CONTAINS("while a join() waits on it",
                     abort_message([this] {
                         auto worker = std::make_unique<EvThread>(go([] { (void)this_evthread::delay(1h); }));

@@ -64,7 +64,7 @@ TEST(MillChan, TheSenderWaitsForTheReceiver) {
     });
 }
 
-TEST(MillChan, TwoSimultaneousSenders) {
+TEST_IN_ORDER(MillChan, TwoSimultaneousSenders) {
     Channel<int> ch;
     send(ch, 888);
     send(ch, 999);
@@ -75,7 +75,7 @@ TEST(MillChan, TwoSimultaneousSenders) {
     });
 }
 
-TEST(MillChan, TwoSimultaneousReceivers) {
+TEST_IN_ORDER(MillChan, TwoSimultaneousReceivers) {
     Channel<int> ch;
     receive(ch, 333);
     receive(ch, 444);
@@ -300,7 +300,7 @@ TEST(MillChoose, BetweenTwoWaitingReceiversSendsAtRandom) {
     CHECK_EQUAL(100, first.size() + second.size());
 }
 
-TEST(MillChoose, OtherwiseIsTakenWhenNothingIsReady) {
+TEST_IN_ORDER(MillChoose, OtherwiseIsTakenWhenNothingIsReady) {
     Channel<int> ch;
     in_coroutine([&] {
         CHECK(try_select(ch.on_recv([] {})).would_block());
@@ -311,7 +311,7 @@ TEST(MillChoose, OtherwiseIsTakenWhenNothingIsReady) {
     });
 }
 
-TEST(MillChoose, TwoSimultaneousSenders) {
+TEST_IN_ORDER(MillChoose, TwoSimultaneousSenders) {
     Channel<int> ch;
     send(ch, 888);
     send(ch, 999);
@@ -322,7 +322,7 @@ TEST(MillChoose, TwoSimultaneousSenders) {
     });
 }
 
-TEST(MillChoose, TwoSimultaneousReceivers) {
+TEST_IN_ORDER(MillChoose, TwoSimultaneousReceivers) {
     Channel<int> ch;
     receive(ch, 333);
     receive(ch, 444);

@@ -15,6 +15,7 @@
 #include "cutils/clock.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_socket.h"
+#include "test/evcorothread/shuffle_seed.h"
 #include "test/support/net_strings.h"
 #include "test/support/socket_pairs.h"
 
@@ -51,7 +52,7 @@ using nutils::UniqueFd;
 class LoopFixture : public Fixture {
   public:
     explicit LoopFixture(LoopClock clock = LoopClock::virtual_time, std::size_t count = 16)
-        : stacks({.count = count, .pages = 16}), loop(stacks, {.clock = clock}) {
+        : stacks({.count = count, .pages = 16}), loop(stacks, any_order({.clock = clock})) {
         ::alarm(120);  // a test that hangs must not hang those behind it
     }
     ~LoopFixture() override { ::alarm(0); }

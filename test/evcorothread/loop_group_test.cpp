@@ -39,8 +39,8 @@ std::size_t thread_count() {
 // Threads that have been joined may be visible for a moment.
 bool threads_become(std::size_t count) {
     const TimePoint limit = cutils::monotonic_now() + 5s;
-    while (thread_count() != count && cutils::monotonic_now() < limit) ::sched_yield();
-    return thread_count() == count;
+    while (thread_count() > count && cutils::monotonic_now() < limit) ::sched_yield();
+    return thread_count() <= count;
 }
 
 class GroupFixture : public Fixture {
@@ -58,7 +58,8 @@ class GroupFixture : public Fixture {
     }
 
     LoopGroup& start(std::size_t loops = 3, std::size_t stacks = 8) {
-        group.emplace(LoopGroupOptions{.loops = loops, .stacks = {.count = stacks}});
+        group.emplace(LoopGroupOptions{
+            .loops = loops, .stacks = {.count = stacks}, .shuffle_seed = any_order().shuffle_seed});
         group->start().value();
         return *group;
     }
@@ -270,7 +271,7 @@ TEST(LoopGroup, StopCancelsAndJoinWaits) {
 TEST(LoopGroup, ACoroutineOfAnotherLoopMayWaitForTheEnd) {
     start(2);
     StackPool stacks({.count = 2});
-    EvLoop front(stacks);
+    EvLoop front(stacks, any_order());
     bool others_ran = false, clean = false;
     group->post_all([](EvLoop& loop, std::size_t) { loop.spawn([] { (void)this_evthread::delay(5ms); }); });
     front.spawn([&] { clean = group->shutdown(30s); });
@@ -354,7 +355,7 @@ TEST(LoopGroup, UsingALoopOnAnotherThreadAborts) {
     // In a child that makes threads of its own: a forked one has none of ours.
     const auto offence = [](const std::function<void(EvLoop&)>& what) {
         return abort_message([&] {
-            ::LoopGroup mine({.loops = 1, .stacks = {.count = 2}});
+            ::LoopGroup mine({.loops = 1, .stacks = {.count = 2}, .shuffle_seed = any_order().shuffle_seed});
             mine.start().value();
             what(mine.loop(0));
         });
@@ -375,7 +376,7 @@ TEST(LoopGroup, UsingALoopOnAnotherThreadAborts) {
 TEST(LoopGroup, WaitingForItselfAborts) {
     const auto inside = [](const std::function<void(::LoopGroup&)>& what) {
         return abort_message([&] {
-            ::LoopGroup mine({.loops = 1, .stacks = {.count = 2}});
+            ::LoopGroup mine({.loops = 1, .stacks = {.count = 2}, .shuffle_seed = any_order().shuffle_seed});
             mine.start().value();
             mine.post(0, [&] { mine.loop(0).spawn([&] { what(mine); }); });
             (void)mine.join(5s);
@@ -386,14 +387,16 @@ TEST(LoopGroup, WaitingForItselfAborts) {
 }
 
 TEST(LoopGroup, UsingItBeforeItsStartAborts) {
-    STRCMP_CONTAINS("before start()", abort_message([] {
-                                          ::LoopGroup mine({.loops = 1});
-                                          (void)mine.loop(0);
-                                      }).c_str());
-    STRCMP_CONTAINS("before start()", abort_message([] {
-                                          ::LoopGroup mine({.loops = 1});
-                                          (void)mine.listen(SockAddr::loopback(0), echo);
-                                      }).c_str());
+    STRCMP_CONTAINS("before start()",
+                    abort_message([] {
+                        ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
+                        (void)mine.loop(0);
+                    }).c_str());
+    STRCMP_CONTAINS("before start()",
+                    abort_message([] {
+                        ::LoopGroup mine({.loops = 1, .shuffle_seed = any_order().shuffle_seed});
+                        (void)mine.listen(SockAddr::loopback(0), echo);
+                    }).c_str());
 }
 
 // --- servers ---
@@ -622,7 +625,7 @@ TEST(LoopGroup, AnExceptionInAHandlerEndsOnlyItsConnection) {
     CHECK_EQUAL("<end of stream>", ask(listener.local_address(), "b"));
     CHECK_EQUAL("good", ask(listener.local_address(), "g"));
     until([&] { return listener.live(0) + listener.live(1) == 0; });
-    STRCMP_CONTAINS("bad", log.text().c_str());
+    until([&] { return log.text().find("bad") != std::string::npos; });  // said last, on the loop's thread
 }
 
 // --- again and again ---
@@ -630,7 +633,8 @@ TEST(LoopGroup, AnExceptionInAHandlerEndsOnlyItsConnection) {
 TEST(LoopGroup, AThousandStartsAndStopsLeaveNothing) {
     const int rounds = kTsan ? 100 : 1000;
     for (int round = 0; round < rounds; ++round) {
-        ::LoopGroup mine({.loops = 2, .stacks = {.count = 2, .pages = 4}});
+        ::LoopGroup mine(
+            {.loops = 2, .stacks = {.count = 2, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
         mine.start().value();
         GroupListenOptions options;
         options.reuse_port = round % 2 == 1;
@@ -648,7 +652,8 @@ TEST(LoopGroup, AThousandStartsAndStopsLeaveNothing) {
 
 TEST(LoopGroup, ConnectionsThatComeDuringTheEndAreClosed) {
     for (int round = 0; round < (kTsan ? 10 : 50); ++round) {
-        ::LoopGroup mine({.loops = 2, .stacks = {.count = 4, .pages = 4}});
+        ::LoopGroup mine(
+            {.loops = 2, .stacks = {.count = 4, .pages = 4}, .shuffle_seed = any_order().shuffle_seed});
         mine.start().value();
         GroupListener listener = mine.listen(SockAddr::loopback(0), echo).value();
         std::atomic<bool> end{false};

@@ -42,7 +42,7 @@ TEST(Mutex, IsHeldFromLockToUnlock) {
     });
 }
 
-TEST(Mutex, MakesOthersWait) {
+TEST_IN_ORDER(Mutex, MakesOthersWait) {
     bool inside = false;
     holder(1h);
     go([&] {
@@ -56,7 +56,7 @@ TEST(Mutex, MakesOthersWait) {
     CHECK(inside);
 }
 
-TEST(Mutex, IsHeldByOneCoroutineAndNotByAnother) {
+TEST_IN_ORDER(Mutex, IsHeldByOneCoroutineAndNotByAnother) {
     holder(1h);
     go([&] {
         CHECK(mutex.locked());
@@ -85,7 +85,7 @@ TEST(Mutex, IsHandedOverInTheOrderOfWaiting) {
     });
 }
 
-TEST(Mutex, IsNotTakenAgainByWhoUnlocksItWhileOthersWait) {
+TEST_IN_ORDER(Mutex, IsNotTakenAgainByWhoUnlocksItWhileOthersWait) {
     std::string order;
     go([&] {
         for (int i = 0; i < 2; ++i) {
@@ -104,7 +104,7 @@ TEST(Mutex, IsNotTakenAgainByWhoUnlocksItWhileOthersWait) {
     CHECK_EQUAL("first second first ", order);
 }
 
-TEST(Mutex, CannotBeTakenBeforeTheOneItWasHandedToRuns) {
+TEST_IN_ORDER(Mutex, CannotBeTakenBeforeTheOneItWasHandedToRuns) {
     std::error_code seen;
     go([&] {
         CHECK(!mutex.lock(Deadline::never));
@@ -121,7 +121,7 @@ TEST(Mutex, CannotBeTakenBeforeTheOneItWasHandedToRuns) {
     CHECK(!mutex.locked());
 }
 
-TEST(Mutex, TryLockTakesAFreeOneOnly) {
+TEST_IN_ORDER(Mutex, TryLockTakesAFreeOneOnly) {
     in_coroutine([&] {
         CHECK(mutex.try_lock());
         CHECK(!mutex.try_lock());
@@ -144,7 +144,7 @@ TEST(Mutex, APassedDeadlineTakesAFreeOne) {
     });
 }
 
-TEST(Mutex, APassedDeadlineDoesNotSuspend) {
+TEST_IN_ORDER(Mutex, APassedDeadlineDoesNotSuspend) {
     holder(1h);
     in_coroutine([&] {
         bool other = false;
@@ -155,7 +155,7 @@ TEST(Mutex, APassedDeadlineDoesNotSuspend) {
     });
 }
 
-TEST(Mutex, TheDeadlineEndsTheWait) {
+TEST_IN_ORDER(Mutex, TheDeadlineEndsTheWait) {
     holder(1h);
     go([&] {
         const TimePoint begin = loop.now();
@@ -175,7 +175,7 @@ TEST(Mutex, OneThatComesInTimeGetsIt) {
     CHECK(!seen);
 }
 
-TEST(Mutex, ALateWaiterIsPassedOver) {
+TEST_IN_ORDER(Mutex, ALateWaiterIsPassedOver) {
     std::error_code late, patient = NetError::busy;
     holder(1h);
     locker(late, 1s);
@@ -274,7 +274,7 @@ TEST(Mutex, AShieldEndsTheWaitAtItsDeadline) {
     run_loop();
 }
 
-TEST(Mutex, HandedOverAndThenCanceledIsHeld) {
+TEST_IN_ORDER(Mutex, HandedOverAndThenCanceledIsHeld) {
     std::error_code next_wait;
     EvThread waiter;
     go([&] {
@@ -340,7 +340,7 @@ TEST(Mutex, TellsItsOwner) {
     CHECK_EQUAL("", mutex.owner_name());
 }
 
-TEST(Mutex, ItsReasonIsShown) {
+TEST_IN_ORDER(Mutex, ItsReasonIsShown) {
     evcorothread::Mutex named("the log file");
     go("holder", [&] {
         CHECK(!named.lock(Deadline::never));
@@ -537,7 +537,7 @@ TEST(MutexLock, SaysWhenItDidNotGetIt) {
     });
 }
 
-TEST(MutexLock, LetsGoEarly) {
+TEST_IN_ORDER(MutexLock, LetsGoEarly) {
     in_coroutine([&] {
         evcorothread::MutexLock lock(mutex, Deadline::never);
         CHECK(lock);
@@ -576,7 +576,7 @@ TEST(MutexMisuse, UnlockingWhatNobodyHolds) {
     STRCMP_CONTAINS("unlocked that nobody holds", abort_message([this] { mutex.unlock(); }).c_str());
 }
 
-TEST(MutexMisuse, UnlockingWhatAnotherHolds) {
+TEST_IN_ORDER(MutexMisuse, UnlockingWhatAnotherHolds) {
     STRCMP_CONTAINS("unlocked by a coroutine that does not hold it",
                     while_held([this] { mutex.unlock(); }).c_str());
     STRCMP_CONTAINS("unlocked by a coroutine that does not hold it",
@@ -613,7 +613,7 @@ TEST(MutexMisuse, DestroyingOneThatIsHeld) {
                                                              }).c_str());
 }
 
-TEST(MutexMisuse, DestroyingOneThatIsWaitedFor) {
+TEST_IN_ORDER(MutexMisuse, DestroyingOneThatIsWaitedFor) {
     STRCMP_CONTAINS("a Mutex is destroyed while coroutines wait at it",
                     abort_message([this] {
                         in_coroutine([&] {
@@ -638,7 +638,7 @@ TEST(MutexMisuse, OfTwoLoops) {
                                                                   }).c_str());
 }
 
-TEST(MutexMisuse, AGuardThatFailedAndWasNotAsked) {
+TEST_IN_ORDER(MutexMisuse, AGuardThatFailedAndWasNotAsked) {
     STRCMP_CONTAINS("did not get its mutex, and nobody asked it",
                     while_held([this] { const evcorothread::MutexLock lock(mutex, 1s); }).c_str());
 }

@@ -259,7 +259,7 @@ TEST(Offload, AFunctionRegisteredWithItsTokenMayUseThePool) {
     CHECK_EQUAL(1, seen.running);
 }
 
-TEST(Offload, WithAFullQueueTryIsBusyAndOthersWaitForRoom) {
+TEST_IN_ORDER(Offload, WithAFullQueueTryIsBusyAndOthersWaitForRoom) {
     (void)occupy();
     std::vector<int> order;
     for (int i = 0; i < 3; ++i)

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <random>
@@ -65,14 +64,9 @@ class OrderedLoop {
 };
 
 // Runs `scenario(OrderedLoop&)` in the usual order and in shuffled ones, and names the seed that failed.
-// EVC_SHUFFLE_SEEDS=200 in the environment takes so many instead; EVC_SHUFFLE_SEED=7919 replays that one
-// alone.
+// What the environment may say: shuffle_seed.h.
 template <class Scenario>
 void in_every_order(std::size_t stacks, Scenario scenario) {
-    const auto number = [](const char* name, std::uint64_t otherwise) {
-        const char* const text = std::getenv(name);
-        return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-    };
     const auto run = [&](std::optional<std::uint64_t> seed) {
         OrderedLoop ordered(stacks, seed);
         try {
@@ -84,9 +78,9 @@ void in_every_order(std::size_t stacks, Scenario scenario) {
             throw;
         }
     };
-    if (const std::uint64_t seed = number("EVC_SHUFFLE_SEED", 0)) return run(seed);
+    if (const auto seed = shuffle_seed()) return run(seed);
     run(std::nullopt);
-    const std::uint64_t seeds = number("EVC_SHUFFLE_SEEDS", kSanitized ? 6 : 24);
+    const std::uint64_t seeds = number_in_environment("EVC_SHUFFLE_SEEDS").value_or(kSanitized ? 6 : 24);
     for (std::uint64_t i = 1; i <= seeds; ++i) run(i * 7919);
 }
 

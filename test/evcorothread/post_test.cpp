@@ -1,5 +1,9 @@
 // The door for other OS threads: post() and stop(), and what keeps a loop waiting for them.
+#include <pthread.h>
+#include <sched.h>
+
 #include <atomic>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -70,7 +74,7 @@ TEST(Post, IsDestroyedUnrunWhenTheLoopEnds) {
     const auto token = std::make_shared<int>();
     bool ran = false;
     {
-        EvLoop mortal(stacks);
+        EvLoop mortal(stacks, any_order());
         mortal.post([&ran, token] { ran = true; });
     }
     CHECK(!ran);
@@ -201,4 +205,37 @@ TEST(PostThreads, HoldsAreCounted) {
     run_loop();
     poster.join();
     CHECK_EQUAL(2, ran);
+}
+
+namespace {
+EvLoop* stopped_by_signal = nullptr;
+void stop_it(int) { stopped_by_signal->stop(); }
+}  // namespace
+
+TEST_GROUP_BASE(PostSignals, RealTimeFixture){};
+
+TEST(PostSignals, StopMayBeCalledInASignalHandler) {
+    stopped_by_signal = &loop;
+    struct sigaction handler {
+    }, before{};
+    handler.sa_handler = &stop_it;
+    sigaction(SIGUSR1, &handler, &before);
+    std::atomic<bool> done{false};
+    std::thread nag([&done, here = pthread_self()] {
+        while (!done) {
+            pthread_kill(here, SIGUSR1);
+            sched_yield();
+        }
+    });
+    const EvLoop::Hold hold(loop);
+    int ran = 0;
+    for (int round = 0; round < 200; ++round) {
+        for (int i = 0; i < 50; ++i) loop.post([&ran] { ++ran; });  // which a signal interrupts at any point
+        loop.run();                                                 // returns, because it is stopped
+    }
+    done = true;
+    nag.join();
+    loop.run_ready();
+    sigaction(SIGUSR1, &before, nullptr);
+    CHECK_EQUAL(200 * 50, ran);
 }

@@ -106,7 +106,7 @@ TEST(ResolverCache, AnotherNameDoesNotWait) {
     run_loop();
 }
 
-TEST(ResolverCache, WhenTheOneWhoAsksIsCanceledAnotherAsks) {
+TEST_IN_ORDER(ResolverCache, WhenTheOneWhoAsksIsCanceledAnotherAsks) {
     EvThread first = go([&] { STRCMP_CONTAINS("canceled", look_up("example.org").c_str()); });
     EvThread second = go([&] { CHECK_EQUAL("10.0.0.2", look_up("example.org")); });
     run_ready();
@@ -115,20 +115,20 @@ TEST(ResolverCache, WhenTheOneWhoAsksIsCanceledAnotherAsks) {
     CHECK_EQUAL(2, asked);
 }
 
-TEST(ResolverCache, WhenTheTimeOfTheOneWhoAsksIsOverAnotherAsks) {
+TEST_IN_ORDER(ResolverCache, WhenTheTimeOfTheOneWhoAsksIsOverAnotherAsks) {
     EvThread first = go([&] { STRCMP_CONTAINS("deadline passed", look_up("example.org", 500ms).c_str()); });
     EvThread second = go([&] { CHECK_EQUAL("10.0.0.2", look_up("example.org")); });
     run_loop();
 }
 
-TEST(ResolverCache, OneThatWaitsTimesOut) {
+TEST_IN_ORDER(ResolverCache, OneThatWaitsTimesOut) {
     go([&] { CHECK_EQUAL("10.0.0.1", look_up("example.org")); });
     go([&] { CHECK_EQUAL("looking up example.org: deadline passed", look_up("example.org", 500ms)); });
     run_loop();
     CHECK_EQUAL(1, asked);
 }
 
-TEST(ResolverCache, OneThatWaitsIsCanceled) {
+TEST_IN_ORDER(ResolverCache, OneThatWaitsIsCanceled) {
     go([&] { CHECK_EQUAL("10.0.0.1", look_up("example.org")); });
     EvThread second = go([&] { CHECK_EQUAL("looking up example.org: canceled", look_up("example.org")); });
     run_ready();
@@ -166,7 +166,7 @@ TEST(ResolverCache, AFailedLookupIsSharedAndNotRemembered) {
     in_coroutine([&] { CHECK_EQUAL("10.0.0.2", look_up("example.org")); });
 }
 
-TEST(ResolverCache, AnExceptionLetsAnotherAsk) {
+TEST_IN_ORDER(ResolverCache, AnExceptionLetsAnotherAsk) {
     int calls = 0;
     ResolverCache fragile(loop,
                           [&](const std::string&, Deadline) -> cutils::Result<ResolverCache::Addresses> {

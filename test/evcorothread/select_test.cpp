@@ -166,7 +166,7 @@ TEST(Select, SendingAndReceivingOnOneChannelItTakesWhicheverPartnerComes) {
     CHECK_EQUAL(8, got);
 }
 
-TEST(Select, IsServedInTurnWithPlainReceivers) {
+TEST_IN_ORDER(Select, IsServedInTurnWithPlainReceivers) {
     std::vector<int> order;
     go([&] { (void)select(a.on_recv([&](int) { order.push_back(1); }), b.on_recv([](int) {}), kNever); });
     go([&] {

@@ -49,7 +49,7 @@ TEST(Semaphore, WaitsForAPermit) {
     CHECK_EQUAL(0, semaphore.available());
 }
 
-TEST(Semaphore, ServesInTheOrderOfWaiting) {
+TEST_IN_ORDER(Semaphore, ServesInTheOrderOfWaiting) {
     taker("a");
     taker("b");
     taker("c");
@@ -75,7 +75,7 @@ TEST(Semaphore, GivesSeveralPermitsAtOnceOrNone) {
     CHECK_EQUAL(0, semaphore.available());
 }
 
-TEST(Semaphore, OneThatWantsManyIsNotOvertaken) {
+TEST_IN_ORDER(Semaphore, OneThatWantsManyIsNotOvertaken) {
     taker("many", 3);
     taker("few", 1);
     run_ready();
@@ -91,7 +91,7 @@ TEST(Semaphore, OneThatWantsManyIsNotOvertaken) {
     CHECK_EQUAL("many few ", order);
 }
 
-TEST(Semaphore, ThoseBehindALateOneGetWhatItDidNot) {
+TEST_IN_ORDER(Semaphore, ThoseBehindALateOneGetWhatItDidNot) {
     taker("many", 3, 1s);
     taker("few", 1);
     taker("two", 2);
@@ -106,7 +106,7 @@ TEST(Semaphore, ThoseBehindALateOneGetWhatItDidNot) {
     CHECK_EQUAL("many late few two ", order);
 }
 
-TEST(Semaphore, ThoseBehindACanceledOneGetWhatItDidNot) {
+TEST_IN_ORDER(Semaphore, ThoseBehindACanceledOneGetWhatItDidNot) {
     EvThread many = taker("many", 3);
     taker("few", 1);
     run_ready();
@@ -116,7 +116,7 @@ TEST(Semaphore, ThoseBehindACanceledOneGetWhatItDidNot) {
     CHECK_EQUAL("many canceled few ", order);
 }
 
-TEST(Semaphore, CanceledAndThenReleasedGoesToTheNext) {
+TEST_IN_ORDER(Semaphore, CanceledAndThenReleasedGoesToTheNext) {
     EvThread a = taker("a");
     taker("b");
     run_ready();
@@ -193,7 +193,7 @@ TEST(Semaphore, MayBeReleasedFromOutsideACoroutine) {
     CHECK_EQUAL("a ", order);
 }
 
-TEST(Semaphore, MayBeDestroyedOnceAllHaveTheirPermits) {
+TEST_IN_ORDER(Semaphore, MayBeDestroyedOnceAllHaveTheirPermits) {
     go([&] {
         auto own = std::make_unique<evcorothread::Semaphore>(0);
         for (int i = 0; i < 3; ++i) {

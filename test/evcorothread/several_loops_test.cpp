@@ -37,7 +37,7 @@ TEST(SeveralLoops, EachServesItsOwn) {
     for (int i = 0; i < kLoops; ++i)
         threads.emplace_back([this] {
             StackPool stacks({.count = 8});
-            EvLoop loop(stacks);
+            EvLoop loop(stacks, any_order());
             int done = 0;
             auto acceptor = std::make_unique<EvTcpAcceptor>(
                 EvTcpAcceptor::listen(loop, SockAddr::loopback(0), [](EvSocket socket) {
@@ -62,12 +62,12 @@ TEST(SeveralLoops, EachServesItsOwn) {
 
 TEST(SeveralLoops, ConnectionsAreHandedFromOneToAnother) {
     StackPool stacks({.count = 8});
-    EvLoop worker(stacks);
+    EvLoop worker(stacks, any_order());
     std::optional<EvLoop::Hold> hold(std::in_place, worker);
     std::thread thread([&] { worker.run(); });
 
     StackPool front_stacks({.count = 8});
-    EvLoop front(front_stacks);
+    EvLoop front(front_stacks, any_order());
     auto acceptor = std::make_unique<EvTcpAcceptor>(
         EvTcpAcceptor::listen_raw(front, SockAddr::loopback(0), [&](UniqueFd fd, const SockAddr&) {
             worker.post([&worker, fd = std::make_shared<UniqueFd>(std::move(fd))] {
@@ -89,7 +89,7 @@ TEST(SeveralLoops, ConnectionsAreHandedFromOneToAnother) {
 
 TEST(SeveralLoops, TalkByPosts) {
     StackPool stacks_a({.count = 2}), stacks_b({.count = 2});
-    EvLoop a(stacks_a), b(stacks_b);
+    EvLoop a(stacks_a, any_order()), b(stacks_b, any_order());
     std::optional<EvLoop::Hold> hold_a(std::in_place, a), hold_b(std::in_place, b);
     int count = 0;
     std::function<void()> ping, pong;
@@ -104,7 +104,7 @@ TEST(SeveralLoops, TalkByPosts) {
 
 TEST(SeveralLoops, ALoopMayBeMadeOnOneThreadAndRunOnAnother) {
     StackPool stacks({.count = 2});
-    EvLoop loop(stacks);
+    EvLoop loop(stacks, any_order());
     int ran = 0;
     loop.spawn([&] {
         (void)this_evthread::delay(1ms);
@@ -117,7 +117,7 @@ TEST(SeveralLoops, ALoopMayBeMadeOnOneThreadAndRunOnAnother) {
 TEST(SeveralLoops, ALoopThatWasRunElsewhereIsHeldThere) {
     CHECK(abort_message([] {
               StackPool stacks({.count = 2});
-              EvLoop loop(stacks);
+              EvLoop loop(stacks, any_order());
               loop.spawn([&] {
                   loop.stop();
                   (void)this_evthread::delay(1h);
@@ -129,7 +129,7 @@ TEST(SeveralLoops, ALoopThatWasRunElsewhereIsHeldThere) {
 
 TEST(SeveralLoops, TwoOnOneThreadTakeTurns) {
     StackPool stacks({.count = 4});
-    EvLoop a(stacks), b(stacks);
+    EvLoop a(stacks, any_order()), b(stacks, any_order());
     std::string order;
     a.spawn([&] {
         order += "a1 ";
@@ -144,7 +144,7 @@ TEST(SeveralLoops, TwoOnOneThreadTakeTurns) {
 
 TEST(SeveralLoops, AStackThatOneGivesBackServesTheOther) {
     StackPool stacks({.count = 1});
-    EvLoop a(stacks), b(stacks);
+    EvLoop a(stacks, any_order()), b(stacks, any_order());
     bool ran = false;
     a.spawn([] { this_evthread::yield(); });
     b.spawn([&] { ran = true; });
@@ -159,7 +159,7 @@ TEST(SeveralLoops, StartAndStopWhileOthersRun) {
         threads.emplace_back([this] {
             for (int round = 0; round < (kTsan ? 10 : 60); ++round) {
                 StackPool stacks({.count = 2});
-                EvLoop loop(stacks);
+                EvLoop loop(stacks, any_order());
                 EvTimer timer(loop, [&] { ++right; });
                 timer.start(0s);
                 loop.spawn([&] { (void)this_evthread::delay(100us); });

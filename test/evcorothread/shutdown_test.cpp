@@ -149,7 +149,7 @@ TEST(Shutdown, InsideACoroutineAborts) {
 TEST(Shutdown, OfAnotherLoopInsideACoroutineAborts) {
     STRCMP_CONTAINS("shutdown() is called inside a coroutine",
                     abort_message([this] {
-                        EvLoop other(stacks);
+                        EvLoop other(stacks, any_order());
                         other.spawn([] { (void)this_evthread::delay(1h); });
                         go([&] { (void)other.shutdown(1s); });
                         run_loop();
@@ -159,7 +159,7 @@ TEST(Shutdown, OfAnotherLoopInsideACoroutineAborts) {
 TEST(Shutdown, IsWhatDestructionDoes) {
     std::error_code seen;
     {
-        EvLoop mortal(stacks, {.clock = LoopClock::virtual_time});
+        EvLoop mortal(stacks, any_order({.clock = LoopClock::virtual_time}));
         mortal.spawn([&] { seen = this_evthread::delay(1h); });
         mortal.run_ready();
     }
@@ -170,7 +170,7 @@ TEST(Shutdown, IsWhatDestructionDoes) {
 TEST(Shutdown, DestructionClosesWhatCoroutinesOwned) {
     SocketPair pair = unix_pair();
     {
-        EvLoop mortal(stacks);
+        EvLoop mortal(stacks, any_order());
         mortal.spawn([socket = EvSocket(mortal, std::move(pair.near))]() mutable {
             char buffer[16];
             (void)socket.recv(buffer, Deadline::never);
@@ -200,7 +200,7 @@ TEST(Shutdown, DestructionWithSpawnsThatCanNeverHaveAStackEnds) {
     LogCapture log;
     EvThread unlucky;
     {
-        EvLoop mortal(small);
+        EvLoop mortal(small, any_order());
         unlucky = mortal.spawn("unlucky", [&ran, token] { ran = true; });
     }
     CHECK(!ran);
@@ -252,11 +252,10 @@ TEST_GROUP_BASE(Lifecycle, Fixture){};
 TEST(Lifecycle, AThousandLoopsLeaveNothing) {
     StackPool pool({.count = 8});
     for (int i = 0; i < (kTsan ? 100 : 1000); ++i) {
-        EvLoop loop(pool);
-        auto acceptor =
-            EvTcpAcceptor::listen_raw(loop, SockAddr::unix_path("@evcorothread-lifecycle").value(),
-                                      [](UniqueFd, const SockAddr&) {})
-                .value();
+        EvLoop loop(pool, any_order());
+        auto acceptor = EvTcpAcceptor::listen_raw(loop, test_support::abstract_address("lifecycle"),
+                                                  [](UniqueFd, const SockAddr&) {})
+                            .value();
         EvTimer timer(loop, [&] { acceptor.close(); });
         timer.start(0s);
         Connection connection = unix_connection(loop);

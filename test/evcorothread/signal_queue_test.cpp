@@ -83,7 +83,7 @@ TEST(SignalQueues, ManyAreCounted) {
     CHECK_EQUAL(10'000, signals.pending(SIGUSR1));
 }
 
-TEST(SignalQueues, WaitersAreServedInTheirOrder) {
+TEST_IN_ORDER(SignalQueues, WaitersAreServedInTheirOrder) {
     SignalQueue signals(loop, {SIGUSR1, SIGUSR2});
     std::vector<int> got(2);
     EvThread first = go([&] { got[0] = signals.wait(1h).value(); });

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -27,7 +28,7 @@ TEST(Spawn, DoesNotRunBeforeTheLoopDoes) {
     CHECK(ran);
 }
 
-TEST(Spawn, DoesNotRunBeforeItsSpawnerWaits) {
+TEST_IN_ORDER(Spawn, DoesNotRunBeforeItsSpawnerWaits) {
     in_coroutine([&] {
         go([&] { order.push_back(2); });
         order.push_back(1);
@@ -37,7 +38,7 @@ TEST(Spawn, DoesNotRunBeforeItsSpawnerWaits) {
     CHECK(order == std::vector<int>({1, 2, 3}));
 }
 
-TEST(Spawn, StartsInOrder) {
+TEST_IN_ORDER(Spawn, StartsInOrder) {
     for (int i = 0; i < 5; ++i) go([&, i] { order.push_back(i); });
     run_loop();
     CHECK(order == std::vector<int>({0, 1, 2, 3, 4}));
@@ -305,7 +306,7 @@ TEST(SpawnException, ComesOutOfALaterJoinAndAMovedHandle) {
 }
 
 TEST(SpawnException, SuspendedInCatchBelongsToItsCoroutine) {
-    std::string rethrown;
+    std::vector<std::string> rethrown;
     for (const char* name : {"a", "b", "c"})
         go([&rethrown, name] {
             try {
@@ -316,11 +317,12 @@ TEST(SpawnException, SuspendedInCatchBelongsToItsCoroutine) {
                     throw;
                 }
             } catch (const std::runtime_error& mine) {
-                rethrown += std::string(name) + mine.what() + " ";
+                rethrown.push_back(std::string(name) + mine.what());
             }
         });
     run_loop();
-    CHECK_EQUAL("aa bb cc ", rethrown);
+    std::sort(rethrown.begin(), rethrown.end());
+    CHECK(rethrown == (std::vector<std::string>{"aa", "bb", "cc"}));
 }
 
 TEST(SpawnException, ErrnoBelongsToItsCoroutine) {

@@ -62,7 +62,7 @@ TEST(SpawnWait, CountsAsAThread) {
     run_loop();
 }
 
-TEST(SpawnWait, IsServedInOrder) {
+TEST_IN_ORDER(SpawnWait, IsServedInOrder) {
     occupy();
     occupy();
     for (int i = 0; i < 6; ++i)
@@ -244,7 +244,7 @@ TEST_GROUP_BASE(SpawnOnDemand, Fixture) {
 
 TEST(SpawnOnDemand, AStackThatCannotBeGuardedMakesASpawnWaitWithoutSpinning) {
     StackPool pool({.count = 100, .on_demand = true});
-    EvLoop loop(pool, {.clock = LoopClock::virtual_time});
+    EvLoop loop(pool, any_order({.clock = LoopClock::virtual_time}));
     bool ran = false;
     faults.fail("madvise", ENOMEM, FaultInjection::kAlways);
     faults.fail("syscall", ENOSYS, FaultInjection::kAlways);
@@ -260,7 +260,7 @@ TEST(SpawnOnDemand, AStackThatCannotBeGuardedMakesASpawnWaitWithoutSpinning) {
 
 TEST(SpawnOnDemand, ThreadsStartAsStacksAreMade) {
     StackPool pool({.count = 300, .pages = 16, .on_demand = true});
-    EvLoop loop(pool, {.clock = LoopClock::virtual_time});
+    EvLoop loop(pool, any_order({.clock = LoopClock::virtual_time}));
     int ran = 0;
     for (int i = 0; i < 400; ++i)
         loop.spawn([&] {

@@ -48,7 +48,7 @@ TEST(WaitGroup, WithNothingOpenDoesNotSuspend) {
     });
 }
 
-TEST(WaitGroup, WakesAllThatWait) {
+TEST_IN_ORDER(WaitGroup, WakesAllThatWait) {
     group.add();
     waiter("a");
     waiter("b");
@@ -119,7 +119,7 @@ TEST(WaitGroup, CancelEndsTheWait) {
     group.done();
 }
 
-TEST(WaitGroup, CanceledAndDoneInOnePassIsTheFirst) {
+TEST_IN_ORDER(WaitGroup, CanceledAndDoneInOnePassIsTheFirst) {
     group.add();
     EvThread a = waiter("a");
     EvThread b = waiter("b");

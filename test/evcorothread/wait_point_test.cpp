@@ -124,7 +124,7 @@ TEST(WaitPoint, AnOldTimerDoesNotEndALaterWait) {
     });
 }
 
-TEST(WaitPoint, TheWaiterGoesBehindTheReadyOnes) {
+TEST_IN_ORDER(WaitPoint, TheWaiterGoesBehindTheReadyOnes) {
     std::string order;
     EvThread thread = go([&] {
         evcorothread::WaitPoint mine("a test");

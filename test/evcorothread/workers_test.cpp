@@ -31,7 +31,7 @@ using Kind = WorkerEvent::Kind;
 
 namespace {
 
-constexpr Deadline kSoon = 30s;
+[[maybe_unused]] constexpr Deadline kSoon = 30s;
 
 // What the parent says of its workers, with its clock.
 struct Event {
@@ -43,9 +43,9 @@ struct Event {
 };
 
 // A server of lines, in a worker: answers each with its process id; "last PID" when it is about to end.
-int serve_lines(Worker& self) {
+[[maybe_unused]] int serve_lines(Worker& self) {
     StackPool pool({.count = 64, .pages = 16});
-    EvLoop loop(pool);
+    EvLoop loop(pool, any_order());
     bool draining = false;
     auto acceptor = EvTcpAcceptor::adopt(loop, self.take_listener(), [&](EvSocket socket) {
                         nutils::ByteBuffer input(64);
@@ -67,9 +67,9 @@ int serve_lines(Worker& self) {
 }
 
 // Waits for SIGTERM and nothing else.
-int idle(Worker& self) {
+[[maybe_unused]] int idle(Worker& self) {
     StackPool pool({.count = 1, .pages = 16});
-    EvLoop loop(pool);
+    EvLoop loop(pool, any_order());
     const EvLoop::Hold hold(loop);
     const SignalWatch stop(loop, {SIGTERM}, [&](int) { loop.stop(); });
     self.ready();
@@ -78,6 +78,10 @@ int idle(Worker& self) {
 }
 
 }  // namespace
+
+// Not under TSan: it holds a signal back for whichever coroutine ran when it came, until that one makes a
+// system call; a worker that is told to stop may never hear of it. Each of these processes has one OS thread.
+#ifndef TEST_SUPPORT_TSAN
 
 TEST_GROUP_BASE(WorkerProcesses, RealTimeFixture) {
     NoChildrenLeft children;
@@ -612,3 +616,5 @@ TEST(WorkerProcesses, RunningTwiceAborts) {
 TEST(WorkerProcesses, NoMainFunctionAborts) {
     STRCMP_CONTAINS("main function", abort_message([] { Workers workers({}, nullptr); }).c_str());
 }
+
+#endif

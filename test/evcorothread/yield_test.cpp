@@ -8,7 +8,7 @@ using namespace test_support;
 
 TEST_GROUP_BASE(Yield, LoopFixture) { std::string order; };
 
-TEST(Yield, LetsTheOthersRunInTurn) {
+TEST_IN_ORDER(Yield, LetsTheOthersRunInTurn) {
     for (const char* name : {"a", "b", "c"})
         go([&, name] {
             for (int i = 0; i < 3; ++i) {
@@ -31,7 +31,7 @@ TEST(Yield, AloneGoesOn) {
     });
 }
 
-TEST(Yield, ManyShareFairly) {
+TEST_IN_ORDER(Yield, ManyShareFairly) {
     constexpr int kRounds = 1'000;
     std::vector<int> rounds(10);
     int most = 0;

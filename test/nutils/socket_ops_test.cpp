@@ -293,6 +293,15 @@ TEST(SendfileSome, SaysWouldBlockWhenThePeerDoesNotRead) {
     LONGS_EQUAL(0, offset);
 }
 
+TEST(SendfileSome, APeerThatGoesInTheMiddleRaisesNoSignal) {
+    faults.limit("sendfile", 3);
+    faults.before("sendfile", [] { ::raise(SIGPIPE); });  // as the kernel does, and still says 3
+    LONGS_EQUAL(3, sendfile_some(fd, file.get(), offset, 10).bytes);
+    sigset_t pending;
+    sigpending(&pending);
+    LONGS_EQUAL(0, sigismember(&pending, SIGPIPE));
+}
+
 TEST(SendfileSome, ToAGonePeerIsAnErrorAndNoSignal) {
     SocketPair gone = unix_pair();
     gone.far.reset();

@@ -69,13 +69,10 @@ class Program {
     }
 
     // The next line that it prints, without its end; what there is when it prints no more.
-    std::string read_line() {
-        std::string line;
-        const auto until = Clock::now() + kPatience;
-        for (char c; wait_for(out_.get(), POLLIN, until) && ::read(out_.get(), &c, 1) == 1 && c != '\n';)
-            line += c;
-        return line;
-    }
+    std::string read_line() { return line_of(out_.get()); }
+    std::string read_error_line() { return line_of(err_.get()); }
+    // Is there something to read of its errors, now?
+    bool has_errors() { return wait_for(err_.get(), POLLIN, Clock::now()); }
 
     // Everything (else) that it prints until it ends.
     std::string read_all() { return drain(out_.get()); }
@@ -108,6 +105,12 @@ class Program {
     }
 
   private:
+    static std::string line_of(int fd) {
+        std::string line;
+        const auto until = Clock::now() + kPatience;
+        for (char c; wait_for(fd, POLLIN, until) && ::read(fd, &c, 1) == 1 && c != '\n';) line += c;
+        return line;
+    }
     static std::string drain(int fd) {
         std::string all;
         const auto until = Clock::now() + kPatience;

@@ -31,10 +31,10 @@ namespace this_evthread = evcorothread::this_evthread;
 
 // A client in a coroutine of the loop. All it notices it writes down; the test checks afterwards, outside
 // coroutines.
-class Client {
+template <class Stream>
+class ClientOver {
   public:
-    Client(EvLoop& loop, const nutils::SockAddr& server)
-        : socket_(EvSocket::connect(loop, server, 1s).value_or({})) {}
+    explicit ClientOver(Stream socket) : socket_(std::move(socket)) {}
 
     [[nodiscard]] bool connected() const { return socket_.is_open(); }
     void say(std::string_view text) { (void)socket_.send_all(text, 60s); }
@@ -70,7 +70,7 @@ class Client {
     // Waits for the end without a word.
     bool ends() { return heard_.empty() && !more() && error_ == nutils::NetError::eof; }
     [[nodiscard]] std::error_code error() const { return error_; }
-    EvSocket& socket() { return socket_; }
+    Stream& socket() { return socket_; }
 
     std::string ask(std::string_view text) {
         say(text);
@@ -89,9 +89,15 @@ class Client {
         return true;
     }
 
-    EvSocket socket_;
+    Stream socket_;
     std::string heard_;
     std::error_code error_;
+};
+
+class Client final : public ClientOver<EvSocket> {
+  public:
+    Client(EvLoop& loop, const nutils::SockAddr& server)
+        : ClientOver(EvSocket::connect(loop, server, 1s).value_or({})) {}
 };
 
 inline std::string get(std::string_view path, std::string_view fields = {}) {
@@ -136,7 +142,8 @@ class ServerFixture : public test_support::Fixture {
                          char buffer[1000];
                          nutils::IoResult got;
                          while ((got = q.read_body(buffer, 20s))) bytes += got.bytes;
-                         r.text(std::to_string(bytes) + (got.eof() ? " eof" : " " + got.error.message()));
+                         r.text(std::to_string(bytes) +
+                                (got.eof() ? " eof" : std::string(" ").append(got.error.message())));
                      },
                      {.body_limit = 10'000'000, .stream_body = true});
         return *server;

@@ -1,0 +1,262 @@
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "evcorothread/tls_engine_internal.h"
+#include "evcorothread/tls_error.h"
+#include "nutils/ip_address.h"
+
+namespace evcorothread {
+namespace {
+
+TlsEngine& engine_of(BIO* bio) { return *static_cast<TlsEngine*>(BIO_get_data(bio)); }
+
+int read_bio(BIO* bio, char* buffer, int size) {
+    BIO_clear_retry_flags(bio);
+    return size > 0 ? engine_of(bio).bio_read(bio, buffer, size) : 0;
+}
+int write_bio(BIO* bio, const char* data, int size) {
+    BIO_clear_retry_flags(bio);
+    return size > 0 ? engine_of(bio).bio_write(bio, data, size) : 0;
+}
+long control_bio(BIO* bio, int what, long, void*) {
+    switch (what) {
+        case BIO_CTRL_FLUSH: return 1;  // never late
+        case BIO_CTRL_EOF: return engine_of(bio).transport_ended;
+        default: return 0;
+    }
+}
+
+// For ever: connections may end in any order.
+const BIO_METHOD* bio_method() {
+    static BIO_METHOD* const method = [] {
+        BIO_METHOD* const made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "EvSocket");
+        if (made == nullptr) return made;
+        BIO_meth_set_read(made, read_bio);
+        BIO_meth_set_write(made, write_bio);
+        BIO_meth_set_ctrl(made, control_bio);
+        return made;
+    }();
+    return method;
+}
+
+// What other code has left in this OS thread's queue would be taken for ours. Looking is cheaper than
+// clearing.
+void forget_old_errors() {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
+std::error_code no_memory() { return std::make_error_code(std::errc::not_enough_memory); }
+
+}  // namespace
+
+TlsEngine::~TlsEngine() {
+    if (FdWatch* const w = watch(); w != nullptr && w->drainer == this) w->drainer = nullptr;
+}
+
+std::error_code TlsEngine::begin(ssl_ctx_st* context, bool server) {
+    if (context == nullptr || bio_method() == nullptr) return no_memory();
+    ssl.reset(SSL_new(context));
+    if (ssl == nullptr) return take_openssl_error();
+    BIO* const bio = BIO_new(bio_method());
+    if (bio == nullptr) return take_openssl_error();
+    BIO_set_data(bio, this);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl.get(), bio, bio);  // owns it
+    if (server)
+        SSL_set_accept_state(ssl.get());
+    else
+        SSL_set_connect_state(ssl.get());
+    return {};
+}
+
+std::error_code TlsEngine::expect(const std::string& host, bool verify) {
+    const bool is_address = nutils::IpAddress::parse(host).ok();
+    if (!is_address && !host.empty() && SSL_set_tlsext_host_name(ssl.get(), host.c_str()) != 1)
+        return take_openssl_error();
+    if (verify) {
+        SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl.get());
+        const int done = is_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str())
+                                    : X509_VERIFY_PARAM_set1_host(rules, host.c_str(), host.size());
+        if (done != 1) return take_openssl_error();
+    }
+    return {};
+}
+
+std::error_code TlsEngine::shake_hands() {
+    shaking_ = true;
+    forget_old_errors();
+    const int result = SSL_do_handshake(ssl.get());
+    const int outcome = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl.get(), result);
+    std::error_code error;
+    if (outcome == SSL_ERROR_WANT_READ)
+        error = NetError::would_block;
+    else if (outcome != SSL_ERROR_NONE)
+        error = failure();
+    shaking_ = false;
+    const std::error_code flushed = flush();
+    // Who has told us why it hangs up has our answers refused: its reason is the better one.
+    if (error == NetError::would_block || !error)
+        if (flushed && flushed != NetError::would_block) return flushed;
+    hungry_ = SSL_has_pending(ssl.get()) == 0;
+    return error;
+}
+
+IoResult TlsEngine::read(std::span<char> buffer) {
+    if (receive_end) return {0, receive_end};
+    forget_old_errors();
+    std::size_t bytes = 0;
+    const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &bytes);
+    if (result == 1) [[likely]] {
+        hungry_ = false;
+        return {bytes, {}};
+    }
+    switch (SSL_get_error(ssl.get(), result)) {
+        case SSL_ERROR_WANT_READ: hungry_ = true; return {0, NetError::would_block};
+        case SSL_ERROR_ZERO_RETURN: receive_end = NetError::eof; break;
+        default: receive_end = failure();
+    }
+    return {0, receive_end};
+}
+
+IoResult TlsEngine::write(std::string_view data) {
+    if (send_error) return {0, send_error};
+    if (goodbye_) return {0, std::make_error_code(std::errc::broken_pipe)};
+    forget_old_errors();
+    std::size_t bytes = 0;
+    const int result = SSL_write_ex(ssl.get(), data.data(), std::min(data.size(), kRecord), &bytes);
+    if (result != 1) {
+        // What ended receiving explains it better than that OpenSSL will not write any more.
+        const std::error_code error = failure();
+        return {0, receive_end && receive_end != NetError::eof ? receive_end : error};
+    }
+    if (send_error) return {0, send_error};
+    return {bytes, {}};
+}
+
+std::error_code TlsEngine::why_not_sent() {
+    // A reader will see for itself, and may be about to.
+    if (receive_end || watch() == nullptr || watch()->reader != nullptr) return send_error;
+    forget_old_errors();
+    char byte = 0;
+    std::size_t bytes = 0;
+    const int result = SSL_peek_ex(ssl.get(), &byte, 1, &bytes);
+    const int outcome = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl.get(), result);
+    if (outcome != SSL_ERROR_SSL) return send_error;
+    receive_end = failure();
+    return receive_end == TlsError::refused_by_peer ? receive_end : send_error;
+}
+
+std::error_code TlsEngine::flush() {
+    while (!waiting.empty() && !send_error) {
+        const IoResult sent = transport.try_send(waiting.readable());
+        if (sent.would_block()) {
+            wait_for_room();
+            return send_error ? send_error : NetError::would_block;
+        }
+        if (sent.error) {
+            send_error = sent.error;
+        } else {
+            watch()->wrote();
+            waiting.consume(sent.bytes);
+        }
+    }
+    if (send_error) waiting.clear();
+    waiting.shrink();
+    return send_error;
+}
+
+std::error_code TlsEngine::say_goodbye() {
+    if (goodbye_ || send_error) return send_error;
+    forget_old_errors();
+    (void)SSL_shutdown(ssl.get());  // 0: the peer's is still to come. Errors: of a connection that is broken
+    ERR_clear_error();
+    goodbye_ = true;
+    return send_error;
+}
+
+bool TlsEngine::may_read() const {
+    const FdWatch* const w = watch();
+    if (w == nullptr || w->fd < 0) return false;
+    if (receive_end) return true;
+    return w->may_read() || (!hungry_ && SSL_has_pending(ssl.get()) != 0);
+}
+
+int TlsEngine::bio_read(bio_st* bio, char* buffer, int size) {
+    const IoResult got = transport.try_recv({buffer, static_cast<std::size_t>(size)});
+    if (!got.error) [[likely]] {
+        // No TLS record begins with a letter.
+        if (!begun_) plain_text_ = buffer[0] >= 'A' && buffer[0] <= 'z';
+        begun_ = true;
+        return static_cast<int>(got.bytes);
+    }
+    if (got.would_block()) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    if (got.eof()) {
+        transport_ended = true;
+        return 0;
+    }
+    transport_error_ = got.error;
+    return -1;
+}
+
+int TlsEngine::bio_write(bio_st*, const char* data, int size) {
+    put({data, static_cast<std::size_t>(size)});
+    return size;  // taken, or nobody will ever get it: send_error says which
+}
+
+void TlsEngine::put(std::string_view data) {
+    if (send_error || goodbye_) return;
+    if (waiting.empty() && !shaking_) {
+        const IoResult sent = transport.try_send(data);
+        if (sent.error && !sent.would_block()) {
+            send_error = sent.error;
+            return;
+        }
+        if (!sent.error) watch()->wrote();
+        data.remove_prefix(sent.bytes);
+        if (data.empty()) [[likely]]
+            return;
+    }
+    if (const std::error_code error = waiting.append(data)) {
+        send_error = error == NetError::too_long ? std::make_error_code(std::errc::no_buffer_space) : error;
+        if (!receive_end) receive_end = send_error;  // nobody may be sending, to be told
+        waiting.clear();
+    } else if (!shaking_) {
+        wait_for_room();
+    }
+}
+
+// The loop flushes when the kernel has room, unless a writer does.
+void TlsEngine::wait_for_room() {
+    FdWatch& w = *watch();
+    w.drainer = this;
+    if (const std::error_code error = w.ensure_registered()) send_error = error;
+}
+
+// Why OpenSSL has failed.
+std::error_code TlsEngine::failure() {
+    const unsigned long packed = ERR_peek_error();
+    const int reason = ERR_GET_REASON(packed);
+    if (transport_error_) return ERR_clear_error(), transport_error_;
+    if (plain_text_ && shaking_ && SSL_is_server(ssl.get()) != 0) {
+        ERR_clear_error();
+        return openssl_error(ERR_PACK(ERR_LIB_SSL, 0, SSL_R_HTTP_REQUEST));
+    }
+    if (transport_ended) return ERR_clear_error(), NetError::truncated;
+    const long verified = SSL_get_verify_result(ssl.get());
+    if (ERR_GET_LIB(packed) == ERR_LIB_SSL && reason == SSL_R_CERTIFICATE_VERIFY_FAILED &&
+        verified != X509_V_OK)
+        return ERR_clear_error(), verify_error(verified);
+    return take_openssl_error();
+}
+
+}  // namespace evcorothread
