@@ -1,6 +1,5 @@
 #include "webby/driver_coroutine.h"
 
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "evcorothread/tls_context.h"
 #include "evcorothread/tls_socket.h"
 #include "webby/exchange.h"
+#include "webby/handshake_report_internal.h"
 #include "webby/loop_socket_internal.h"
 #include "webby/session_internal.h"
 
@@ -26,15 +26,7 @@ using evcorothread::EvSocket;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
 using evcorothread::TlsContext;
-using evcorothread::TlsError;
 using evcorothread::TlsSocket;
-using nutils::NetError;
-
-namespace {
-constexpr std::string_view kPlainHttpAnswer =
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n"
-    "Connection: close\r\n\r\nThis port speaks HTTPS. Use https://.\n";
-}  // namespace
 
 struct CoroutineDriver::Impl {
     Impl(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
@@ -53,7 +45,6 @@ struct CoroutineDriver::Impl {
     }
 
     void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
-    void handshake_failed(EvSocket& socket, const cutils::Error& error);
     // Serves a connection until it has nothing more to do.
     template <class Stream>
     EvParking::Next converse(Stream& stream);
@@ -74,7 +65,7 @@ struct CoroutineDriver::Impl {
     EvTimer drain_timer;
     EvTimer log_timer;
     std::function<void()> when_finished;
-    cutils::TimePoint next_handshake_log{};
+    HandshakeReport handshakes;
     bool full = false;  // max_connections are there: not accepting
 };
 
@@ -108,8 +99,8 @@ class CoroutineDriver::TlsConnection final : public EvParking::Guest {
             TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
         if (made)
             tls_ = *std::move(made);
-        else
-            driver_.handshake_failed(socket(), made.error());
+        else if (driver_.handshakes.failed(made.error(), driver_.loop.now()))
+            (void)socket().try_send(kPlainHttpAnswer);
         return tls_.is_open();
     }
 
@@ -128,21 +119,6 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream) {
     const SessionEnd end = session.run();
     lines_added();
     return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
-}
-
-// Whoever speaks plain HTTP to a TLS port is a person with a browser: worth an answer.
-void CoroutineDriver::Impl::handshake_failed(EvSocket& socket, const cutils::Error& error) {
-    constexpr std::chrono::seconds kLogEvery{1};
-    if (error.code() == TlsError::plain_text) {  // the socket has logged it
-        (void)socket.try_send(kPlainHttpAnswer);
-        return;
-    }
-    if (error.code() == NetError::truncated || error.code() == NetError::closed ||
-        error.code() == NetError::canceled)
-        return;  // gone: nobody's mistake
-    if (loop.now() < next_handshake_log) return;
-    next_handshake_log = loop.now() + kLogEvery;
-    cutils::log(cutils::LogLevel::info, "webby: %s", error.message().c_str());
 }
 
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place) {

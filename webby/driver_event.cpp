@@ -17,10 +17,12 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
 #include "evcorothread/ev_watch.h"
+#include "evcorothread/tls_layer.h"
 #include "nutils/net_error.h"
 #include "nutils/socket_ops.h"
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
+#include "webby/handshake_report_internal.h"
 
 namespace webby {
 
@@ -30,6 +32,9 @@ using evcorothread::EvLoop;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
 using evcorothread::EvWatch;
+using evcorothread::TlsContext;
+using evcorothread::TlsInfo;
+using evcorothread::TlsLayer;
 using nutils::IoResult;
 
 struct EventDriver::Impl {
@@ -46,7 +51,7 @@ struct EventDriver::Impl {
         context.event_loop = &loop;
     }
 
-    void accepted(nutils::UniqueFd fd, ConnectionTicket place);
+    void accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
     void gone();
     void cancel();
     void lines_added() {
@@ -66,8 +71,21 @@ struct EventDriver::Impl {
     EvTimer drain_timer;
     EvTimer log_timer;
     std::function<void()> when_finished;
+    HandshakeReport handshakes;
     bool full = false;  // max_connections are there: not accepting
 };
+
+namespace {
+// TLS between a connection and its watch.
+struct TlsSide final : evcorothread::TlsTransport {
+    explicit TlsSide(EvWatch& its_watch) : watch(its_watch) {}
+    IoResult try_recv(std::span<char> buffer) override { return watch.try_recv(buffer); }
+    IoResult try_send(std::string_view data) override { return watch.try_send(data); }
+
+    EvWatch& watch;
+    TlsLayer layer;
+};
+}  // namespace
 
 // A connection and where it stands. Deletes itself at its end: after end(), and after what says so, *this is
 // gone.
@@ -91,16 +109,23 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         }
     }
 
-    std::error_code start() {
+    std::error_code start(const TlsContext* tls) {
         if (const std::error_code error = watch_.start()) return error;
-        park();
+        if (tls == nullptr) return park(), std::error_code();
+        tls_ = std::make_unique<TlsSide>(watch_);
+        cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
+        if (!layer) return layer.error().code();
+        tls_->layer = *std::move(layer);
+        enter(State::shaking);
+        watch_.expire(driver_.options.timeouts.head);
         return {};
     }
     [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
     // With nothing arrived that the kernel has told of.
-    [[nodiscard]] bool is_unused() const { return is_idle() && !has_input(); }
+    [[nodiscard]] bool is_unused() const { return (is_idle() || state_ == State::shaking) && !has_input(); }
     void end() {
         Impl& driver = driver_;
+        if (tls_ != nullptr) say_goodbye();
         delete this;
         --driver.count;
         driver.gone();
@@ -116,12 +141,16 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     nutils::SockAddr peer() const override {
         return nutils::SockAddr::peer_of(watch_.fd()).value_or(nutils::SockAddr());
     }
+    std::optional<TlsInfo> tls() const override {
+        return tls_ != nullptr ? std::optional(tls_->layer.info()) : std::nullopt;
+    }
     cutils::TimePoint now() const override { return driver_.loop.now(); }
     void deferred_is_complete() override { guarded(&Connection::on_answer); }
 
   private:
     enum class State : std::uint8_t {
         fresh,
+        shaking,    // of TLS, hands
         idle,       // no exchange: waits for the first byte of a request
         reading,    // waits for more of one
         writing,    // waits until the kernel takes more of the output
@@ -160,6 +189,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
 
     void on_readable() {
         switch (state_) {
+            case State::shaking: return shake_hands();
             case State::idle:
                 exchange_ = driver_.exchanges.take();
                 exchange_->begin(*this, this);
@@ -177,7 +207,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         }
     }
     void on_writable() {
-        if (state_ == State::writing) go_on(want_);
+        if (state_ == State::writing) return go_on(want_);
+        if (tls_ != nullptr) (void)tls_->layer.flush();  // an error shows in what comes next
     }
     void on_answer() {
         if (doomed_) return end();
@@ -205,7 +236,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                 case Exchange::Want::send: break;
                 case Exchange::Want::deferred: enter(State::deferred); return watch_.expire(Deadline::never);
                 case Exchange::Want::input:
-                    if (engine.is_idle() && !watch_.may_recv()) return rest();
+                    if (engine.is_idle() && !may_recv()) return rest();
                     if (turns++ == kTurns) return let_others_go_first();
                     switch (receive()) {
                         case Received::something: break;
@@ -238,7 +269,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
 
     Received receive() {
         Http1Engine& engine = exchange_->engine();
-        const IoResult got = watch_.try_recv(engine.input_space());
+        const IoResult got = try_recv(engine.input_space());
         if (got) [[likely]] {
             engine.received(got.bytes);
             return Received::something;
@@ -264,12 +295,87 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         return *deadline_;
     }
 
+    IoResult try_recv(std::span<char> buffer) {
+        return tls_ == nullptr ? watch_.try_recv(buffer) : tls_->layer.try_recv(buffer);
+    }
+    [[nodiscard]] bool may_recv() const {
+        return watch_.may_recv() || (tls_ != nullptr && tls_->layer.has_pending());
+    }
+
+    // --- TLS ---
+
+    void shake_hands() {
+        const std::error_code error = tls_->layer.shake_hands();
+        if (error == nutils::NetError::would_block) return;
+        if (!error) {
+            park();
+            if (may_recv()) watch_.again();
+            return;
+        }
+        if (driver_.handshakes.failed(tls_->layer, error, peer(), now()))
+            (void)watch_.try_send(kPlainHttpAnswer);
+        tls_.reset();
+        begin_to_linger();
+    }
+    void say_goodbye() {
+        tls_->layer.say_goodbye();
+        // What nobody has read would make the kernel reset the connection, goodbye and all.
+        std::array<char, 1024> forgotten;
+        if (watch_.may_recv()) (void)watch_.try_recv(forgotten);
+    }
+    // In records; sent_ says how far it went before.
+    [[gnu::noinline]] Sent send_encrypted() {
+        const Http1Engine::Output output = exchange_->engine().output();
+        const std::uint64_t memory = output.text.size() + output.body.size();
+        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
+        std::unique_ptr<char[]> room;
+        for (int steps = 0; sent_ < all; ++steps) {
+            if (steps == kTurns) return others_first();
+            const IoResult record = next_record(output, memory, all, room);
+            if (record.error) return Sent::failure;
+            const IoResult some = tls_->layer.try_send({room.get(), record.bytes});
+            if (!took(some)) return Sent::failure;
+            if (some.would_block()) return Sent::some;
+        }
+        const std::error_code error = tls_->layer.flush();
+        if (!error) return Sent::all;
+        return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
+    }
+    // The next piece of text, body and file, as long as a record may be.
+    IoResult next_record(const Http1Engine::Output& output, std::uint64_t memory, std::uint64_t all,
+                         std::unique_ptr<char[]>& room) {
+        constexpr std::size_t kRecord = 16 * 1024;
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecord));
+        if (room == nullptr) room.reset(new char[size]);
+        std::size_t filled = 0;
+        std::uint64_t skip = sent_;
+        for (const std::string_view piece : {output.text, output.body}) {
+            const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece.size()));
+            skip -= from;
+            filled += piece.copy(room.get() + filled, size - filled, from);
+        }
+        if (filled == size) return {filled, {}};
+        const auto done = static_cast<off_t>(sent_ + filled - memory);
+        const IoResult got =
+            nutils::read_at(output.file, {room.get() + filled, size - filled}, output.offset + done);
+        return {filled + got.bytes, got.error};
+    }
+
     // --- output ---
+
+    // A fast client with much to take.
+    Sent others_first() {
+        watch_.again();
+        resume_writing_ = true;
+        return Sent::some;
+    }
 
     Sent send_output() {
         Http1Engine& engine = exchange_->engine();
         if (!engine.has_output()) return Sent::all;
-        const Sent sent = engine.must_send() || sent_ > 0 ? send_large() : send_text(engine.output_text());
+        const Sent sent = tls_ != nullptr                   ? send_encrypted()
+                          : engine.must_send() || sent_ > 0 ? send_large()
+                                                            : send_text(engine.output_text());
         if (sent != Sent::all) return sent;
         engine.sent();
         sent_ = 0;
@@ -293,11 +399,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         const std::uint64_t memory = output.text.size() + output.body.size();
         const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
         for (int steps = 0; sent_ < all; ++steps) {
-            if (steps == kTurns) {  // a fast client with a large file: others first
-                watch_.again();
-                resume_writing_ = true;
-                return Sent::some;
-            }
+            if (steps == kTurns) return others_first();
             const IoResult some = sent_ < memory ? send_memory(output) : send_file(output, sent_ - memory);
             if (!took(some)) return Sent::failure;
             if (some.would_block()) return Sent::some;
@@ -330,9 +432,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     // The client may still be sending: closing a socket with unread input resets the connection, and the
     // reset may overtake the answer. So it is read, and forgotten, until the client closes.
     void begin_to_linger() {
-        driver_.exchanges.give(std::exchange(exchange_, nullptr));
+        if (exchange_ != nullptr) driver_.exchanges.give(std::exchange(exchange_, nullptr));
         driver_.lines_added();
-        if (nutils::shutdown_send(watch_.fd())) return end();
+        if (tls_ != nullptr)
+            tls_->layer.say_goodbye();
+        else if (nutils::shutdown_send(watch_.fd()))
+            return end();
         enter(State::lingering);
         watch_.expire(driver_.options.timeouts.linger);
         lingered_ = 0;
@@ -341,7 +446,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     void linger() {
         std::array<char, 2048> forgotten;
         for (;;) {
-            const IoResult got = watch_.try_recv(forgotten);
+            const IoResult got = try_recv(forgotten);
             if (got.would_block()) return;
             lingered_ += got.bytes;
             if (!got || lingered_ >= kLingerBytes) return end();
@@ -354,6 +459,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     Impl& driver_;
     EvWatch watch_;
     ConnectionTicket place_;
+    std::unique_ptr<TlsSide> tls_;  // none: null
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t deadline_of_ = 0;
@@ -366,10 +472,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     bool doomed_ = false;
 };
 
-void EventDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place) {
+void EventDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
     if (context.draining) return;
     auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
-    if (const std::error_code error = made->start())
+    if (const std::error_code error = made->start(tls))
         return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                            error.message().c_str());
     connections.push_back(*made.release());
@@ -400,23 +506,19 @@ EventDriver::~EventDriver() {
     if (impl_->access_log) impl_->access_log->flush();
 }
 
-cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address,
-                                                     const evcorothread::TlsContext* tls) {
+cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address, const TlsContext* tls) {
     Impl& driver = *impl_;
-    if (tls != nullptr)
-        return cutils::Error(std::make_error_code(std::errc::not_supported),
-                             "HTTPS needs the coroutine paradigm");
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address,
-        [&driver](nutils::UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}); });
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
+            driver.accepted(std::move(fd), {}, tls);
+        });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place,
-                        const evcorothread::TlsContext*) {
-    impl_->accepted(std::move(connection), std::move(place));
+void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), std::move(place), tls);
 }
 
 void EventDriver::drain() {

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <exception>
 #include <mutex>
@@ -20,8 +21,10 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
 #include "nutils/socket_ops.h"
+#include "webby/handshake_report_internal.h"
 #include "webby/session_internal.h"
 #include "webby/thread_socket_internal.h"
+#include "webby/thread_tls_socket_internal.h"
 
 namespace webby {
 
@@ -30,6 +33,8 @@ using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
+using evcorothread::TlsContext;
+using evcorothread::TlsLayer;
 using nutils::BlockingSocket;
 using nutils::UniqueFd;
 
@@ -53,8 +58,9 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<IdleTag
 
     BlockingSocket socket;
     ConnectionTicket place;
-    TimePoint expires{};           // while it is idle
-    Exchange* exchange = nullptr;  // while it is not
+    std::unique_ptr<ThreadTlsSide> tls;  // none: null
+    TimePoint expires{};                 // while it is idle
+    Exchange* exchange = nullptr;        // while it is not
 };
 
 // Signals are for the application's threads.
@@ -92,7 +98,7 @@ struct ThreadDriver::Impl {
     ~Impl();
 
     // On the loop.
-    void accepted(UniqueFd fd, ConnectionTicket place);
+    void accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
     void connections_have_gone();
     void close_expired();
     void cancel();
@@ -102,6 +108,10 @@ struct ThreadDriver::Impl {
     void work(Worker& worker);
     Connection* next(Worker& worker);
     void serve(Worker& worker, Connection& connection);
+    SessionEnd converse(Worker& worker, Connection& connection);
+    bool shake_hands(Connection& connection, ThreadTlsSocket& socket);
+    template <class Socket>
+    SessionEnd run(Worker& worker, Connection& connection, Socket& socket);
     void take(Connection& connection);
     // Puts it, new or served, where it waits. False: it is not wanted any more.
     bool park(Connection& connection, int operation);
@@ -129,6 +139,7 @@ struct ThreadDriver::Impl {
     std::vector<EvTcpAcceptor> acceptors;
     EvTimer drain_timer, idle_timer;
     std::function<void()> when_finished;
+    HandshakeReport handshakes;
     std::optional<EvLoop::Hold> hold;  // until it is finished
     struct Link {
         Impl* impl;
@@ -168,8 +179,16 @@ ThreadDriver::Impl::~Impl() {
 
 // --- on the loop ---
 
-void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place) {
+void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
     auto made = std::make_unique<Connection>(std::move(fd), std::move(place));
+    if (tls != nullptr) {
+        made->tls = std::make_unique<ThreadTlsSide>(made->socket);
+        cutils::Result<TlsLayer> layer = TlsLayer::accept(*made->tls, *tls);
+        if (!layer)
+            return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                               layer.error().message().c_str());
+        made->tls->layer = *std::move(layer);
+    }
     {
         const std::lock_guard lock(mutex);
         if (draining) return;
@@ -279,18 +298,52 @@ void ThreadDriver::Impl::take(Connection& connection) {
     if (last) start_worker_if_needed();
 }
 
+SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) {
+    if (connection.tls == nullptr) {
+        ThreadSocket socket(connection.socket, options.timeouts.io);
+        return run(worker, connection, socket);
+    }
+    ThreadTlsSocket socket(*connection.tls, options.timeouts.io);
+    if (!connection.tls->layer.is_shaken() && !shake_hands(connection, socket)) return SessionEnd::close;
+    const SessionEnd end = run(worker, connection, socket);
+    if (end == SessionEnd::close) connection.tls->layer.say_goodbye();
+    return end;
+}
+
+template <class Socket>
+SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socket& socket) {
+    Session session(options.timeouts, socket, worker.exchange);
+    worker.exchange.begin(session);
+    {
+        const std::lock_guard lock(mutex);
+        connection.exchange = &worker.exchange;  // what cancels from now on finds it
+        if (canceled) worker.exchange.give_up();
+    }
+    return session.run();
+}
+
+bool ThreadDriver::Impl::shake_hands(Connection& connection, ThreadTlsSocket& socket) {
+    const TimePoint now = cutils::monotonic_now();
+    const std::error_code error = socket.shake_hands(now + options.timeouts.head);
+    if (!error) return true;
+    const nutils::SockAddr peer = socket.peer().value_or(nutils::SockAddr());
+    if (handshakes.failed(connection.tls->layer, error, peer, now))
+        (void)nutils::send_some(connection.socket.fd(), kPlainHttpAnswer, 0);
+    // What the client still sends would make the kernel reset the connection, and our words might be lost.
+    if (error == nutils::NetError::timed_out || connection.socket.shutdown_send().error) return false;
+    std::array<char, 512> forgotten;
+    for (std::size_t bytes = 0; bytes < kLingerBytes;) {
+        const nutils::IoResult got = connection.socket.recv(forgotten, now + std::chrono::seconds(1));
+        if (!got) return false;
+        bytes += got.bytes;
+    }
+    return false;
+}
+
 void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
     SessionEnd end = SessionEnd::close;
     try {
-        ThreadSocket socket(connection.socket, options.timeouts.io);
-        Session session(options.timeouts, socket, worker.exchange);
-        worker.exchange.begin(session);
-        {
-            const std::lock_guard lock(mutex);
-            connection.exchange = &worker.exchange;  // what cancels from now on finds it
-            if (canceled) worker.exchange.give_up();
-        }
-        end = session.run();
+        end = converse(worker, connection);
     } catch (const std::exception& error) {
         cutils::log(cutils::LogLevel::error,
                     "a connection is closed because serving it ended by an exception: %s", error.what());
@@ -347,21 +400,18 @@ ThreadDriver::~ThreadDriver() {
 }
 
 cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address,
-                                                      const evcorothread::TlsContext* tls) {
+                                                      const TlsContext* tls) {
     Impl& driver = *impl_;
-    if (tls != nullptr)
-        return cutils::Error(std::make_error_code(std::errc::not_supported),
-                             "HTTPS needs the coroutine paradigm");
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
         driver.loop, address,
-        [&driver](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}); });
+        [&driver, tls](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}, tls); });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place, const evcorothread::TlsContext*) {
-    impl_->accepted(std::move(connection), std::move(place));
+void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), std::move(place), tls);
 }
 
 void ThreadDriver::drain() {

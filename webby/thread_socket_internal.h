@@ -17,6 +17,19 @@
 
 namespace webby {
 
+// Waits until one of `events` of poll(2) is there. Errors: timed_out, and those of poll(2).
+inline std::error_code poll_until(int fd, short events, cutils::Deadline deadline) {
+    for (;;) {
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining(cutils::monotonic_now())).count();
+        if (left <= 0) return nutils::NetError::timed_out;
+        pollfd waiting = {fd, events, 0};
+        const int ready = ::poll(&waiting, 1, static_cast<int>(std::min<long long>(left, 86'400'000)));
+        if (ready > 0) return {};
+        if (ready < 0 && errno != EINTR) return {errno, std::generic_category()};
+    }
+}
+
 // Every wait is limited by the I/O timeout, counted from the last progress.
 class ThreadSocket {
   public:
@@ -99,18 +112,7 @@ class ThreadSocket {
             if (const std::error_code error = wait_for_room()) return {0, error};
         }
     }
-    std::error_code wait_for_room() {
-        const cutils::TimePoint end = lately() + io_timeout_;
-        for (;;) {
-            const auto left =
-                std::chrono::ceil<std::chrono::milliseconds>(Deadline(end).remaining(lately())).count();
-            if (left <= 0) return nutils::NetError::timed_out;
-            pollfd waiting = {socket_.fd(), POLLOUT, 0};
-            const int ready = ::poll(&waiting, 1, static_cast<int>(std::min<long long>(left, 86'400'000)));
-            if (ready > 0) return {};
-            if (ready < 0 && errno != EINTR) return {errno, std::generic_category()};
-        }
-    }
+    std::error_code wait_for_room() { return poll_until(socket_.fd(), POLLOUT, lately() + io_timeout_); }
     IoResult send_by_reading(int file, off_t offset, std::size_t count, Deadline deadline) {
         std::array<char, 16 * 1024> piece;
         while (count > 0) {
