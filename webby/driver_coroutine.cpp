@@ -35,8 +35,8 @@ struct CoroutineDriver::Impl {
           options(the_options),
           idle(the_options.timeouts.idle),
           access_log(std::move(log)),
-          context{.application = application, .limits = options.limits},
-          exchanges(context),
+          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits),
           parking(loop, "http"),
           drain_timer(loop, [this] { parking.cancel_active(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
@@ -45,9 +45,9 @@ struct CoroutineDriver::Impl {
     }
 
     void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
-    // Serves a connection until it has nothing more to do.
+    // Serves a connection as long as there is something to do.
     template <class Stream>
-    EvParking::Next converse(Stream& stream);
+    EvParking::Next converse(Stream& stream, Conversation& conversation);
     void gone();
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
@@ -70,28 +70,35 @@ struct CoroutineDriver::Impl {
 };
 
 // What a connection is while it has no work.
-class CoroutineDriver::Connection final : public EvParking::Guest {
+class CoroutineDriver::Connection : public EvParking::Guest {
   public:
     Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
         : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
+    ~Connection() override {
+        if (conversation_.exchange != nullptr) driver_.exchanges.give(conversation_.exchange);
+    }
 
-  private:
-    EvParking::Next serve() override { return driver_.converse(socket()); }
+  protected:
+    EvParking::Next serve() override { return driver_.converse(socket(), conversation_); }
+    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
 
     Impl& driver_;
+    Conversation conversation_;
+
+  private:
     ConnectionTicket place_;
 };
 
 // The same over TLS. Shakes hands when the client has begun to: a silent one holds no stack.
-class CoroutineDriver::TlsConnection final : public EvParking::Guest {
+class CoroutineDriver::TlsConnection final : public Connection {
   public:
     TlsConnection(EvSocket socket, Impl& driver, ConnectionTicket place, const TlsContext& context)
-        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)), context_(context) {}
+        : Connection(std::move(socket), driver, std::move(place)), context_(context) {}
 
   private:
     EvParking::Next serve() override {
         if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
-        return driver_.converse(tls_);
+        return driver_.converse(tls_, conversation_);
     }
 
     bool shake_hands() {
@@ -104,20 +111,26 @@ class CoroutineDriver::TlsConnection final : public EvParking::Guest {
         return tls_.is_open();
     }
 
-    Impl& driver_;
-    ConnectionTicket place_;
     const TlsContext& context_;
     TlsSocket tls_;
 };
 
 template <class Stream>
-EvParking::Next CoroutineDriver::Impl::converse(Stream& stream) {
-    const ExchangeLease exchange(exchanges);
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation) {
+    Exchange*& exchange = conversation.exchange;
+    const bool is_new = exchange == nullptr;
+    if (is_new) exchange = exchanges.take();
     LoopSocket<Stream> socket(stream, loop);
-    Session session(options.timeouts, socket, *exchange);
-    (*exchange).begin(session);
+    Session session(context, socket, conversation);
+    if (is_new)
+        exchange->begin(context, session, conversation.requests);
+    else
+        exchange->resume(context, session);
     const SessionEnd end = session.run();
     lines_added();
+    if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    exchanges.give(std::exchange(exchange, nullptr));
     return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
 }
 

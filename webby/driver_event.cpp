@@ -43,8 +43,8 @@ struct EventDriver::Impl {
         : loop(the_loop),
           options(the_options),
           access_log(std::move(log)),
-          context{.application = application, .limits = options.limits},
-          exchanges(context),
+          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits),
           drain_timer(loop, [this] { cancel(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
@@ -192,8 +192,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             case State::shaking: return shake_hands();
             case State::idle:
                 exchange_ = driver_.exchanges.take();
-                exchange_->begin(*this, this);
-                deadline_.reset();
+                exchange_->begin(driver_.context, *this, requests_, this);
                 enter(State::reading);
                 watch_.expire(Deadline::never);
                 [[fallthrough]];
@@ -257,10 +256,11 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     }
     void wait_for_input() {
         enter(State::reading);
-        watch_.expire(deadline());
+        watch_.expire(exchange_->input_deadline(now()));
     }
     // Nothing of a next request is there.
     void rest() {
+        requests_ = static_cast<std::uint32_t>(exchange_->engine().requests());
         driver_.exchanges.give(std::exchange(exchange_, nullptr));
         driver_.lines_added();
         if (driver_.context.draining) return end();
@@ -278,21 +278,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         if (!got.eof()) return Received::failure;
         engine.end_of_input();
         return Received::something;
-    }
-
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
-    // dribbling does not help; a body that is read has to make progress.
-    Deadline deadline() {
-        const Http1Engine& engine = exchange_->engine();
-        const bool in_head = engine.is_reading_head();
-        if (!in_head && !engine.is_draining()) return driver_.options.timeouts.io;
-        if (!deadline_ || deadline_of_ != engine.requests() || deadline_is_of_head_ != in_head) {
-            deadline_of_ = engine.requests();
-            deadline_is_of_head_ = in_head;
-            const Timeouts& timeouts = driver_.options.timeouts;
-            deadline_ = now() + (in_head ? timeouts.head : timeouts.io);
-        }
-        return *deadline_;
     }
 
     IoResult try_recv(std::span<char> buffer) {
@@ -462,12 +447,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     std::unique_ptr<TlsSide> tls_;  // none: null
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
-    std::uint64_t deadline_of_ = 0;
     std::uint64_t lingered_ = 0;
-    std::optional<cutils::TimePoint> deadline_;
+    std::uint32_t requests_ = 0;                   // answered before the exchange was taken
     Exchange::Want want_ = Exchange::Want::input;  // what comes after writing
     State state_ = State::fresh;
-    bool deadline_is_of_head_ = false;
     bool resume_writing_ = false;  // again() was called for the output
     bool doomed_ = false;
 };

@@ -40,27 +40,37 @@ using nutils::UniqueFd;
 
 namespace {
 
-struct IdleTag;
+struct ParkedTag;
 
-struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<IdleTag> {
+struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedTag> {
     Connection(UniqueFd fd, ConnectionTicket ticket) : socket(std::move(fd)), place(std::move(ticket)) {}
 
-    [[nodiscard]] bool is_idle() const { return cutils::ListHook<IdleTag>::linked(); }
-    void leave_idle() { cutils::ListHook<IdleTag>::unlink(); }
+    void unpark() { cutils::ListHook<ParkedTag>::unlink(); }
     void leave() { cutils::ListHook<Connection>::unlink(); }
     // Wakes whoever waits for it; only its thread closes it, so the descriptor stays what it is.
     void cut() const { (void)::shutdown(socket.fd(), SHUT_RDWR); }
-    // Cuts it unless something has arrived, which then is served.
-    void cut_if_unused() const {
+    // The thread that is woken says so to the client.
+    void expire() {
+        conversation.expired = true;
+        (void)::shutdown(socket.fd(), SHUT_RD);
+    }
+    // Ends it unless something has arrived, which then is served.
+    void end_if_unused() {
         char byte;
-        if (nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK).would_block()) cut();
+        if (!nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK).would_block()) return;
+        if (tls != nullptr)
+            expire();
+        else
+            cut();
     }
 
     BlockingSocket socket;
     ConnectionTicket place;
     std::unique_ptr<ThreadTlsSide> tls;  // none: null
-    TimePoint expires{};                 // while it is idle
-    Exchange* exchange = nullptr;        // while it is not
+    Conversation conversation;
+    TimePoint expires{};   // while nobody works on it
+    bool served = false;   // by a thread of the pool
+    bool is_idle = false;  // nothing of a next request is there
 };
 
 // Signals are for the application's threads.
@@ -81,12 +91,13 @@ class SignalsBlocked {
 
 // One thread of the pool and what it answers with.
 struct Worker {
-    Worker(const Application& application, const Limits& limits)
-        : context{.application = application, .limits = limits}, exchange(context) {}
+    Worker(const Application& application, const DriverOptions& options)
+        : context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits) {}
 
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
-    Exchange exchange;
+    ExchangePool exchanges;
     std::thread thread;
 };
 
@@ -101,6 +112,7 @@ struct ThreadDriver::Impl {
     void accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
     void connections_have_gone();
     void close_expired();
+    [[nodiscard]] cutils::Duration tick() const;
     void cancel();
     void start_worker_if_needed();
 
@@ -114,7 +126,10 @@ struct ThreadDriver::Impl {
     SessionEnd run(Worker& worker, Connection& connection, Socket& socket);
     void take(Connection& connection);
     // Puts it, new or served, where it waits. False: it is not wanted any more.
-    bool park(Connection& connection, int operation);
+    bool park(Connection& connection, SessionEnd how, int operation);
+    void unpark(Connection& connection);
+    void watch_waiting();
+    void give_back(Worker& worker, Connection& connection);
     void remove(Connection& connection);
 
     EvLoop& loop;
@@ -125,7 +140,8 @@ struct ThreadDriver::Impl {
 
     mutable std::mutex mutex;  // of all that follows
     cutils::List<Connection, Connection> connections;
-    cutils::List<Connection, IdleTag> idle;  // the one that expires first in front
+    cutils::List<Connection, ParkedTag> idle;     // the one that expires first in front
+    cutils::List<Connection, ParkedTag> waiting;  // for more of a request; few, in no order
     std::vector<std::unique_ptr<Worker>> workers;
     std::size_t count = 0;
     std::size_t idle_count = 0;
@@ -197,7 +213,10 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place, const Tls
             for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
     }
     Connection& connection = *made.release();
-    if (!park(connection, EPOLL_CTL_ADD)) return remove(connection);
+    // A client that has to shake hands has no more time for it than for a head.
+    connection.conversation.until = cutils::monotonic_now() + options.timeouts.head;
+    const SessionEnd how = tls != nullptr ? SessionEnd::wait : SessionEnd::park;
+    if (!park(connection, how, EPOLL_CTL_ADD)) return remove(connection);
     if (!idle_timer.running()) idle_timer.start(options.timeouts.idle);
     start_worker_if_needed();
 }
@@ -214,16 +233,31 @@ void ThreadDriver::Impl::connections_have_gone() {
     if (when_finished) loop.post(std::exchange(when_finished, nullptr));
 }
 
-// The timeout is the same for all, so those that have been idle longest stand in front.
+// The timeout is the same for all that are idle, so those that have been so longest stand in front.
 void ThreadDriver::Impl::close_expired() {
     const std::lock_guard lock(mutex);
     const TimePoint now = cutils::monotonic_now();
     while (!idle.empty() && idle.front().expires <= now) {
-        --idle_count;
-        idle.pop_front().cut_if_unused();
+        Connection& connection = idle.front();
+        unpark(connection);
+        connection.end_if_unused();
     }
+    waiting.for_each([&](Connection& connection) {
+        if (connection.expires > now) return;
+        unpark(connection);
+        connection.expire();
+    });
     if (count == 0) return;
-    idle_timer.start(idle.empty() ? cutils::Duration(options.timeouts.idle) : idle.front().expires - now);
+    cutils::Duration next =
+        idle.empty() ? cutils::Duration(options.timeouts.idle) : idle.front().expires - now;
+    if (!waiting.empty()) next = std::min(next, tick());
+    idle_timer.start(next);
+}
+
+// How precisely those are timed that wait in the middle of something.
+cutils::Duration ThreadDriver::Impl::tick() const {
+    const Timeouts& timeouts = options.timeouts;
+    return std::min({timeouts.head, timeouts.io, timeouts.linger}) / 8 + std::chrono::milliseconds(1);
 }
 
 void ThreadDriver::Impl::cancel() {
@@ -231,7 +265,8 @@ void ThreadDriver::Impl::cancel() {
     canceled = true;
     connections.for_each([](Connection& connection) {
         connection.cut();
-        if (connection.exchange != nullptr) connection.exchange->give_up();
+        if (connection.served && connection.conversation.exchange != nullptr)
+            connection.conversation.exchange->give_up();
     });
 }
 
@@ -240,7 +275,7 @@ void ThreadDriver::Impl::start_worker_if_needed() {
     const std::lock_guard lock(mutex);
     if (waiting_workers > 0 || workers.size() >= options.threads || ending) return;
     try {
-        auto worker = std::make_unique<Worker>(application, options.limits);
+        auto worker = std::make_unique<Worker>(application, options);
         worker->context.draining = draining;
         if (access_log) {
             cutils::Result<AccessLog> log = access_log->duplicate();
@@ -291,11 +326,17 @@ void ThreadDriver::Impl::take(Connection& connection) {
     bool last = false;
     {
         const std::lock_guard lock(mutex);
-        if (connection.is_idle()) --idle_count;
-        connection.leave_idle();
+        unpark(connection);
+        connection.served = true;
         last = --waiting_workers == 0 && workers.size() < options.threads;
     }
     if (last) start_worker_if_needed();
+}
+
+// With the lock held.
+void ThreadDriver::Impl::unpark(Connection& connection) {
+    if (std::exchange(connection.is_idle, false)) --idle_count;
+    connection.unpark();
 }
 
 SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) {
@@ -304,7 +345,9 @@ SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) 
         return run(worker, connection, socket);
     }
     ThreadTlsSocket socket(*connection.tls, options.timeouts.io);
-    if (!connection.tls->layer.is_shaken() && !shake_hands(connection, socket)) return SessionEnd::close;
+    if (!connection.tls->layer.is_shaken() &&
+        (connection.conversation.expired || !shake_hands(connection, socket)))
+        return SessionEnd::close;
     const SessionEnd end = run(worker, connection, socket);
     if (end == SessionEnd::close) connection.tls->layer.say_goodbye();
     return end;
@@ -312,14 +355,33 @@ SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) 
 
 template <class Socket>
 SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socket& socket) {
-    Session session(options.timeouts, socket, worker.exchange);
-    worker.exchange.begin(session);
+    Conversation& conversation = connection.conversation;
+    const bool is_new = conversation.exchange == nullptr;
+    if (is_new && conversation.expired) return SessionEnd::close;
+    Exchange* const exchange = is_new ? worker.exchanges.take() : conversation.exchange;
     {
         const std::lock_guard lock(mutex);
-        connection.exchange = &worker.exchange;  // what cancels from now on finds it
-        if (canceled) worker.exchange.give_up();
+        conversation.exchange = exchange;  // what cancels from now on finds it
+        if (canceled) exchange->give_up();
     }
+    Session session(worker.context, socket, conversation);
+    if (is_new)
+        exchange->begin(worker.context, session, conversation.requests);
+    else
+        exchange->resume(worker.context, session);
     return session.run();
+}
+
+void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
+    Exchange* exchange = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        exchange = std::exchange(connection.conversation.exchange, nullptr);
+    }
+    if (exchange == nullptr) return;
+    exchange->abandon();
+    connection.conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    worker.exchanges.give(exchange);
 }
 
 bool ThreadDriver::Impl::shake_hands(Connection& connection, ThreadTlsSocket& socket) {
@@ -348,23 +410,30 @@ void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
         cutils::log(cutils::LogLevel::error,
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
-    worker.exchange.abandon();
-    if (end == SessionEnd::close || !park(connection, EPOLL_CTL_MOD)) remove(connection);
+    if (end != SessionEnd::wait) give_back(worker, connection);
+    if (end == SessionEnd::close || !park(connection, end, EPOLL_CTL_MOD)) remove(connection);
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.
-bool ThreadDriver::Impl::park(Connection& connection, int operation) {
+bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operation) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
     event.data.ptr = &connection;
     const int fd = connection.socket.fd();
     {
         const std::lock_guard lock(mutex);
-        connection.exchange = nullptr;
-        if (draining) return false;
-        connection.expires = cutils::monotonic_now() + options.timeouts.idle;
-        idle.push_back(connection);
-        ++idle_count;
+        connection.served = false;
+        if (how == SessionEnd::park ? draining : canceled) return false;
+        if (how == SessionEnd::park) {
+            connection.expires = cutils::monotonic_now() + options.timeouts.idle;
+            idle.push_back(connection);
+            connection.is_idle = true;
+            ++idle_count;
+        } else {
+            connection.expires = connection.conversation.until;
+            if (waiting.empty() && !ending) watch_waiting();
+            waiting.push_back(connection);
+        }
     }
     if (::epoll_ctl(epoll.get(), operation, fd, &event) == 0) return true;
     cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
@@ -372,13 +441,20 @@ bool ThreadDriver::Impl::park(Connection& connection, int operation) {
     return false;
 }
 
+// Their deadlines may be earlier than that which the timer waits for.
+void ThreadDriver::Impl::watch_waiting() {
+    loop.post([link = link] {
+        if (link->impl != nullptr) link->impl->idle_timer.start(link->impl->tick());
+    });
+}
+
 void ThreadDriver::Impl::remove(Connection& connection) {
     {
         const std::lock_guard lock(mutex);
         connection.leave();
-        if (connection.is_idle()) --idle_count;
-        connection.leave_idle();
+        unpark(connection);
     }
+    delete connection.conversation.exchange;
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;
@@ -420,7 +496,10 @@ void ThreadDriver::drain() {
     if (std::exchange(driver.draining, true)) return;
     for (EvTcpAcceptor& acceptor : driver.acceptors) acceptor.close();
     for (const auto& worker : driver.workers) worker->context.draining = true;
-    driver.idle.for_each([](Connection& connection) { connection.cut_if_unused(); });
+    driver.idle.for_each([](Connection& connection) { connection.end_if_unused(); });
+    driver.waiting.for_each([](Connection& connection) {
+        if (connection.conversation.exchange == nullptr) connection.end_if_unused();  // has not shaken hands
+    });
     const bool any = driver.count > 0;
     lock.unlock();
     if (any)

@@ -14,31 +14,51 @@ using nutils::IoResult;
 using nutils::NetError;
 using Step = Http1Engine::Step;
 
-Exchange::Exchange(ExchangeContext& context) : context_(context), engine_(context.limits, request_.head()) {
-    request_.set_source(*this);
-}
+Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) { request_.set_source(*this); }
 
-void Exchange::begin(Wire& wire, DeferredWaiter* waiter) {
-    wire_ = &wire;
+void Exchange::begin(ExchangeContext& context, Wire& wire, std::uint32_t requests, DeferredWaiter* waiter) {
+    resume(context, wire);
     waiter_ = waiter;
     deferred_ = given_up_ = false;
-    engine_.reset();
+    waiting_for_input_ = Waiting::nothing;
+    engine_.reset(requests);
+}
+
+cutils::TimePoint Exchange::input_deadline(cutils::TimePoint now) {
+    const Timeouts& timeouts = context_->timeouts;
+    const Waiting what = engine_.is_draining()       ? Waiting::drain
+                         : engine_.is_reading_head() ? Waiting::head
+                                                     : Waiting::body;
+    if (waiting_for_input_ != what || waiting_in_request_ != engine_.requests()) {
+        waiting_for_input_ = what;
+        waiting_in_request_ = engine_.requests();
+        input_since_ = now;
+    }
+    switch (what) {
+        case Waiting::head: return input_since_ + timeouts.head;
+        case Waiting::drain: return input_since_ + timeouts.io;
+        default: break;
+    }
+    const std::uint64_t rate = context_->limits.body_rate;
+    if (rate == 0) return now + timeouts.io;
+    const std::chrono::seconds earned(engine_.body_eaten() / rate);
+    return std::min(now + timeouts.io, input_since_ + 2 * timeouts.io + earned);
 }
 
 inline void Exchange::respond() {
-    context_.count_request();
+    context_->count_request();
     const cutils::TimePoint now = wire_->now();
-    if (context_.draining.load(std::memory_order_relaxed)) engine_.close_after_response();
-    if (context_.access_log != nullptr) {
+    if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
+    if (context_->access_log != nullptr) {
         const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
-        context_.access_log->add(request_, response_.status(), bodyless ? 0 : response_.body_size(),
-                                 context_.dates.unix_time(now));
+        context_->access_log->add(request_, response_.status(), bodyless ? 0 : response_.body_size(),
+                                  context_->dates.unix_time(now));
     }
-    engine_.respond(response_, context_.dates.header_line(now));
+    engine_.respond(response_, context_->dates.header_line(now));
 }
 
 inline void Exchange::answer() {
-    filters_entered_ = context_.application.begin(match_, request_, response_);
+    filters_entered_ = context_->application.begin(match_, request_, response_);
     if (response_.deferred() != nullptr) [[unlikely]]
         if (!settle()) return;
     finish();
@@ -47,10 +67,10 @@ inline void Exchange::answer() {
 // A deferred response: waits for it, or says false when that is the driver's to do.
 [[gnu::noinline]] bool Exchange::settle() {
     DeferredState& state = *response_.deferred();
-    if (context_.event_loop != nullptr) {
+    if (context_->event_loop != nullptr) {
         EVC_CHECK(waiter_ != nullptr,
                   "an exchange of an event loop has nobody to tell of deferred responses");
-        deferred_ = state.tell(*context_.event_loop, *waiter_);
+        deferred_ = state.tell(*context_->event_loop, *waiter_);
         if (deferred_) return false;
     } else if (!wait_for(state)) {
         response_.clear();
@@ -93,7 +113,7 @@ void Exchange::abandon_deferred() {
 }
 
 inline void Exchange::finish() {
-    context_.application.finish(request_, response_, filters_entered_);
+    context_->application.finish(request_, response_, filters_entered_);
     // A body that turned out to be malformed or too large is never answered with success.
     if (std::exchange(streaming_, false) && engine_.next_is_refused() &&
         to_number(response_.status()) < 400) {
@@ -112,12 +132,12 @@ inline void Exchange::start() {
     response_.clear();
     piece_ = {};
     gathers_ = false;
-    match_ = context_.application.find(request_);
+    match_ = context_->application.find(request_);
     // Nobody will read the body of a request that goes nowhere.
     if (!request_.head().has_body() || match_.endpoint == nullptr) return answer();
     if (match_.endpoint->options.body_limit) engine_.set_body_limit(*match_.endpoint->options.body_limit);
     if (!match_.endpoint->options.stream_body) return;
-    gathers_ = context_.event_loop != nullptr || match_.endpoint->options.blocking.is_offloaded();
+    gathers_ = context_->event_loop != nullptr || match_.endpoint->options.blocking.is_offloaded();
     if (gathers_) return;
     streaming_ = true;
     answer();

@@ -38,6 +38,7 @@ class DeferredWaiter;
 struct ExchangeContext {
     const Application& application;
     const Limits& limits;
+    const Timeouts& timeouts;
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
     // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
@@ -69,7 +70,7 @@ class Wire {
 
 // A driver does this and nothing else:
 //
-//   exchange.begin(wire);
+//   exchange.begin(context, wire);
 //   for (;;) switch (exchange.advance()) {
 //       case Want::input: send engine().output() if there is some; sleep if is_idle(), else read into
 //                         engine().input_space()
@@ -84,14 +85,21 @@ class EVC_API Exchange final : public RequestSource {
   public:
     enum class Want { input, send, close, deferred };
 
-    explicit Exchange(ExchangeContext& context);
+    explicit Exchange(const Limits& limits);
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
     // Blocks while a servlet on another thread uses the request.
     ~Exchange() { abandon(); }
 
-    // Starts anew, for a connection that has just come or wakes up. Lifetime: wire, until the next begin().
-    void begin(Wire& wire, DeferredWaiter* waiter = nullptr);
+    // Starts anew, for a connection that has just come or wakes up, and has made so many requests before.
+    // Lifetime: context and wire, until the next begin() or resume().
+    void begin(ExchangeContext& context, Wire& wire, std::uint32_t requests = 0,
+               DeferredWaiter* waiter = nullptr);
+    // Goes on where it was, perhaps on another thread.
+    void resume(ExchangeContext& context, Wire& wire) {
+        context_ = &context;
+        wire_ = &wire;
+    }
 
     // Goes as far as it can with what has been received; runs servlets.
     // Suspends: where a servlet does.
@@ -106,6 +114,11 @@ class EVC_API Exchange final : public RequestSource {
     void abandon() {
         if (response_.deferred() != nullptr) abandon_deferred();
     }
+
+    // Until when a client must have sent more, after Want::input; then engine().time_out(). A head, and what
+    // is left of a body that nobody reads, have one deadline from beginning to end, so that dribbling does
+    // not help. A body has to make progress, and be no slower than Limits::body_rate in the long run.
+    [[nodiscard]] cutils::TimePoint input_deadline(cutils::TimePoint now);
 
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
@@ -126,7 +139,7 @@ class EVC_API Exchange final : public RequestSource {
     void refuse();
     void respond();
 
-    ExchangeContext& context_;
+    ExchangeContext* context_ = nullptr;
     Request request_;
     Response response_;
     Http1Engine engine_;
@@ -140,6 +153,11 @@ class EVC_API Exchange final : public RequestSource {
     bool gathers_ = false;
     bool deferred_ = false;  // advance() has returned Want::deferred
 
+    enum class Waiting : std::uint8_t { nothing, head, body, drain };
+    Waiting waiting_for_input_ = Waiting::nothing;  // what input_since_ is about
+    std::uint64_t waiting_in_request_ = 0;
+    cutils::TimePoint input_since_{};
+
     std::mutex mutex_;  // of these two
     DeferredState* waiting_for_ = nullptr;
     bool given_up_ = false;
@@ -151,15 +169,15 @@ class EVC_API Exchange final : public RequestSource {
 // Exchanges waiting for work, the one used last on top. As many as were ever busy at once, up to a bound.
 class EVC_API ExchangePool {
   public:
-    // Lifetime: context outlives the pool.
-    explicit ExchangePool(ExchangeContext& context) : context_(context) {}
+    // Lifetime: limits outlives the pool.
+    explicit ExchangePool(const Limits& limits) : limits_(limits) {}
     ExchangePool(const ExchangePool&) = delete;
     ExchangePool& operator=(const ExchangePool&) = delete;
     ~ExchangePool();
 
     // One that begin() may be called on. May throw std::bad_alloc.
     [[nodiscard]] Exchange* take() {
-        if (free_ == nullptr) return new Exchange(context_);
+        if (free_ == nullptr) return new Exchange(limits_);
         --count_;
         return std::exchange(free_, free_->next_free_);
     }
@@ -171,7 +189,7 @@ class EVC_API ExchangePool {
 
   private:
     static constexpr std::size_t kKeep = 1024;
-    ExchangeContext& context_;
+    const Limits& limits_;
     Exchange* free_ = nullptr;
     std::size_t count_ = 0;
 };

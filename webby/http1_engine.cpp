@@ -57,8 +57,8 @@ inline void Http1Engine::begin_next() {
     parser_.begin(head_);
 }
 
-void Http1Engine::reset() {
-    requests_ = 0;
+void Http1Engine::reset(std::uint64_t requests) {
+    requests_ = requests;
     eof_ = closing_soon_ = lingers_ = false;
     if (has_output()) sent();
     if (output_.capacity() > kKeep) output_.shrink();

@@ -46,8 +46,8 @@ class EVC_API Http1Engine {
     // Lifetime: both must outlive the engine. Requests are read into `head`.
     Http1Engine(const Limits& limits, RequestHead& head);
 
-    // For a connection that has just come, or comes back from being idle.
-    void reset();
+    // For a connection that has just come, or comes back from being idle and has made so many requests.
+    void reset(std::uint64_t requests = 0);
 
     // --- input ---
 
@@ -80,8 +80,10 @@ class EVC_API Http1Engine {
 
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
-    // How many requests have been answered since reset().
+    // How many requests have been answered.
     [[nodiscard]] std::uint64_t requests() const { return requests_; }
+    // How much of the current request's body has arrived.
+    [[nodiscard]] std::uint64_t body_eaten() const { return body_eaten_; }
 
     // --- output ---
 

@@ -19,19 +19,42 @@
 
 namespace webby {
 
-// How a session with a client goes on.
-enum class SessionEnd { park, close };
+// How a session with a client goes on: nothing of a next request is there (park); in the middle of something
+// the client has to send more, until Conversation::until (wait); or it is over.
+enum class SessionEnd { park, wait, close };
 
-// Moves bytes between a socket and an exchange until there is nothing more to do. Each wait of a Socket's
-// send functions is limited by the I/O timeout. LoopSocket is one, ThreadSocket another.
+// What a connection has of its conversation while nobody works on it.
+struct Conversation {
+    Exchange* exchange = nullptr;  // in the middle of something
+    cutils::TimePoint until{};
+    std::uint32_t requests = 0;  // answered so far
+    std::uint32_t lingered = 0;  // bytes forgotten
+    bool lingering = false;      // answered for the last time: waits for the client to close
+    bool expired = false;        // `until` has passed
+};
+
+// Moves bytes between a socket and an exchange as long as there are some. Each wait of a Socket's send
+// functions is limited by the I/O timeout; nothing else here waits but servlets. LoopSocket is one,
+// ThreadSocket another.
 template <class Socket>
 class Session final : public Wire {
   public:
-    Session(const Timeouts& timeouts, Socket& socket, Exchange& exchange)
-        : timeouts_(timeouts), socket_(socket), exchange_(exchange), engine_(exchange.engine()) {}
+    // Before: conversation.exchange has begun, or resumed, with this session as its wire.
+    Session(ExchangeContext& context, Socket& socket, Conversation& conversation)
+        : timeouts_(context.timeouts),
+          socket_(socket),
+          conversation_(conversation),
+          exchange_(*conversation.exchange),
+          engine_(exchange_.engine()) {}
 
     SessionEnd run() {
-        for (Exchange::Want want = Exchange::Want::input;; want = exchange_.advance()) {
+        if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
+        Exchange::Want want = Exchange::Want::input;
+        if (std::exchange(conversation_.expired, false)) {
+            engine_.time_out();
+            want = exchange_.advance();
+        }
+        for (;; want = exchange_.advance()) {
             if (!send_output()) return SessionEnd::close;
             switch (want) {
                 case Exchange::Want::send:
@@ -40,13 +63,11 @@ class Session final : public Wire {
                     if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
                     switch (receive()) {
                         case Received::something: break;
-                        case Received::nothing: return SessionEnd::park;
+                        case Received::nothing: return engine_.is_idle() ? SessionEnd::park : wait();
                         case Received::failure: return SessionEnd::close;
                     }
                     break;
-                case Exchange::Want::close:
-                    if (engine_.lingers()) linger();
-                    return SessionEnd::close;
+                case Exchange::Want::close: return engine_.lingers() ? begin_to_linger() : SessionEnd::close;
             }
         }
     }
@@ -86,70 +107,45 @@ class Session final : public Wire {
     }
 
     Received receive() {
-        const std::span<char> space = engine_.input_space();
-        const IoResult got = engine_.is_idle() ? socket_.try_recv(space) : socket_.recv(space, deadline());
+        const IoResult got = socket_.try_recv(engine_.input_space());
         if (got) [[likely]] {
             engine_.received(got.bytes);
             return Received::something;
         }
         if (got.would_block()) return Received::nothing;
-        if (got.eof())
-            engine_.end_of_input();
-        else if (got.timed_out())
-            engine_.time_out();
-        else
-            return Received::failure;
+        if (!got.eof()) return Received::failure;
+        engine_.end_of_input();
         return Received::something;
     }
 
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
-    // dribbling does not help; a body that is read has to make progress, which the socket's I/O timeout sees
-    // to.
-    Deadline deadline() {
-        const bool in_head = engine_.is_reading_head();
-        if (!in_head && !engine_.is_draining()) return Deadline::never;
-        if (!deadline_ || deadline_of_ != engine_.requests() || deadline_is_of_head_ != in_head) {
-            deadline_of_ = engine_.requests();
-            deadline_is_of_head_ = in_head;
-            deadline_ = now() + (in_head ? timeouts_.head : timeouts_.io);
-        }
-        return *deadline_;
+    SessionEnd wait() {
+        conversation_.until = exchange_.input_deadline(now());
+        return SessionEnd::wait;
     }
 
     // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
     // resets the connection, and the reset may overtake the answer.
-    void linger() {
+    SessionEnd begin_to_linger() {
+        if (!socket_.shutdown_send()) return SessionEnd::close;
+        conversation_.lingering = true;
+        conversation_.until = now() + timeouts_.linger;
+        return linger();
+    }
+    SessionEnd linger() {
         std::array<char, 2048> forgotten;
-        if (!socket_.shutdown_send()) return;
-        const Deadline until = now() + timeouts_.linger;
-        for (std::size_t bytes = 0; bytes < kLingerBytes;) {
-            const IoResult got = socket_.recv(forgotten, until);
-            if (!got) return;
-            bytes += got.bytes;
+        for (;;) {
+            const IoResult got = socket_.try_recv(forgotten);
+            if (got.would_block()) return SessionEnd::wait;
+            conversation_.lingered += static_cast<std::uint32_t>(got.bytes);
+            if (!got || conversation_.lingered >= kLingerBytes) return SessionEnd::close;
         }
     }
 
     const Timeouts& timeouts_;
     Socket& socket_;
+    Conversation& conversation_;
     Exchange& exchange_;
     Http1Engine& engine_;
-    std::optional<cutils::TimePoint> deadline_;
-    std::uint64_t deadline_of_ = 0;
-    bool deadline_is_of_head_ = false;
-};
-
-// An exchange of a pool, for as long as its connection works.
-class ExchangeLease {
-  public:
-    explicit ExchangeLease(ExchangePool& pool) : pool_(pool), exchange_(pool.take()) {}
-    ExchangeLease(const ExchangeLease&) = delete;
-    ExchangeLease& operator=(const ExchangeLease&) = delete;
-    ~ExchangeLease() { pool_.give(exchange_); }
-    Exchange& operator*() const { return *exchange_; }
-
-  private:
-    ExchangePool& pool_;
-    Exchange* exchange_;
 };
 
 }  // namespace webby

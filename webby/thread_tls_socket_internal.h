@@ -38,7 +38,9 @@ class ThreadTlsSocket {
     using IoResult = nutils::IoResult;
 
     ThreadTlsSocket(ThreadTlsSide& side, cutils::Duration io_timeout)
-        : side_(side), tls_(side.layer), io_timeout_(io_timeout) {}
+        : side_(side), tls_(side.layer), io_timeout_(io_timeout) {
+        side.may_recv = true;  // something has woken us
+    }
 
     std::error_code shake_hands(Deadline deadline) {
         for (;;) {

@@ -30,8 +30,9 @@ class Guest final : public EvParking::Guest {
 
   private:
     Next serve() override { return serve_(socket()); }
-    void expired() override {
+    bool expired() override {
         if (expired_) expired_();
+        return false;
     }
     Serve serve_;
     std::function<void()> expired_;

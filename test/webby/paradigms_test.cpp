@@ -658,3 +658,67 @@ TEST(Paradigms, HaveNames) {
     for (const Paradigm paradigm : kAll) CHECK(parse_paradigm(to_string(paradigm)) == paradigm);
     CHECK_FALSE(parse_paradigm("fiber").has_value());
 }
+
+// Half a request waits like an idle connection does: without a thread or a stack.
+TEST(Paradigms, ManyClientsThatDribbleTheirHeadsKeepNobodyFromBeingServed) {
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);  // 20 stacks, 20 threads
+        std::vector<BlockingSocket> dribbling;
+        for (int i = 0; i < 100; ++i) {
+            dribbling.push_back(client());
+            CHECK(dribbling.back().send_all("GET /hello HT", 10s));
+        }
+        for (BlockingSocket& one : dribbling) CHECK(one.send_all("TP/1.1\r\nHo", 10s));
+        CHECK(!talk(get("/hello")).empty());
+        for (BlockingSocket& one : dribbling) CHECK(one.send_all("st: a\r\n\r\n", 10s));
+        for (BlockingSocket& one : dribbling) STRCMP_CONTAINS("hello\n", hear_until(one, "hello\n").c_str());
+    }
+}
+
+TEST(Paradigms, ManyClientsThatDribbleTheirBodiesKeepNobodyFromBeingServed) {
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);
+        std::vector<BlockingSocket> dribbling;
+        const std::string request = post("/echo", std::string(50, 'x'));
+        for (int i = 0; i < 100; ++i) {
+            dribbling.push_back(client());
+            CHECK(dribbling.back().send_all(request.substr(0, request.size() - 20), 10s));
+        }
+        CHECK(!talk(get("/hello")).empty());
+        for (BlockingSocket& one : dribbling) CHECK(one.send_all(request.substr(request.size() - 20), 10s));
+        for (BlockingSocket& one : dribbling) STRCMP_CONTAINS("xxx", hear_until(one, "xxxxx").c_str());
+    }
+}
+
+TEST(Paradigms, ABodyThatIsTooSlowInTheLongRunIs408) {
+    options.timeouts.io = 60ms;
+    options.limits.body_rate = 1'000'000;
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);
+        BlockingSocket slow = client();
+        CHECK(slow.send_all("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", 10s));
+        std::string heard;
+        char buffer[1000];
+        for (int i = 0; i < 900 && heard.empty(); ++i) {  // progress, but little
+            (void)slow.send_all("x", 10s);
+            const auto got = slow.recv(buffer, 10ms);
+            if (!got && !got.timed_out()) break;
+            heard.append(buffer, got.bytes);
+        }
+        STRCMP_CONTAINS("408 Request Timeout", heard.c_str());
+    }
+}
+
+TEST(Paradigms, ACountOfRequestsIsOfTheConnectionHoweverOftenItWasIdle) {
+    options.limits.requests = 3;
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);
+        BlockingSocket c = client();
+        for (int i = 0; i < 3; ++i) {
+            CHECK(c.send_all(get("/hello"), 10s));
+            const std::string heard = hear_until(c, "hello\n");
+            CHECK_EQUAL(i == 2, heard.find("Connection: close") != std::string::npos);
+        }
+        CHECK_EQUAL("", hear_all(c));
+    }
+}
