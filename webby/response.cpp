@@ -1,5 +1,6 @@
 #include "webby/response.h"
 
+#include "cutils/check.h"
 #include "cutils/log.h"
 #include "webby/ascii.h"
 #include "webby/uri.h"
@@ -90,22 +91,51 @@ void Response::set_type(std::string_view type) {
 }
 
 void Response::body(std::string_view bytes, std::string_view type) {
-    drop_file();
+    drop_other_body();
     body_.assign(bytes);
     if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
 }
 
 void Response::take_body(std::string&& bytes, std::string_view type) {
-    drop_file();
+    drop_other_body();
     body_ = std::move(bytes);
     if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
 }
 
 void Response::file(nutils::UniqueFd file, std::uint64_t size, off_t offset) {
+    drop_other_body();
     body_.clear();
     file_ = std::move(file);
-    file_size_ = size;
+    size_ = size;
     file_offset_ = offset;
+    kind_ = Kind::file;
+}
+
+void Response::source(std::unique_ptr<BodySource> source, std::optional<std::uint64_t> size) {
+    EVC_CHECK(source != nullptr, "Response::source() without a source");
+    drop_other_body();
+    body_.clear();
+    source_ = std::move(source);
+    size_ = size.value_or(0);
+    kind_ = size ? Kind::source : Kind::endless;
+}
+
+nutils::UniqueFd Response::take_file() {
+    nutils::UniqueFd taken = std::move(file_);
+    drop_other_body();
+    return taken;
+}
+
+std::unique_ptr<BodySource> Response::take_source() {
+    std::unique_ptr<BodySource> taken = std::move(source_);
+    drop_other_body();
+    return taken;
+}
+
+void Response::drop_file_and_source() {
+    file_.reset();
+    source_.reset();
+    kind_ = Kind::text;
 }
 
 void Response::redirect(std::string_view location, Status status) {
@@ -139,7 +169,7 @@ void Response::clear() {
     fields_.clear();
     body_.clear();
     type_ = {};
-    drop_file();
+    drop_other_body();
     status_ = Status::ok;
     close_ = false;
 }
