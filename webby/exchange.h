@@ -163,6 +163,10 @@ class EVC_API Exchange final : public RequestSource {
     bool given_up_ = false;
 
     friend class ExchangePool;
+    void put_aside() {
+        if (engine_.has_output() || engine_.must_send()) [[unlikely]]
+            engine_.forget_output();
+    }
     Exchange* next_free_ = nullptr;
 };
 
@@ -182,6 +186,7 @@ class EVC_API ExchangePool {
         return std::exchange(free_, free_->next_free_);
     }
     void give(Exchange* exchange) {
+        exchange->put_aside();
         if (count_ >= kKeep) return delete exchange;
         ++count_;
         exchange->next_free_ = std::exchange(free_, exchange);

@@ -2,6 +2,7 @@
 // same.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -74,6 +75,21 @@ class Stamp final : public Filter {
     }
 };
 
+// A body that is made while it is sent.
+class Digits final : public BodySource {
+  public:
+    explicit Digits(std::uint64_t size) : left_(size) {}
+    nutils::IoResult read(std::span<char> buffer) override {
+        if (left_ == 0) return {0, nutils::NetError::eof};
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer.size()));
+        for (char& c : buffer.first(size)) c = static_cast<char>('0' + left_-- % 10);
+        return {size, {}};
+    }
+
+  private:
+    std::uint64_t left_;
+};
+
 class ParadigmsFixture : public test_support::Fixture {
   public:
     ParadigmsFixture() { ::alarm(300); }
@@ -122,6 +138,12 @@ class ParadigmsFixture : public test_support::Fixture {
         server->get("/throw", [](Request&, Response&) { throw std::runtime_error("oops"); });
         server->get("/big", [](Request&, Response& r) { r.text(std::string(3'000'000, 'x')); });
         server->get("/empty", [](Request&, Response& r) { r.status(Status::no_content); });
+        server->get("/source", [](Request& q, Response& r) {
+            const std::uint64_t size = 500'000;
+            r.add_header("Content-Type", "application/x-digits");
+            r.source(std::make_unique<Digits>(size),
+                     q.query() == "sized" ? std::optional(size) : std::nullopt);
+        });
         server->get("/file", [this](Request&, Response& r) {
             r.file(nutils::UniqueFd(::open((folder->path() + "/big.bin").c_str(), O_RDONLY | O_CLOEXEC)),
                    1000, 5);
@@ -289,6 +311,10 @@ std::vector<Case> cases() {
         {"file", get("/files/big.bin") + get("/hello"), "Content-Length: 300000"},
         {"part of a file", get("/file") + get("/file") + get("/hello"), "Content-Length: 1000"},
         {"file, head", "HEAD /files/big.bin HTTP/1.1\r\nHost: a\r\n\r\n" + get("/hello"), "hello\n"},
+        {"source", get("/source") + get("/hello"), "Transfer-Encoding: chunked"},
+        {"source of a known size", get("/source?sized") + get("/hello"), "Content-Length: 500000"},
+        {"source, HTTP/1.0", "GET /source HTTP/1.0\r\n\r\n", "Connection: close"},
+        {"source, head", "HEAD /source HTTP/1.1\r\nHost: a\r\n\r\n" + get("/hello"), "hello\n"},
         {"hidden", get("/files/.x") + get("/files/../x"), "404 "},
         {"expect", post("/echo", "abc", "Expect: 100-continue\r\n"), "abc"},
         {"deferred", get("/hello") + get("/deferred?1") + get("/deferred?2") + get("/hello"), "late 2\n"},
