@@ -18,7 +18,7 @@ struct EvParking::Impl {
     LoopCore& core;
     std::string name;
     cutils::List<Guest::Bay, Guest::Bay> guests;
-    std::size_t size = 0, parked = 0, waiting = 0;
+    std::size_t size = 0, parked = 0, in_between = 0, waiting = 0;
     bool draining = false;
     std::function<void()> gone;
 };
@@ -36,29 +36,34 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
     FdWatch& watch() { return *guest.socket_.watch(); }
 
-    std::error_code park(Deadline idle) {
+    std::error_code park(Deadline until, bool is_idle = true) {
         if (const std::error_code error = watch().ensure_registered()) return error;
         watch().listener = this;
-        if (idle.is_never())
+        if (until.is_never())
             parking.core.timers.disarm(*this);
         else
-            parking.core.timers.arm(*this, idle.resolved(parking.core.now()).at());
+            parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
-        is_parked = true;
-        ++parking.parked;
+        place = is_idle ? Place::parked : Place::in_between;
+        ++count();
         return {};
     }
+    // Of those that are where it is.
+    std::size_t& count() { return place == Place::parked ? parking.parked : parking.in_between; }
 
     void unpark() {
         watch().listener = nullptr;
         parking.core.timers.disarm(*this);
-        is_parked = false;
-        --parking.parked;
+        --count();
+        place = Place::elsewhere;
     }
 
     // Something has arrived: a coroutine, now or when there is a stack.
     void readable(FdWatch&) override {
         unpark();
+        take_stack();
+    }
+    void take_stack() {
         if (!parking.core.stack_free_now() || !start()) {
             ++parking.waiting;
             parking.core.wait_for_stack(*this);
@@ -99,13 +104,14 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                             "a connection is closed because serving it ended by an exception");
                 next = Next::close();
             }
-            if (!next.keep_ || parking.draining || this_evthread::canceled() || !guest.socket_.is_open())
-                return leave();
+            const bool wanted =
+                next.kind_ == Next::Kind::wait || (next.kind_ == Next::Kind::park && !parking.draining);
+            if (!wanted || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
             if (!may_read()) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
         thread = nullptr;
-        if (park(next.idle_)) leave();
+        if (park(next.until_, next.kind_ == Next::Kind::park)) leave();
     }
 
     // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
@@ -132,21 +138,23 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
 
     void cancel() {
+        if (place == Place::in_between) return leave_parked();
         if (thread != nullptr) parking.core.cancel(*thread);
     }
 
     static void on_deadline(cutils::TimerNode& node) {
         auto& self = static_cast<Bay&>(node);
         self.unpark();  // it must not be closed again by what expired() does
+        bool serve_again = false;
         try {
-            self.guest.expired();
+            serve_again = self.guest.expired();
         } catch (...) {
             log_exception("a guest's expired()");
         }
-        self.leave();
+        return serve_again ? self.take_stack() : self.leave();
     }
     void leave_parked() {
-        --parking.parked;
+        --count();
         leave();
     }
 
@@ -154,7 +162,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     Guest& guest;
     TimerRoom room;
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
-    bool is_parked = false;
+    enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}
@@ -188,13 +196,16 @@ std::error_code EvParking::adopt(std::unique_ptr<Guest> guest, Deadline idle) {
 
 std::size_t EvParking::size() const { return impl_->size; }
 std::size_t EvParking::parked() const { return impl_->parked; }
+std::size_t EvParking::in_between() const { return impl_->in_between; }
 std::size_t EvParking::waiting() const { return impl_->waiting; }
-std::size_t EvParking::active() const { return impl_->size - impl_->parked - impl_->waiting; }
+std::size_t EvParking::active() const {
+    return impl_->size - impl_->parked - impl_->in_between - impl_->waiting;
+}
 
 void EvParking::close_parked() {
     impl_->core.check_thread_while_running();
     impl_->guests.for_each([](Guest::Bay& bay) {
-        if (bay.is_parked) bay.leave_parked();
+        if (bay.place == Guest::Bay::Place::parked) bay.leave_parked();
     });
 }
 

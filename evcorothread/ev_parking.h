@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -40,14 +41,18 @@ class EVC_API EvParking {
       public:
         // Keep it until something arrives, or the deadline passes: then Guest::expired() is called and it is
         // closed.
-        static Next park(Deadline idle) { return Next(idle, true); }
-        static Next close() { return Next(Deadline::never, false); }
+        static Next park(Deadline idle) { return Next(idle, Kind::park); }
+        // The same in the middle of something, half a request say: it holds no stack either, but does not
+        // count as parked, and neither close_parked() nor drain() closes it.
+        static Next wait(Deadline until) { return Next(until, Kind::wait); }
+        static Next close() { return Next(Deadline::never, Kind::close); }
 
       private:
         friend class EvParking;
-        Next(Deadline idle, bool keep) : idle_(idle), keep_(keep) {}
-        Deadline idle_;
-        bool keep_;
+        enum class Kind : std::uint8_t { park, wait, close };
+        Next(Deadline until, Kind kind) : until_(until), kind_(kind) {}
+        Deadline until_;
+        Kind kind_;
     };
 
     // One connection. Derive from it; members live as long as the connection.
@@ -62,9 +67,9 @@ class EVC_API EvParking {
         // Called in a coroutine thread when the socket may be read: data, the end of the stream, or an error.
         // An exception is logged and closes the connection.
         virtual Next serve() = 0;
-        // Called on the loop when a parked connection's deadline has passed; it is closed afterwards. Must
-        // not wait.
-        virtual void expired() {}
+        // Called on the loop when the deadline has passed. True: serve() is called once more, to say so to
+        // the client; false: it is closed. Must not wait.
+        virtual bool expired() { return false; }
         [[nodiscard]] EvSocket& socket() { return socket_; }
 
       private:
@@ -83,9 +88,11 @@ class EVC_API EvParking {
     // Takes a connection in, parked. Errors: of epoll_ctl(2); std::bad_alloc. Then the connection is closed.
     std::error_code adopt(std::unique_ptr<Guest> guest, Deadline idle);
 
-    // How many there are; of those, how many are parked, wait for a stack, are being served.
+    // How many there are; of those, how many are parked, wait in the middle of something, wait for a stack,
+    // are being served.
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] std::size_t parked() const;
+    [[nodiscard]] std::size_t in_between() const;
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t active() const;
 
@@ -93,7 +100,7 @@ class EVC_API EvParking {
     void close_parked();
     // From now on what would be parked is closed instead; those parked now are closed.
     void drain();
-    // Asks all that are being served to stop (EvThread::cancel).
+    // Asks all that are being served to stop (EvThread::cancel); closes those that wait in between.
     void cancel_active();
     // Called on the loop whenever a guest has gone; for those who wait until the last one has.
     void on_gone(std::function<void()> function);

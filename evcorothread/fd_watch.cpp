@@ -62,12 +62,14 @@ void FdWatch::on_event(short what) {
         else if (drainer != nullptr)
             drainer->writable(*this);
     }
-    if ((what & (EV_READ | EV_CLOSED)) == 0) return;
-    readable = true;
-    if (reader != nullptr)
+    bool may_read = (what & (EV_READ | EV_CLOSED)) != 0;
+    if (may_read) readable = true;
+    if (may_read && reader != nullptr) {
         reader->wake();
-    else if (listener != nullptr)
-        listener->readable(*this);  // last: *this may be gone afterwards
+        may_read = false;
+    }
+    // Last: *this may be gone afterwards.
+    if (listener != nullptr) listener->changed(*this, may_read, (what & EV_WRITE) != 0);
 }
 
 std::error_code FdWatch::wait(WaitPoint* FdWatch::*slot, const char* reason, Deadline deadline) {

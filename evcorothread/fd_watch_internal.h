@@ -19,6 +19,11 @@ struct FdWatch;
 class ReadableListener {
   public:
     virtual void readable(FdWatch& watch) = 0;
+    // For those who want to know of both directions. The watch may be gone when it returns.
+    virtual void changed(FdWatch& watch, bool may_read, bool may_write) {
+        (void)may_write;
+        if (may_read) readable(watch);
+    }
 
   protected:
     ~ReadableListener() = default;

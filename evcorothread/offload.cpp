@@ -7,6 +7,7 @@
 #include <list>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "cutils/check.h"
 #include "evcorothread/cross_waiter_internal.h"
@@ -73,11 +74,13 @@ class Shared {
 
     std::error_code run(const std::shared_ptr<Shared>& self, Links& links, bool wait_for_room,
                         Deadline deadline, bool& taken);
+    std::error_code post(const std::shared_ptr<Shared>& self, std::unique_ptr<OffloadJob> job);
     void close();
     OffloadFigures figures();
     std::list<std::thread> take_threads();
 
   private:
+    std::error_code enter(const std::shared_ptr<Shared>& self, Links& links, bool wait_for_room);
     void make_thread(const std::shared_ptr<Shared>& self);
     void serve();
     Links* next_job(std::unique_lock<std::mutex>& lock);
@@ -105,24 +108,8 @@ std::error_code Shared::run(const std::shared_ptr<Shared>& self, Links& links, b
                             Deadline deadline, bool& taken) {
     CrossWaiter waiter("offloaded work");
     std::unique_lock lock(mutex);
-    if (closed) return NetError::closed;
-    // Jobs for which there is a thread are as good as begun.
-    if (!wait_for_room && in_line >= options.queue + (options.threads - run_count)) {
-        ++counts.refused;
-        return NetError::busy;
-    }
-    if (idle <= in_line && alive < options.threads) {
-        try {
-            make_thread(self);
-        } catch (const std::system_error& error) {
-            if (alive == 0) return error.code();  // else another one will come to it
-        }
-    }
-    links.came = cutils::monotonic_now();
     links.waiter = &waiter;
-    line.push_back(links);
-    ++in_line;
-    came.notify_one();
+    if (const std::error_code error = enter(self, links, wait_for_room)) return error;
     const Wake cause = waiter.wait(lock, deadline);
     if (cause == Wake::event || cause == Wake::closed) return to_error(cause);
     if (links.begun) {
@@ -138,6 +125,36 @@ std::error_code Shared::run(const std::shared_ptr<Shared>& self, Links& links, b
     return to_error(cause);
 }
 
+// Whoever runs it, or closes, destroys it.
+std::error_code Shared::post(const std::shared_ptr<Shared>& self, std::unique_ptr<OffloadJob> job) {
+    const std::lock_guard lock(mutex);
+    if (const std::error_code error = enter(self, *job->links, false)) return error;
+    (void)job.release();
+    return {};
+}
+
+// Into the line. With the lock held.
+std::error_code Shared::enter(const std::shared_ptr<Shared>& self, Links& links, bool wait_for_room) {
+    if (closed) return NetError::closed;
+    // Jobs for which there is a thread are as good as begun.
+    if (!wait_for_room && in_line >= options.queue + (options.threads - run_count)) {
+        ++counts.refused;
+        return NetError::busy;
+    }
+    if (idle <= in_line && alive < options.threads) {
+        try {
+            make_thread(self);
+        } catch (const std::system_error& error) {
+            if (alive == 0) return error.code();  // else another one will come to it
+        }
+    }
+    links.came = cutils::monotonic_now();
+    line.push_back(links);
+    ++in_line;
+    came.notify_one();
+    return {};
+}
+
 // Without the lock: functions of the application may be registered with its stop token. The job stays
 // meanwhile.
 void Shared::ask_to_stop(Links& links, std::unique_lock<std::mutex>& lock) {
@@ -151,21 +168,27 @@ void Shared::ask_to_stop(Links& links, std::unique_lock<std::mutex>& lock) {
 }
 
 void Shared::close() {
+    std::vector<std::unique_ptr<OffloadJob>> dropped;  // destroyed without the lock
     std::unique_lock lock(mutex);
     closed = true;
     came.notify_all();
     for (; in_line > 0; --in_line) {
         ++counts.withdrawn;
-        line.pop_front().waiter->wake(Wake::closed);
+        Links& links = line.pop_front();
+        if (links.waiter != nullptr)
+            links.waiter->wake(Wake::closed);
+        else
+            dropped.emplace_back(&links.job);
     }
     for (Links* found;;) {
         found = nullptr;
         running.for_each([&](Links& links) {
             if (found == nullptr && !links.asked_to_stop) found = &links;
         });
-        if (found == nullptr) return;
+        if (found == nullptr) break;
         ask_to_stop(*found, lock);
     }
+    lock.unlock();
 }
 
 OffloadFigures Shared::figures() {
@@ -262,6 +285,21 @@ OffloadPool::OffloadPool(Options options)
 OffloadPool::~OffloadPool() {
     close();
     for (std::thread& thread : impl_->shared->take_threads()) thread.join();
+}
+
+std::error_code OffloadPool::post(std::function<void()> function) {
+    struct Posted final : OffloadJob {
+        explicit Posted(std::function<void()> f) : function(std::move(f)) {}
+        void run() noexcept override {
+            try {
+                function();
+            } catch (...) {
+                log_exception("a function posted to an offload pool");
+            }
+        }
+        std::function<void()> function;
+    };
+    return impl_->shared->post(impl_->shared, std::make_unique<Posted>(std::move(function)));
 }
 
 void OffloadPool::close() { impl_->shared->close(); }

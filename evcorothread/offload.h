@@ -85,6 +85,11 @@ class EVC_API OffloadPool {
 
     [[nodiscard]] OffloadFigures figures() const;
 
+    // Runs `function` on a thread, and nobody waits for it: for callers that must not wait. An exception that
+    // leaves it is logged. Errors: closed; busy, when the queue is full; of starting the first thread. After
+    // an error, and when the pool closes before it has begun, it is destroyed without having run.
+    [[nodiscard]] std::error_code post(std::function<void()> function);
+
     // For offload(): waits until it has run, or says why not. `taken`: it is the pool's now, which will
     // destroy it.
     std::error_code run(OffloadJob& job, bool wait_for_room, Deadline deadline, bool& taken);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "evcorothread/tls_context.h"
+#include "evcorothread/tls_layer.h"
 #include "evcorothread/tls_socket.h"
 
 namespace evcorothread {
@@ -31,6 +32,23 @@ std::chrono::system_clock::time_point TlsContext::expires() const {
     return std::chrono::system_clock::time_point::max();
 }
 bool TlsContext::is_server() const { return false; }
+
+struct TlsLayer::Engine {};
+TlsLayer::TlsLayer() noexcept = default;
+TlsLayer::TlsLayer(std::unique_ptr<Engine> engine) noexcept : engine_(std::move(engine)) {}
+TlsLayer::TlsLayer(TlsLayer&&) noexcept = default;
+TlsLayer& TlsLayer::operator=(TlsLayer&&) noexcept = default;
+TlsLayer::~TlsLayer() = default;
+cutils::Result<TlsLayer> TlsLayer::accept(TlsTransport&, const TlsContext&) { return no_tls(); }
+void TlsLayer::report_plain_text(std::string_view) const {}
+std::error_code TlsLayer::shake_hands() { return NetError::closed; }
+IoResult TlsLayer::try_recv(std::span<char>) { return closed(); }
+bool TlsLayer::has_pending() const { return false; }
+IoResult TlsLayer::try_send(std::string_view) { return closed(); }
+bool TlsLayer::wants_room() const { return false; }
+std::error_code TlsLayer::flush() { return NetError::closed; }
+void TlsLayer::say_goodbye() {}
+TlsInfo TlsLayer::info() const { return {}; }
 
 TlsSocket::TlsSocket() noexcept = default;
 TlsSocket::TlsSocket(TlsSocket&&) noexcept = default;

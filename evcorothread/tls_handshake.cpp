@@ -1,6 +1,5 @@
 // How a TlsSocket comes about: the handshake, and what two peers know of each other after it.
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <memory>
@@ -10,6 +9,7 @@
 #include "evcorothread/ev_thread.h"
 #include "evcorothread/tls_context_internal.h"
 #include "evcorothread/tls_engine_internal.h"
+#include "evcorothread/tls_info_internal.h"
 #include "evcorothread/tls_socket.h"
 #include "evcorothread/tls_waits_internal.h"
 
@@ -51,19 +51,6 @@ void linger(TlsEngine& engine, const std::error_code& error, Deadline deadline) 
         bytes += got.bytes;
     }
 }
-
-std::string one_line(const X509_NAME* name) {
-    struct BioDelete {
-        void operator()(BIO* bio) const { BIO_free(bio); }
-    };
-    const std::unique_ptr<BIO, BioDelete> memory(BIO_new(BIO_s_mem()));
-    if (memory == nullptr || X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
-}
-
-std::string text_or_empty(const char* text) { return text != nullptr ? text : std::string(); }
 
 // What OpenSSL needs at most, measured: 14 KiB, to sign with an RSA key of 2048 bits.
 constexpr std::size_t kHandshakeStack = 15 * 1024;
@@ -143,30 +130,7 @@ cutils::Result<TlsSocket> TlsSocket::connect_on(EvSocket& socket, const TlsConte
     return shaken(std::move(engine), context, error, deadline);
 }
 
-TlsInfo TlsSocket::info() const {
-    const SSL* const ssl = native();
-    if (ssl == nullptr) return {};
-    TlsInfo info;
-    info.protocol = SSL_get_version(ssl);
-    info.cipher = text_or_empty(SSL_get_cipher_name(ssl));
-    info.alpn = alpn();
-    info.server_name = text_or_empty(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-    info.resumed = SSL_session_reused(ssl) != 0;
-    const X509* const certificate = SSL_get0_peer_certificate(ssl);
-    if (certificate == nullptr) return info;
-    info.peer_subject = one_line(X509_get_subject_name(certificate));
-    info.peer_issuer = one_line(X509_get_issuer_name(certificate));
-    info.peer_verified =
-        (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0 && SSL_get_verify_result(ssl) == X509_V_OK;
-    return info;
-}
-
-std::string_view TlsSocket::alpn() const {
-    if (native() == nullptr) return {};
-    const unsigned char* name = nullptr;
-    unsigned int size = 0;
-    SSL_get0_alpn_selected(native(), &name, &size);
-    return {reinterpret_cast<const char*>(name), size};
-}
+TlsInfo TlsSocket::info() const { return tls_info_of(native()); }
+std::string_view TlsSocket::alpn() const { return tls_alpn_of(native()); }
 
 }  // namespace evcorothread

@@ -53,6 +53,12 @@ cutils::Result<AccessLog> AccessLog::open(const std::string& path) {
     return AccessLog(std::move(file));
 }
 
+cutils::Result<AccessLog> AccessLog::duplicate() const {
+    nutils::UniqueFd file(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 3));
+    if (!file) return cutils::Error::from_errno("access log");
+    return AccessLog(std::move(file));
+}
+
 void AccessLog::format(std::string& out, std::string_view peer, std::string_view method,
                        std::string_view target, Version version, Status status, std::uint64_t body_bytes,
                        std::time_t when) {

@@ -25,6 +25,9 @@ class EVC_API AccessLog {
     // Appends to a file; "-" is stdout. Errors: the errno of open(2), with the path.
     [[nodiscard]] static cutils::Result<AccessLog> open(const std::string& path);
 
+    // Another one, for another thread, that writes to the same file. Errors: of fcntl(2).
+    [[nodiscard]] cutils::Result<AccessLog> duplicate() const;
+
     void add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when);
     // Whether lines wait for flush(); it is called by itself when many do.
     [[nodiscard]] bool has_lines() const { return !lines_.empty(); }

@@ -28,18 +28,24 @@ void guarded(const Request& request, Response& response, F&& run) {
 
 }  // namespace
 
-void Application::run(const Router::Match& match, Request& request, Response& response) const {
-    if (!filters_.empty()) return run_filtered(match, request, response);
+std::size_t Application::begin(const Router::Match& match, Request& request, Response& response) const {
+    if (!filters_.empty()) return begin_filtered(match, request, response);
     guarded(request, response, [&] { answer(match, request, response); });
+    return 0;
 }
 
-void Application::run_filtered(const Router::Match& match, Request& request, Response& response) const {
+std::size_t Application::begin_filtered(const Router::Match& match, Request& request,
+                                        Response& response) const {
     std::size_t entered = 0;
     guarded(request, response, [&] {
         while (entered < filters_.size())
             if (!filters_[entered++]->on_request(request, response)) return;
         answer(match, request, response);
     });
+    return entered;
+}
+
+void Application::leave_filters(const Request& request, Response& response, std::size_t entered) const {
     while (entered > 0) {
         Filter& filter = *filters_[--entered];
         guarded(request, response, [&] { filter.on_response(request, response); });

@@ -1,6 +1,7 @@
 // Application: what a server serves. Routes, filters, and how one request goes through them.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -37,10 +38,21 @@ class EVC_API Application {
     //
     // Before:   match came from find() for this request; its body is there, unless the route streams it.
     // Suspends: where a servlet or filter does.
-    void run(const Router::Match& match, Request& request, Response& response) const;
+    void run(const Router::Match& match, Request& request, Response& response) const {
+        finish(request, response, begin(match, request, response));
+    }
+
+    // The same in two steps, for responses that are deferred in between: up to the servlet's end, returning
+    // how many filters were entered; and the way back through those.
+    [[nodiscard]] std::size_t begin(const Router::Match& match, Request& request, Response& response) const;
+    void finish(const Request& request, Response& response, std::size_t entered) const {
+        if (entered > 0) leave_filters(request, response, entered);
+    }
 
   private:
-    void run_filtered(const Router::Match& match, Request& request, Response& response) const;
+    void leave_filters(const Request& request, Response& response, std::size_t entered) const;
+    [[nodiscard]] std::size_t begin_filtered(const Router::Match& match, Request& request,
+                                             Response& response) const;
     void answer(const Router::Match& match, Request& request, Response& response) const {
         if (match.endpoint != nullptr) return match.endpoint->servlet->serve(request, response);
         answer_itself(match.allowed, request, response);

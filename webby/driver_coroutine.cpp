@@ -1,6 +1,5 @@
 #include "webby/driver_coroutine.h"
 
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,8 @@
 #include "evcorothread/tls_context.h"
 #include "evcorothread/tls_socket.h"
 #include "webby/exchange.h"
+#include "webby/handshake_report_internal.h"
+#include "webby/loop_socket_internal.h"
 #include "webby/session_internal.h"
 
 namespace webby {
@@ -25,25 +26,17 @@ using evcorothread::EvSocket;
 using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
 using evcorothread::TlsContext;
-using evcorothread::TlsError;
 using evcorothread::TlsSocket;
-using nutils::NetError;
-
-namespace {
-constexpr std::string_view kPlainHttpAnswer =
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n"
-    "Connection: close\r\n\r\nThis port speaks HTTPS. Use https://.\n";
-}  // namespace
 
 struct CoroutineDriver::Impl {
     Impl(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
          std::unique_ptr<AccessLog> log)
         : loop(the_loop),
           options(the_options),
-          settings{the_loop, options.timeouts, Deadline(the_options.timeouts.idle)},
+          idle(the_options.timeouts.idle),
           access_log(std::move(log)),
-          context{application, options.limits},
-          exchanges(context),
+          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits),
           parking(loop, "http"),
           drain_timer(loop, [this] { parking.cancel_active(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
@@ -52,10 +45,9 @@ struct CoroutineDriver::Impl {
     }
 
     void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
-    void handshake_failed(EvSocket& socket, const cutils::Error& error);
-    // Serves a connection until it has nothing more to do.
+    // Serves a connection as long as there is something to do.
     template <class Stream>
-    EvParking::Next converse(Stream& stream);
+    EvParking::Next converse(Stream& stream, Conversation& conversation);
     void gone();
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
@@ -64,7 +56,7 @@ struct CoroutineDriver::Impl {
 
     EvLoop& loop;
     const DriverOptions options;
-    const SessionSettings settings;
+    const Deadline idle;
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
     ExchangePool exchanges;
@@ -73,33 +65,40 @@ struct CoroutineDriver::Impl {
     EvTimer drain_timer;
     EvTimer log_timer;
     std::function<void()> when_finished;
-    cutils::TimePoint next_handshake_log{};
+    HandshakeReport handshakes;
     bool full = false;  // max_connections are there: not accepting
 };
 
 // What a connection is while it has no work.
-class CoroutineDriver::Connection final : public EvParking::Guest {
+class CoroutineDriver::Connection : public EvParking::Guest {
   public:
     Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
         : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
+    ~Connection() override {
+        if (conversation_.exchange != nullptr) driver_.exchanges.give(conversation_.exchange);
+    }
 
-  private:
-    EvParking::Next serve() override { return driver_.converse(socket()); }
+  protected:
+    EvParking::Next serve() override { return driver_.converse(socket(), conversation_); }
+    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
 
     Impl& driver_;
+    Conversation conversation_;
+
+  private:
     ConnectionTicket place_;
 };
 
 // The same over TLS. Shakes hands when the client has begun to: a silent one holds no stack.
-class CoroutineDriver::TlsConnection final : public EvParking::Guest {
+class CoroutineDriver::TlsConnection final : public Connection {
   public:
     TlsConnection(EvSocket socket, Impl& driver, ConnectionTicket place, const TlsContext& context)
-        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)), context_(context) {}
+        : Connection(std::move(socket), driver, std::move(place)), context_(context) {}
 
   private:
     EvParking::Next serve() override {
         if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
-        return driver_.converse(tls_);
+        return driver_.converse(tls_, conversation_);
     }
 
     bool shake_hands() {
@@ -107,45 +106,32 @@ class CoroutineDriver::TlsConnection final : public EvParking::Guest {
             TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
         if (made)
             tls_ = *std::move(made);
-        else
-            driver_.handshake_failed(socket(), made.error());
+        else if (driver_.handshakes.failed(made.error(), driver_.loop.now()))
+            (void)socket().try_send(kPlainHttpAnswer);
         return tls_.is_open();
     }
 
-    Impl& driver_;
-    ConnectionTicket place_;
     const TlsContext& context_;
     TlsSocket tls_;
 };
 
 template <class Stream>
-EvParking::Next CoroutineDriver::Impl::converse(Stream& stream) {
-    struct Lease {
-        explicit Lease(ExchangePool& the_pool) : pool(the_pool), exchange(pool.take()) {}
-        Lease(const Lease&) = delete;
-        Lease& operator=(const Lease&) = delete;
-        ~Lease() { pool.give(exchange); }
-        ExchangePool& pool;
-        Exchange* exchange;
-    } lease(exchanges);
-    const EvParking::Next next = Session<Stream>(settings, stream, *lease.exchange).run();
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation) {
+    Exchange*& exchange = conversation.exchange;
+    const bool is_new = exchange == nullptr;
+    if (is_new) exchange = exchanges.take();
+    LoopSocket<Stream> socket(stream, loop);
+    Session session(context, socket, conversation);
+    if (is_new)
+        exchange->begin(context, session, conversation.requests);
+    else
+        exchange->resume(context, session);
+    const SessionEnd end = session.run();
     lines_added();
-    return next;
-}
-
-// Whoever speaks plain HTTP to a TLS port is a person with a browser: worth an answer.
-void CoroutineDriver::Impl::handshake_failed(EvSocket& socket, const cutils::Error& error) {
-    constexpr std::chrono::seconds kLogEvery{1};
-    if (error.code() == TlsError::plain_text) {  // the socket has logged it
-        (void)socket.try_send(kPlainHttpAnswer);
-        return;
-    }
-    if (error.code() == NetError::truncated || error.code() == NetError::closed ||
-        error.code() == NetError::canceled)
-        return;  // gone: nobody's mistake
-    if (loop.now() < next_handshake_log) return;
-    next_handshake_log = loop.now() + kLogEvery;
-    cutils::log(cutils::LogLevel::info, "webby: %s", error.message().c_str());
+    if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    exchanges.give(std::exchange(exchange, nullptr));
+    return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
 }
 
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place) {
@@ -153,8 +139,7 @@ void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls,
     socket.set_idle_timeout(options.timeouts.io);
     const std::error_code error =
         tls == nullptr
-            ? parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)),
-                            settings.idle)
+            ? parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle)
             : parking.adopt(std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls),
                             Deadline(options.timeouts.head));
     if (error)
@@ -202,7 +187,7 @@ void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place,
 }
 
 void CoroutineDriver::drain() {
-    if (std::exchange(impl_->context.draining, true)) return;
+    if (impl_->context.draining.exchange(true)) return;
     for (EvTcpAcceptor& acceptor : impl_->acceptors) acceptor.close();
     impl_->parking.drain();
     if (impl_->parking.size() > 0) impl_->drain_timer.start(impl_->options.drain);
@@ -217,7 +202,7 @@ void CoroutineDriver::when_finished(std::function<void()> function) {
     impl_->when_finished = std::move(function);
 }
 
-CoroutineDriver::Counts CoroutineDriver::counts() const {
+Driver::Counts CoroutineDriver::counts() const {
     return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),
             impl_->context.requests};
 }

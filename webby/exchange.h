@@ -2,9 +2,12 @@
 // application that answers; everything about HTTP that is the same whoever does the reading and writing.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -22,16 +25,32 @@
 #include "webby/request.h"
 #include "webby/response.h"
 
+namespace evcorothread {
+class EvLoop;
+}
+
 namespace webby {
+
+class DeferredState;
+class DeferredWaiter;
 
 // What the connections of one loop or thread share. Owner: the server; outlives its exchanges.
 struct ExchangeContext {
     const Application& application;
     const Limits& limits;
+    const Timeouts& timeouts;
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
-    bool draining = false;            // every response closes its connection
-    std::uint64_t requests = 0;       // answered so far
+    // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
+    // responses. Null: the caller of advance() waits.
+    evcorothread::EvLoop* event_loop = nullptr;
+    // Any thread may look, and set the first.
+    std::atomic<bool> draining{false};       // every response closes its connection
+    std::atomic<std::uint64_t> requests{0};  // answered so far
+
+    void count_request() {  // only one thread adds
+        requests.store(requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
 };
 
 // What an exchange asks of its driver in the middle of a request.
@@ -51,30 +70,55 @@ class Wire {
 
 // A driver does this and nothing else:
 //
-//   exchange.begin(wire);
+//   exchange.begin(context, wire);
 //   for (;;) switch (exchange.advance()) {
 //       case Want::input: send engine().output() if there is some; sleep if is_idle(), else read into
 //                         engine().input_space()
 //       case Want::send:  send engine().output()
 //       case Want::close: send it, then close, lingering if engine().lingers()
+//       case Want::deferred: send it, then wait until the DeferredWaiter is told; only with an event_loop
 //   }
 //
 // Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
 //        and an idle connection has none. One thread.
 class EVC_API Exchange final : public RequestSource {
   public:
-    enum class Want { input, send, close };
+    enum class Want { input, send, close, deferred };
 
-    explicit Exchange(ExchangeContext& context);
+    explicit Exchange(const Limits& limits);
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
+    // Blocks while a servlet on another thread uses the request.
+    ~Exchange() { abandon(); }
 
-    // Starts anew, for a connection that has just come or wakes up. Lifetime: wire, until the next begin().
-    void begin(Wire& wire);
+    // Starts anew, for a connection that has just come or wakes up, and has made so many requests before.
+    // Lifetime: context and wire, until the next begin() or resume().
+    void begin(ExchangeContext& context, Wire& wire, std::uint32_t requests = 0,
+               DeferredWaiter* waiter = nullptr);
+    // Goes on where it was, perhaps on another thread.
+    void resume(ExchangeContext& context, Wire& wire) {
+        context_ = &context;
+        wire_ = &wire;
+    }
 
     // Goes as far as it can with what has been received; runs servlets.
     // Suspends: where a servlet does.
     [[nodiscard]] Want advance();
+
+    // Whoever waits for a deferred response in advance() goes on without it, now and until the next begin().
+    // Any thread.
+    void give_up();
+    // True when a deferred response may not be left alone: a servlet on another thread uses the request.
+    [[nodiscard]] bool is_pinned() const;
+    // Nobody will go on with this conversation. Blocks while is_pinned().
+    void abandon() {
+        if (response_.deferred() != nullptr) abandon_deferred();
+    }
+
+    // Until when a client must have sent more, after Want::input; then engine().time_out(). A head, and what
+    // is left of a body that nobody reads, have one deadline from beginning to end, so that dribbling does
+    // not help. A body has to make progress, and be no slower than Limits::body_rate in the long run.
+    [[nodiscard]] cutils::TimePoint input_deadline(cutils::TimePoint now);
 
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
@@ -87,38 +131,62 @@ class EVC_API Exchange final : public RequestSource {
   private:
     void start();
     void answer();
+    void finish();
+    bool settle();
+    bool wait_for(DeferredState& state);
+    void abandon_deferred();
+    void gather();
     void refuse();
     void respond();
 
-    ExchangeContext& context_;
+    ExchangeContext* context_ = nullptr;
     Request request_;
     Response response_;
     Http1Engine engine_;
     Router::Match match_;
     Wire* wire_ = nullptr;
+    DeferredWaiter* waiter_ = nullptr;
     std::string_view piece_;  // of a streamed body, not read yet
+    std::string gathered_;    // a body that was to be streamed, where it has to be complete
+    std::size_t filters_entered_ = 0;
     bool streaming_ = false;
+    bool gathers_ = false;
+    bool deferred_ = false;  // advance() has returned Want::deferred
+
+    enum class Waiting : std::uint8_t { nothing, head, body, drain };
+    Waiting waiting_for_input_ = Waiting::nothing;  // what input_since_ is about
+    std::uint64_t waiting_in_request_ = 0;
+    cutils::TimePoint input_since_{};
+
+    std::mutex mutex_;  // of these two
+    DeferredState* waiting_for_ = nullptr;
+    bool given_up_ = false;
 
     friend class ExchangePool;
+    void put_aside() {
+        if (engine_.has_output() || engine_.must_send()) [[unlikely]]
+            engine_.forget_output();
+    }
     Exchange* next_free_ = nullptr;
 };
 
 // Exchanges waiting for work, the one used last on top. As many as were ever busy at once, up to a bound.
 class EVC_API ExchangePool {
   public:
-    // Lifetime: context outlives the pool.
-    explicit ExchangePool(ExchangeContext& context) : context_(context) {}
+    // Lifetime: limits outlives the pool.
+    explicit ExchangePool(const Limits& limits) : limits_(limits) {}
     ExchangePool(const ExchangePool&) = delete;
     ExchangePool& operator=(const ExchangePool&) = delete;
     ~ExchangePool();
 
     // One that begin() may be called on. May throw std::bad_alloc.
     [[nodiscard]] Exchange* take() {
-        if (free_ == nullptr) return new Exchange(context_);
+        if (free_ == nullptr) return new Exchange(limits_);
         --count_;
         return std::exchange(free_, free_->next_free_);
     }
     void give(Exchange* exchange) {
+        exchange->put_aside();
         if (count_ >= kKeep) return delete exchange;
         ++count_;
         exchange->next_free_ = std::exchange(free_, exchange);
@@ -126,7 +194,7 @@ class EVC_API ExchangePool {
 
   private:
     static constexpr std::size_t kKeep = 1024;
-    ExchangeContext& context_;
+    const Limits& limits_;
     Exchange* free_ = nullptr;
     std::size_t count_ = 0;
 };

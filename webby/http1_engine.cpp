@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <exception>
+#include <limits>
 #include <new>
 #include <tuple>
 #include <utility>
 
 #include "cutils/check.h"
+#include "cutils/log.h"
+#include "webby/chunked.h"
 
 namespace webby {
 
@@ -57,10 +61,10 @@ inline void Http1Engine::begin_next() {
     parser_.begin(head_);
 }
 
-void Http1Engine::reset() {
-    requests_ = 0;
+void Http1Engine::reset(std::uint64_t requests) {
+    requests_ = requests;
     eof_ = closing_soon_ = lingers_ = false;
-    if (has_output()) sent();
+    forget_output();
     if (output_.capacity() > kKeep) output_.shrink();
     if (is_idle()) return;  // the parser waits for a first byte already
     begin_ = end_ = at_ = 0;
@@ -130,6 +134,7 @@ Http1Engine::Step Http1Engine::take_step() {
         case Phase::body: return next_in_body();
         case Phase::complete: return Step::end;
         case Phase::refused: return Step::refused;
+        case Phase::sending: return Step::body;
         case Phase::draining:
             if (!drain()) return phase_ == Phase::closed ? Step::close : Step::need_input;
             return next_in_head();
@@ -204,7 +209,7 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
 
 // Inlined by force: one call less a request, and it has only one caller.
 [[gnu::always_inline]] inline void Http1Engine::write_head(const Response& response, const DateLine& date,
-                                                           bool keep, bool inline_body) {
+                                                           Framing framing, bool keep, bool inline_body) {
     constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\n";
     constexpr std::size_t kFixed = 256;  // everything below but what is added to it
     const Status status = response.status();
@@ -233,9 +238,13 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
             out = put_short(out, type);
             out = put(out, "\r\n");
         }
-        out = put(out, "Content-Length: ");
-        out = put_number(out, body_size);
-        out = put(out, "\r\n");
+        if (framing == Framing::length) [[likely]] {
+            out = put(out, "Content-Length: ");
+            out = put_number(out, body_size);
+            out = put(out, "\r\n");
+        } else if (framing == Framing::chunked) {
+            out = put(out, "Transfer-Encoding: chunked\r\n");
+        }
     }
     if (!keep)
         out = put(out, "Connection: close\r\n");
@@ -251,17 +260,29 @@ void Http1Engine::respond(Response& response, const DateLine& date) {
     EVC_CHECK(phase_ == Phase::body || phase_ == Phase::complete || phase_ == Phase::refused,
               "Http1Engine::respond() without a request that waits for its response");
     ++requests_;
-    const bool keep = decide_keep_alive(response);
+    bool keep = decide_keep_alive(response);
     const bool bodyless = is_bodyless(response.status()) || head_.method == Method::head;
-    const bool inline_body = !bodyless && !response.has_file() && response.body_size() <= kInlineBody;
-    write_head(response, date, keep, inline_body);
-    if (response.has_file()) {
+    Framing framing = Framing::length;
+    if (!response.has_size()) [[unlikely]] {
+        framing = head_.version == Version::http_1_0 ? Framing::until_close : Framing::chunked;
+        if (framing == Framing::until_close && !bodyless) keep = false;
+    }
+    const bool inline_body = !bodyless && response.has_text() && response.body_size() <= kInlineBody;
+    write_head(response, date, framing, keep, inline_body);
+    if (response.has_text()) [[likely]] {
+        if (!bodyless && !inline_body) response.swap_body(body_);
+    } else if (response.has_source()) {
+        if (!bodyless) return start_source(response, framing, keep);
+        response.take_source().reset();
+    } else {
         nutils::UniqueFd file = response.take_file();
         if (!bodyless && file_count_ > 0) file_ = std::move(file);
-    } else if (!bodyless && !inline_body) {
-        response.swap_body(body_);
     }
+    go_on(keep);
+}
 
+// The response is out, or gathered: what comes after it.
+inline void Http1Engine::go_on(bool keep) {
     if (!keep) {
         const bool all_read = phase_ == Phase::complete || (phase_ == Phase::body && !head_.has_body());
         return close(!all_read || begin_ + at_ != end_ || head_.keep_alive);
@@ -277,6 +298,80 @@ void Http1Engine::sent() {
     if (body_.capacity() > kKeep) std::string().swap(body_);
     body_.clear();
     if (file_) file_.reset();
+    if (phase_ == Phase::sending) [[unlikely]]
+        pull();
+}
+
+void Http1Engine::forget_output() {
+    if (phase_ == Phase::sending) cut();
+    if (has_output()) sent();
+}
+
+// --- a body that is made while it is sent ---
+
+void Http1Engine::start_source(Response& response, Framing framing, bool keep) {
+    source_left_ =
+        framing == Framing::length ? response.body_size() : std::numeric_limits<std::uint64_t>::max();
+    source_ = response.take_source();
+    framing_ = framing;
+    keep_ = keep;
+    phase_before_ = std::exchange(phase_, Phase::sending);
+    pull();
+}
+
+// The next piece, behind what waits to be sent. Throws nothing: the head may be out.
+void Http1Engine::pull() {
+    const bool chunked = framing_ == Framing::chunked;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, source_left_));
+    const std::span<char> room = output_.writable(framed_size(size));
+    if (room.empty()) return cut();
+    source_failed_ = false;
+    char* end = room.data();
+    const std::size_t got = fill(room.subspan(chunked ? chunk_line_size(size) : 0, size));
+    if (got > 0) end = chunked ? frame_chunk(end, got, size) : end + got;
+    const bool complete = source_left_ == 0 && !source_failed_;
+    if (complete && chunked) end = put(end, kLastChunk);
+    output_.commit(static_cast<std::size_t>(end - room.data()));
+    if (source_failed_) return cut();
+    if (!complete) return;
+    source_.reset();
+    phase_ = phase_before_;
+    go_on(keep_);
+}
+
+// Fills `room`, or as much of it as there is until the end: source_left_ is 0 then.
+std::size_t Http1Engine::fill(std::span<char> room) {
+    const auto fail = [this](const char* why) {
+        cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
+        source_failed_ = true;
+    };
+    std::size_t size = 0;
+    while (size < room.size() && !source_failed_ && source_left_ > 0) try {
+            const nutils::IoResult got = source_->read(room.subspan(size));
+            EVC_CHECK(got.bytes <= room.size() - size,
+                      "BodySource::read() gave more than there was room for");
+            size += got.bytes;
+            if (framing_ == Framing::length) source_left_ -= got.bytes;
+            if (got.eof() && framing_ != Framing::length)
+                source_left_ = 0;
+            else if (got.eof() && source_left_ > 0)
+                fail("it is shorter than it was said to be");
+            else if (!got && !got.eof())
+                fail(got.error.message().c_str());
+            else if (got.bytes == 0)
+                fail("its source gives nothing");
+        } catch (const std::exception& error) {
+            fail(error.what());
+        } catch (...) {
+            fail("its source threw what is not a std::exception");
+        }
+    return size;
+}
+
+// The client must not take the part for the whole.
+void Http1Engine::cut() {
+    source_.reset();
+    close(false);
 }
 
 }  // namespace webby

@@ -14,6 +14,7 @@
 #include "cutils/export.h"
 #include "nutils/byte_buffer.h"
 #include "nutils/unique_fd.h"
+#include "webby/body_source.h"
 #include "webby/http1_parser.h"
 #include "webby/http_date.h"
 #include "webby/http_types.h"
@@ -27,13 +28,16 @@ namespace webby {
 //
 //   for (;;) switch (engine.next()) {
 //       case Step::head:       choose who answers; set_body_limit(); perhaps respond() already
-//       case Step::body:       keep or forget engine.piece()
+//       case Step::body:       keep or forget engine.piece(); then send output(), if must_send()
 //       case Step::end:        respond()
 //       case Step::refused:    respond() with engine.refusal(); the connection closes after it
 //       case Step::need_input: send output(), if any; then read into input_space() and say received(),
 //                              end_of_input() or time_out()
 //       case Step::close:      send output(), if any; then close, lingering if lingers()
 //   }
+//
+// A response whose body is made while it is sent comes out piece by piece: until it is complete, must_send()
+// is true again after each sent(), and next() says body, with an empty piece.
 //
 // Pipelined requests come one by one, in order; their responses gather in output() and go out together.
 //
@@ -46,8 +50,8 @@ class EVC_API Http1Engine {
     // Lifetime: both must outlive the engine. Requests are read into `head`.
     Http1Engine(const Limits& limits, RequestHead& head);
 
-    // For a connection that has just come, or comes back from being idle.
-    void reset();
+    // For a connection that has just come, or comes back from being idle and has made so many requests.
+    void reset(std::uint64_t requests = 0);
 
     // --- input ---
 
@@ -63,7 +67,9 @@ class EVC_API Http1Engine {
     [[nodiscard]] Step next() { return is_idle() && !eof_ ? Step::need_input : take_step(); }
 
     // A part of the body, after Step::body. Lifetime: until the next call of next() or input_space().
-    [[nodiscard]] std::string_view piece() const { return parser_.piece(); }
+    [[nodiscard]] std::string_view piece() const {
+        return phase_ == Phase::sending ? std::string_view() : parser_.piece();
+    }
     // Why, after Step::refused.
     [[nodiscard]] Status refusal() const { return refusal_; }
     // After Step::head.
@@ -80,8 +86,10 @@ class EVC_API Http1Engine {
 
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
-    // How many requests have been answered since reset().
+    // How many requests have been answered.
     [[nodiscard]] std::uint64_t requests() const { return requests_; }
+    // How much of the current request's body has arrived.
+    [[nodiscard]] std::uint64_t body_eaten() const { return body_eaten_; }
 
     // --- output ---
 
@@ -107,9 +115,13 @@ class EVC_API Http1Engine {
     }
     // Send before the next respond(): a body or a file cannot be followed by another response, and text has
     // gathered.
-    [[nodiscard]] bool must_send() const { return file_ || !body_.empty() || output_.size() >= kSendAt; }
-    // All of output() has been sent.
+    [[nodiscard]] bool must_send() const {
+        return file_ || !body_.empty() || output_.size() >= kSendAt || phase_ == Phase::sending;
+    }
+    // All of output() has been sent. Reads the next piece of a body that is made meanwhile.
     void sent();
+    // The connection has ended: drops what was to be sent, and what it was to be made of.
+    void forget_output();
 
     // From now on every response closes its connection: the server is stopping.
     void close_after_response() { closing_soon_ = true; }
@@ -123,6 +135,7 @@ class EVC_API Http1Engine {
         body,      // the head is out, the body is not complete
         complete,  // the request is complete and waits for its response
         refused,   // … or was refused, and waits for the answer that says so
+        sending,   // answered: the rest of the response's body is being made
         draining,  // answered before its body was complete: eating the rest
         closed,
     };
@@ -130,6 +143,8 @@ class EVC_API Http1Engine {
     static constexpr std::size_t kBodyRoom = 4 * 1024;
     static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
     static constexpr std::size_t kSendAt = 16 * 1024;
+    static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time
+    enum class Framing : std::uint8_t { length, chunked, until_close };
 
     [[nodiscard]] char* text() const { return buffer_.get() + begin_; }
     Http1Parser::Event parse() { return parser_.parse(text(), at_, end_ - begin_); }
@@ -141,7 +156,13 @@ class EVC_API Http1Engine {
     void close(bool lingering);
     void begin_next();
     bool decide_keep_alive(const Response& response);
-    void write_head(const Response& response, const DateLine& date, bool keep, bool inline_body);
+    void write_head(const Response& response, const DateLine& date, Framing framing, bool keep,
+                    bool inline_body);
+    void go_on(bool keep);
+    void start_source(Response& response, Framing framing, bool keep);
+    void pull();
+    [[nodiscard]] std::size_t fill(std::span<char> room);
+    void cut();
     [[nodiscard]] char* output_room(std::size_t bytes);
     void grow(std::size_t capacity);
     void make_body_room();
@@ -164,8 +185,14 @@ class EVC_API Http1Engine {
     nutils::UniqueFd file_;
     off_t file_offset_ = 0;
     std::uint64_t file_count_ = 0;
+    std::unique_ptr<BodySource> source_;
+    std::uint64_t source_left_ = 0;  // bytes it may still give
 
     Phase phase_ = Phase::closed;
+    Phase phase_before_ = Phase::closed;  // while sending: what it was when the response began …
+    Framing framing_ = Framing::length;
+    bool keep_ = false;  // … and what becomes of the connection
+    bool source_failed_ = false;
     Status refusal_ = Status::bad_request;
     bool eof_ = false;
     bool continued_ = false;

@@ -20,7 +20,10 @@ struct Limits {
     std::size_t empty_lines = 8;          // lines skipped before a request; more: 400
     std::uint64_t body = 1024 * 1024;     // larger: 413, before "100 Continue"
     std::uint64_t drain = 256 * 1024;  // of a body nobody read, eaten to keep the connection; more: it closes
-    std::uint64_t requests = 0;        // a connection may make; then it closes. 0: any number
+    // Bytes a second that a body must come with in the long run, twice Timeouts::io granted on top; slower:
+    // 408. Of bodies that a servlet reads itself its own deadlines decide. 0: as slow as it likes.
+    std::uint64_t body_rate = 500;
+    std::uint64_t requests = 0;  // a connection may make; then it closes. 0: any number
 };
 
 // How long a client may take. All are on the monotonic clock.
@@ -34,5 +37,8 @@ struct Timeouts {
     // For the client to read an error answer while it still sends; then the connection is cut.
     std::chrono::milliseconds linger{2'000};
 };
+
+// How much of what such a client still sends is read; then the connection is cut.
+inline constexpr std::size_t kLingerBytes = 256 * 1024;
 
 }  // namespace webby

@@ -29,7 +29,7 @@ constexpr int kUsageError = 2;
 struct Arguments {
     webby::ServerOptions server;
     std::string root = ".";
-    std::string paradigm = "coroutine";
+    std::string paradigm{to_string(webby::Paradigm::coroutine)};
     std::vector<std::string> certificates, keys;
     double io_timeout = 30;
     double idle_timeout = 60;
@@ -92,8 +92,9 @@ void describe(CLI::App& program, Arguments& arguments) {
     program.add_option("--root", arguments.root, "the folder to serve")
         ->type_name("DIR")
         ->capture_default_str();
-    program.add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine")
-        ->check(CLI::IsMember({"coroutine"}))
+    program
+        .add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine, thread, event")
+        ->check(CLI::IsMember({"coroutine", "thread", "event"}))
         ->type_name("NAME")
         ->capture_default_str();
     program
@@ -101,8 +102,15 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->check(CLI::Range(std::size_t{0}, std::size_t{1024}))
         ->type_name("N")
         ->capture_default_str();
-    program.add_option("--max-active", server.max_active, "requests in progress at most: the stacks")
+    program
+        .add_option("--max-active", server.max_active,
+                    "requests in progress at most, with coroutine: the stacks")
         ->check(count)
+        ->type_name("N")
+        ->capture_default_str();
+    program
+        .add_option("--threads", server.threads, "requests in progress at most, with thread: the OS threads")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{32'768}))
         ->type_name("N")
         ->capture_default_str();
     program.add_option("--stack-pages", server.stack_pages, "pages of 4 KiB a stack")
@@ -259,7 +267,7 @@ int serve_with_workers(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
     Arguments arguments;
-    CLI::App program("webby: serves a folder over HTTP/1.1, a coroutine a request.", "webby");
+    CLI::App program("webby: serves a folder over HTTP/1.1, with coroutines, threads or callbacks.", "webby");
     describe(program, arguments);
     try {
         program.parse(argc, argv);
@@ -272,6 +280,8 @@ int main(int argc, char** argv) {
     timeouts.io = to_milliseconds(arguments.io_timeout);
     timeouts.idle = to_milliseconds(arguments.idle_timeout);
     timeouts.head = to_milliseconds(arguments.head_timeout);
+    arguments.server.paradigm = webby::parse_paradigm(arguments.paradigm).value();
+    if (arguments.server.paradigm != webby::Paradigm::coroutine) arguments.server.max_active = 1;
     raise_descriptor_limit();
     try {
         return arguments.server.workers == 1 ? serve(arguments) : serve_with_workers(arguments);

@@ -1,5 +1,8 @@
 #include "webby/response.h"
 
+#include <utility>
+
+#include "cutils/check.h"
 #include "cutils/log.h"
 #include "webby/ascii.h"
 #include "webby/uri.h"
@@ -90,22 +93,51 @@ void Response::set_type(std::string_view type) {
 }
 
 void Response::body(std::string_view bytes, std::string_view type) {
-    drop_file();
+    drop_other_body();
     body_.assign(bytes);
     if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
 }
 
 void Response::take_body(std::string&& bytes, std::string_view type) {
-    drop_file();
+    drop_other_body();
     body_ = std::move(bytes);
     if (!type.empty() && is_allowed("Content-Type", type)) set_type(type);
 }
 
 void Response::file(nutils::UniqueFd file, std::uint64_t size, off_t offset) {
+    drop_other_body();
     body_.clear();
     file_ = std::move(file);
-    file_size_ = size;
+    size_ = size;
     file_offset_ = offset;
+    kind_ = Kind::file;
+}
+
+void Response::source(std::unique_ptr<BodySource> source, std::optional<std::uint64_t> size) {
+    EVC_CHECK(source != nullptr, "Response::source() without a source");
+    drop_other_body();
+    body_.clear();
+    source_ = std::move(source);
+    size_ = size.value_or(0);
+    kind_ = size ? Kind::source : Kind::endless;
+}
+
+nutils::UniqueFd Response::take_file() {
+    nutils::UniqueFd taken = std::move(file_);
+    drop_other_body();
+    return taken;
+}
+
+std::unique_ptr<BodySource> Response::take_source() {
+    std::unique_ptr<BodySource> taken = std::move(source_);
+    drop_other_body();
+    return taken;
+}
+
+void Response::drop_file_and_source() {
+    file_.reset();
+    source_.reset();
+    kind_ = Kind::text;
 }
 
 void Response::redirect(std::string_view location, Status status) {
@@ -139,9 +171,28 @@ void Response::clear() {
     fields_.clear();
     body_.clear();
     type_ = {};
-    drop_file();
+    drop_other_body();
+    if (deferred_ != nullptr) drop_deferred();
     status_ = Status::ok;
     close_ = false;
+}
+
+void Response::swap_with(Response& other) {
+    const bool own_type = !type_.empty() && type_.data() == type_storage_.data();
+    const bool others_own = !other.type_.empty() && other.type_.data() == other.type_storage_.data();
+    fields_.swap(other.fields_);
+    body_.swap(other.body_);
+    type_storage_.swap(other.type_storage_);
+    std::swap(type_, other.type_);
+    if (others_own) type_ = type_storage_;
+    if (own_type) other.type_ = other.type_storage_;
+    std::swap(file_, other.file_);
+    std::swap(source_, other.source_);
+    std::swap(size_, other.size_);
+    std::swap(kind_, other.kind_);
+    std::swap(file_offset_, other.file_offset_);
+    std::swap(status_, other.status_);
+    std::swap(close_, other.close_);
 }
 
 }  // namespace webby

@@ -5,15 +5,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "cutils/export.h"
 #include "nutils/unique_fd.h"
+#include "webby/body_source.h"
 #include "webby/http_types.h"
 
 namespace webby {
+
+class Deferred;
+class DeferredState;
 
 // Starts as an empty 200. Set a status, fields and one body; the last body wins.
 //
@@ -21,13 +26,20 @@ namespace webby {
 //   response.status(Status::created).add_header("Location", "/things/7");
 //   response.redirect("/elsewhere");
 //
-// The server adds Date, Content-Length and Connection, and leaves the body out where HTTP wants none (HEAD,
-// 204, 304): a servlet answers HEAD as it answers GET.
+// The server adds Date, Content-Length or Transfer-Encoding, and Connection, and leaves the body out where
+// HTTP wants none (HEAD, 204, 304): a servlet answers HEAD as it answers GET.
 //
 // Owner: the connection; a servlet gets a reference that is good until it returns. One thread.
 // Cost:  fields are kept as they will be sent; the memory is kept from response to response.
 class EVC_API Response {
   public:
+    Response() = default;
+    Response(const Response&) = delete;
+    Response& operator=(const Response&) = delete;
+    ~Response() {
+        if (deferred_ != nullptr) drop_deferred();
+    }
+
     Response& status(Status status) {
         status_ = status;
         return *this;
@@ -57,6 +69,13 @@ class EVC_API Response {
     // cuts the connection, so that the client cannot take the part for the whole.
     void file(nutils::UniqueFd file, std::uint64_t size, off_t offset = 0);
 
+    // A body that is made while it is sent. With a size: exactly so many bytes are sent; a source that ends
+    // before cuts the connection. Without: in chunks, or, to a client of HTTP/1.0, until the connection
+    // closes. Where HTTP wants no body it is never read.
+    //
+    // Before: source is not null.
+    void source(std::unique_ptr<BodySource> source, std::optional<std::uint64_t> size = {});
+
     // Sends the client elsewhere. What may not stand in a URI is percent-encoded.
     void redirect(std::string_view location, Status status = Status::found);
 
@@ -66,32 +85,53 @@ class EVC_API Response {
     // The connection closes after this response.
     void close_connection() { close_ = true; }
 
+    // The response is completed later, through the handle; what this one has so far goes along. What is done
+    // to it afterwards is lost. Include "webby/deferred.h". Before: called in serve(), once.
+    [[nodiscard]] Deferred defer();
+
     // For filters, logs and the engine.
     [[nodiscard]] bool closes_connection() const { return close_; }
-    [[nodiscard]] std::uint64_t body_size() const { return file_ ? file_size_ : body_.size(); }
+    // 0 while has_size() is false.
+    [[nodiscard]] std::uint64_t body_size() const { return kind_ == Kind::text ? body_.size() : size_; }
+    [[nodiscard]] bool has_size() const { return kind_ != Kind::endless; }
+    // Empty when the body is a file or a source.
     [[nodiscard]] std::string_view body_text() const { return body_; }
-    [[nodiscard]] bool has_file() const { return static_cast<bool>(file_); }
+    [[nodiscard]] bool has_text() const { return kind_ == Kind::text; }
+    [[nodiscard]] bool has_file() const { return kind_ == Kind::file; }
+    [[nodiscard]] bool has_source() const { return kind_ >= Kind::source; }
     [[nodiscard]] std::string_view content_type() const { return type_; }
 
     // For the engine: the fields in wire form; what takes the body along; back to an empty 200.
     [[nodiscard]] std::string_view wire_fields() const { return fields_; }
-    [[nodiscard]] nutils::UniqueFd take_file() { return std::move(file_); }
+    // The body is an empty text after take_file() and take_source().
+    [[nodiscard]] nutils::UniqueFd take_file();
+    [[nodiscard]] std::unique_ptr<BodySource> take_source();
     [[nodiscard]] off_t file_offset() const { return file_offset_; }
     void swap_body(std::string& other) { body_.swap(other); }
     void clear();
 
+    // For the exchange: whether defer() was called; what the handle made of it.
+    [[nodiscard]] DeferredState* deferred() const { return deferred_; }
+    void take_deferred();
+
   private:
+    enum class Kind : std::uint8_t { text, file, source, endless };  // endless: a source without a size
+
     // `type` lives for ever.
     void set_body(std::string_view bytes, std::string_view type) {
-        drop_file();
+        drop_other_body();
         body_.clear();
         body_.append(bytes);  // cheaper than assign(): nothing to replace
         type_ = type;
     }
     void set_type(std::string_view type);
-    void drop_file() {
-        if (file_) file_.reset();
+    void swap_with(Response& other);
+    void drop_deferred();
+    void drop_other_body() {
+        if (kind_ != Kind::text) [[unlikely]]
+            drop_file_and_source();
     }
+    void drop_file_and_source();
     [[nodiscard]] std::size_t find_line(std::string_view name, std::size_t from) const;
 
     std::string fields_;  // "Name: value\r\n", one after the other
@@ -99,9 +139,12 @@ class EVC_API Response {
     std::string_view type_;  // eternal, or in type_storage_
     std::string type_storage_;
     nutils::UniqueFd file_;
-    std::uint64_t file_size_ = 0;
+    std::unique_ptr<BodySource> source_;
+    std::uint64_t size_ = 0;  // of the file or the source
     off_t file_offset_ = 0;
+    DeferredState* deferred_ = nullptr;
     Status status_ = Status::ok;
+    Kind kind_ = Kind::text;
     bool close_ = false;
 };
 

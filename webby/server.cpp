@@ -15,11 +15,13 @@
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/group_listener.h"
 #include "evcorothread/loop_group.h"
+#include "evcorothread/offload.h"
 #include "evcorothread/tls_context.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
 #include "webby/directory.h"
-#include "webby/driver_coroutine.h"
+#include "webby/driver.h"
+#include "webby/offloaded_internal.h"
 #include "webby/static_files.h"
 #include "webby/uri.h"
 
@@ -31,8 +33,6 @@ using evcorothread::GroupListener;
 using evcorothread::GroupListenOptions;
 using evcorothread::LoopGroup;
 using evcorothread::TlsContext;
-
-std::string_view to_string(Paradigm) { return "coroutine"; }
 
 namespace {
 
@@ -56,7 +56,7 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
     // Calls `f` for each on its loop, with what ends it for good. False: all are gone, and perhaps the group,
     // too. It cannot be while one of them is left.
     bool post_to_each(LoopGroup& group,
-                      std::function<void(CoroutineDriver& one, const std::function<void()>& end)> f) {
+                      std::function<void(Driver& one, const std::function<void()>& end)> f) {
         const std::lock_guard lock(mutex);
         if (left == 0) return false;
         for (std::size_t i = 0; i < drivers.size(); ++i)
@@ -70,7 +70,7 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
         changed.wait(lock, [this] { return left == 0; });
     }
 
-    std::vector<std::unique_ptr<CoroutineDriver>> drivers;
+    std::vector<std::unique_ptr<Driver>> drivers;
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t left;
@@ -84,7 +84,7 @@ struct Server::Impl {
     void remember(const cutils::Result<void>& result) {
         if (!result && !broken) broken = result.error();
     }
-    cutils::Result<std::unique_ptr<CoroutineDriver>> make_driver(EvLoop& on, std::size_t share);
+    cutils::Result<std::unique_ptr<Driver>> make_driver(EvLoop& on, std::size_t share);
     cutils::Result<void> open(EvLoop& on);
     cutils::Result<void> open(LoopGroup& on);
     cutils::Result<void> open_tls();
@@ -98,14 +98,21 @@ struct Server::Impl {
     void end_fleet();
     void close();
     cutils::Result<void> serve(const std::function<void()>& ready);
+    // Only coroutines need some.
+    [[nodiscard]] std::size_t stack_count() const {
+        return options.paradigm == Paradigm::coroutine ? options.max_active : 1;
+    }
+    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+             const RouteOptions& how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
     ServerOptions options;
     Application application;
+    std::unique_ptr<evcorothread::OffloadPool> offload_pool;  // ends before the servlets
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
     std::optional<TlsContext> tls;  // outlives the drivers; set once, with the lock held
-    std::unique_ptr<CoroutineDriver> driver;
+    std::unique_ptr<Driver> driver;
     std::thread thread;
 
     // stop() may come from any thread, also while the loop is just ending, and what it posts may run after we
@@ -114,7 +121,7 @@ struct Server::Impl {
     bool stopping = false;
     EvLoop* loop = nullptr;  // while it serves
     struct Link {
-        CoroutineDriver* driver;
+        Driver* driver;
     };
     std::shared_ptr<Link> link;
 
@@ -126,9 +133,9 @@ struct Server::Impl {
     evcorothread::CrossEvent stop_asked;
 };
 
-cutils::Result<std::unique_ptr<CoroutineDriver>> Server::Impl::make_driver(EvLoop& on, std::size_t share) {
+cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, std::size_t share) {
     constexpr std::size_t kHandshakeStack = 32 * 1024;
-    if (tls && on.stacks().stack_size() < kHandshakeStack)
+    if (tls && options.paradigm == Paradigm::coroutine && on.stacks().stack_size() < kHandshakeStack)
         return cutils::Error(std::make_error_code(std::errc::invalid_argument),
                              "HTTPS needs stacks of eight pages or more");
     std::unique_ptr<AccessLog> log;
@@ -137,16 +144,17 @@ cutils::Result<std::unique_ptr<CoroutineDriver>> Server::Impl::make_driver(EvLoo
         if (!opened) return opened.error();
         log = std::make_unique<AccessLog>(std::move(*opened));
     }
-    return std::make_unique<CoroutineDriver>(
-        on, application,
-        DriverOptions{options.limits, options.timeouts, (options.max_connections + share - 1) / share,
-                      options.drain},
+    const auto share_of = [share](std::size_t all) { return (all + share - 1) / share; };
+    return webby::make_driver(
+        options.paradigm, on, application,
+        DriverOptions{options.limits, options.timeouts, share_of(options.max_connections), options.drain,
+                      share_of(options.threads)},
         std::move(log));
 }
 
 namespace {
-Server::Counts of(const CoroutineDriver& driver) {
-    const CoroutineDriver::Counts counts = driver.counts();
+Server::Counts of(const Driver& driver) {
+    const Driver::Counts counts = driver.counts();
     return {counts.connections, counts.idle, counts.waiting, counts.requests};
 }
 }  // namespace
@@ -182,7 +190,7 @@ cutils::Result<void> Server::Impl::open(EvLoop& on) {
               "webby::Server: run(), start() and attach() are for once");
     if (broken) return *broken;
     if (cutils::Result<void> ready = open_tls(); !ready) return ready;
-    cutils::Result<std::unique_ptr<CoroutineDriver>> made = make_driver(on, 1);
+    cutils::Result<std::unique_ptr<Driver>> made = make_driver(on, 1);
     if (!made) return made.error();
     driver = *std::move(made);
     cutils::Result<void> opened =
@@ -231,7 +239,7 @@ cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
     std::optional<cutils::Error> first;
     std::latch made(static_cast<std::ptrdiff_t>(on.size()));
     on.post_all([&](EvLoop& member, std::size_t index) {
-        cutils::Result<std::unique_ptr<CoroutineDriver>> one = make_driver(member, on.size());
+        cutils::Result<std::unique_ptr<Driver>> one = make_driver(member, on.size());
         if (one) {
             fleet->drivers[index] = *std::move(one);
         } else {
@@ -267,7 +275,7 @@ cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
 
 void Server::Impl::drain_fleet() {
     for (GroupListener& listener : listeners) listener.close();
-    fleet->post_to_each(*group, [](CoroutineDriver& one, const std::function<void()>&) { one.drain(); });
+    fleet->post_to_each(*group, [](Driver& one, const std::function<void()>&) { one.drain(); });
 }
 
 // Cuts what is in flight. A loop that has ended has done so already.
@@ -278,12 +286,11 @@ void Server::Impl::end_fleet() {
         EVC_CHECK(fleet->left == 0 || !group->here(),
                   "a webby::Server is destroyed on one of its group's loops");
     }
-    const bool group_runs =
-        fleet->post_to_each(*group, [](CoroutineDriver& one, const std::function<void()>& end) {
-            one.drain();
-            one.cancel();
-            one.when_finished(end);
-        });
+    const bool group_runs = fleet->post_to_each(*group, [](Driver& one, const std::function<void()>& end) {
+        one.drain();
+        one.cancel();
+        one.when_finished(end);
+    });
     fleet->wait_until_all_are_gone();
     if (group_runs) group->forget(end_hook);
     fleet.reset();
@@ -304,7 +311,7 @@ Server::Counts Server::Impl::counts_of_fleet() const {
 
 cutils::Result<void> Server::Impl::serve_with_workers(const std::function<void()>& ready) {
     const std::size_t count = LoopGroup({.loops = options.workers}).size();
-    const std::size_t share = (options.max_active + count - 1) / count;
+    const std::size_t share = (stack_count() + count - 1) / count;
     LoopGroup workers(
         {.loops = count, .stacks = {.count = share, .pages = options.stack_pages}, .name = "webby"});
     if (cutils::Result<void> started = workers.start(); !started) return started;
@@ -333,7 +340,7 @@ void Server::Impl::close() {
 cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
     if (options.workers != 1) return serve_with_workers(ready);
     try {
-        corothread::StackPool stacks({.count = options.max_active, .pages = options.stack_pages});
+        corothread::StackPool stacks({.count = stack_count(), .pages = options.stack_pages});
         EvLoop own(stacks);
         if (cutils::Result<void> opened = open(own); !opened) return opened;
         ready();
@@ -357,7 +364,24 @@ Server::~Server() {
 
 void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                  RouteOptions options) {
-    impl_->remember(impl_->application.add(method, pattern, std::move(servlet), options));
+    impl_->add(method, pattern, std::move(servlet), options);
+}
+
+void Server::Impl::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+                       const RouteOptions& how) {
+    if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {
+        if (offload_pool == nullptr)
+            offload_pool = std::make_unique<evcorothread::OffloadPool>(
+                evcorothread::OffloadOptions{.threads = options.threads, .name = "webby-offload"});
+        servlet = make_offloaded(std::move(servlet), *offload_pool, options.paradigm);
+    } else if (how.blocking.blocks() && options.paradigm == Paradigm::event) {
+        return remember(cutils::Error(
+            std::make_error_code(std::errc::not_supported),
+            "route \"" + std::string(pattern) +
+                "\": its servlet blocks, and in the event paradigm that would stop all other connections: "
+                "register it with Blocking::offload, defer its response, or take another paradigm"));
+    }
+    remember(application.add(method, pattern, std::move(servlet), how));
 }
 
 void Server::add_filter(std::unique_ptr<Filter> filter) { impl_->application.add_filter(std::move(filter)); }

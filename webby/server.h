@@ -14,9 +14,11 @@
 #include "cutils/result.h"
 #include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
+#include "webby/deferred.h"
 #include "webby/filter.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
+#include "webby/paradigm.h"
 #include "webby/servlet.h"
 
 namespace evcorothread {
@@ -25,13 +27,6 @@ class LoopGroup;
 }  // namespace evcorothread
 
 namespace webby {
-
-// Who drives the connections. Servlets and filters are the same under all of them.
-enum class Paradigm {
-    coroutine,  // one OS thread, a coroutine a request
-};
-
-[[nodiscard]] EVC_API std::string_view to_string(Paradigm paradigm);
 
 struct ServerOptions {
     // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
@@ -47,10 +42,13 @@ struct ServerOptions {
     std::size_t workers = 1;
     Limits limits{};
     Timeouts timeouts{};
-    // Requests in progress: the stacks; workers have equal shares. attach() uses the loop's, or the group's,
-    // own.
+    // Requests in progress in the coroutine paradigm: the stacks; workers have equal shares. attach() uses
+    // the loop's, or the group's, own.
     std::size_t max_active = 1000;
-    std::size_t stack_pages = 16;             // of 4 KiB, a stack
+    std::size_t stack_pages = 16;  // of 4 KiB, a stack
+    // OS threads at most. In the thread paradigm, those that serve: requests in progress; workers, whose
+    // loops then only accept, have equal shares. In the others, those of servlets with Blocking::offload.
+    std::size_t threads = 64;
     std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
     std::string access_log{};                 // a file, "-" for stdout, "" for none
@@ -70,8 +68,10 @@ struct ServerOptions {
 // Owner:  the application. Several servers may live in one process.
 // Thread: one thread sets it up. Servlets run on the loop's thread: that of run(), one of its own after
 //         start(), that of the attached loop. With several workers, or attached to a group, they run on
-//         several OS threads at a time. stop() may be called from anywhere.
-// Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach().
+//         several OS threads at a time; so they do in the thread paradigm. stop() may be called from
+//         anywhere.
+// Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach(). In the
+//         event paradigm, a route with {.blocking = true} is wrong.
 class EVC_API Server {
   public:
     explicit Server(ServerOptions options = {});
@@ -146,7 +146,7 @@ class EVC_API Server {
 
     struct Counts {
         std::size_t connections = 0;
-        std::size_t idle = 0;     // without a stack
+        std::size_t idle = 0;     // without a stack, or a thread
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
     };

@@ -17,7 +17,8 @@ namespace webby {
 //
 // Owner:  the application; there is one object for all requests, so what it keeps is shared between them.
 // Thread: those of the server that has it; with a single loop that is one, but two requests can be in serve()
-//         at once, each where it suspended.
+//         at once, each where it suspended. In the thread paradigm, and with several workers, it is called on
+//         several OS threads at a time. In the event paradigm it must not wait: see Response::defer().
 // Errors: an exception becomes a 500 and one line in the log.
 class Servlet {
   public:
@@ -25,10 +26,34 @@ class Servlet {
     virtual void serve(Request& request, Response& response) = 0;
 };
 
+// Whether a servlet makes its caller wait, and where that is done.
+//
+//   {.blocking = true}               it waits. Refused in the event paradigm, where that would stop all
+//   others
+//   {.blocking = Blocking::offload}  it blocks its OS thread: in the event and coroutine paradigms it runs on
+//                                    a pool of threads, its body complete before, while the connection waits
+class Blocking {
+  public:
+    constexpr Blocking(bool blocks = false) : kind_(blocks ? Kind::here : Kind::no) {}
+    static const Blocking offload;
+
+    [[nodiscard]] constexpr bool blocks() const { return kind_ != Kind::no; }
+    [[nodiscard]] constexpr bool is_offloaded() const { return kind_ == Kind::elsewhere; }
+
+  private:
+    enum class Kind : std::uint8_t { no, here, elsewhere };
+    constexpr explicit Blocking(Kind kind) : kind_(kind) {}
+    Kind kind_;
+};
+inline constexpr Blocking Blocking::offload{Blocking::Kind::elsewhere};
+
 // How a route wants to be called.
 struct RouteOptions {
     std::optional<std::uint64_t> body_limit{};  // instead of Limits::body
-    bool stream_body = false;  // serve() starts at once and reads the body with Request::read_body()
+    // serve() reads the body with Request::read_body(), and starts at once. Where it must not wait (event) or
+    // runs elsewhere (Blocking::offload), it starts when the body is complete.
+    bool stream_body = false;
+    Blocking blocking{};
 };
 
 // Anything that can be called like a servlet.

@@ -1,8 +1,6 @@
-// Session: a connection at work, as the coroutine driver does it, over plain TCP or TLS. Internal.
+// Session: a connection at work, for drivers whose caller waits: the coroutine's and the thread's. Internal.
 #pragma once
 
-#include <sys/socket.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -10,64 +8,66 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <system_error>
 
+#include "cutils/clock.h"
 #include "cutils/deadline.h"
-#include "evcorothread/ev_loop.h"
-#include "evcorothread/ev_parking.h"
-#include "evcorothread/ev_socket.h"
 #include "evcorothread/tls_socket.h"
+#include "nutils/io_result.h"
+#include "nutils/sock_addr.h"
 #include "webby/exchange.h"
 #include "webby/limits.h"
 
 namespace webby {
 
-// What the sessions of a driver have in common.
-struct SessionSettings {
-    evcorothread::EvLoop& loop;
-    const Timeouts& timeouts;
-    cutils::Deadline idle;
+// How a session with a client goes on: nothing of a next request is there (park); in the middle of something
+// the client has to send more, until Conversation::until (wait); or it is over.
+enum class SessionEnd { park, wait, close };
+
+// What a connection has of its conversation while nobody works on it.
+struct Conversation {
+    Exchange* exchange = nullptr;  // in the middle of something
+    cutils::TimePoint until{};
+    std::uint32_t requests = 0;  // answered so far
+    std::uint32_t lingered = 0;  // bytes forgotten
+    bool lingering = false;      // answered for the last time: waits for the client to close
+    bool expired = false;        // `until` has passed
 };
 
-// --- where TCP and TLS differ ---
-
-inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::EvSocket&) { return {}; }
-inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::TlsSocket& socket) {
-    return socket.info();
-}
-
-// The text of `output`, and its file behind it.
-nutils::IoResult send_file(evcorothread::EvSocket& socket, const Http1Engine::Output& output);
-nutils::IoResult send_file(evcorothread::TlsSocket& socket, const Http1Engine::Output& output);
-
-// --- where they do not ---
-
-// A connection at work: moves bytes between the socket and an exchange until there is nothing more to do.
-// Owner: a local of the coroutine that serves.
-template <class Stream>
+// Moves bytes between a socket and an exchange as long as there are some. Each wait of a Socket's send
+// functions is limited by the I/O timeout; nothing else here waits but servlets. LoopSocket is one,
+// ThreadSocket another.
+template <class Socket>
 class Session final : public Wire {
   public:
-    Session(const SessionSettings& settings, Stream& socket, Exchange& exchange)
-        : settings_(settings), socket_(socket), exchange_(exchange), engine_(exchange.engine()) {}
+    // Before: conversation.exchange has begun, or resumed, with this session as its wire.
+    Session(ExchangeContext& context, Socket& socket, Conversation& conversation)
+        : timeouts_(context.timeouts),
+          socket_(socket),
+          conversation_(conversation),
+          exchange_(*conversation.exchange),
+          engine_(exchange_.engine()) {}
 
-    evcorothread::EvParking::Next run() {
-        exchange_.begin(*this);
-        for (Exchange::Want want = Exchange::Want::input;; want = exchange_.advance()) {
-            if (!send_output()) return evcorothread::EvParking::Next::close();
+    SessionEnd run() {
+        if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
+        Exchange::Want want = Exchange::Want::input;
+        if (std::exchange(conversation_.expired, false)) {
+            engine_.time_out();
+            want = exchange_.advance();
+        }
+        for (;; want = exchange_.advance()) {
+            if (!send_output()) return SessionEnd::close;
             switch (want) {
-                case Exchange::Want::send: break;
+                case Exchange::Want::send:
+                case Exchange::Want::deferred: break;
                 case Exchange::Want::input:
-                    if (engine_.is_idle() && !socket_.may_recv())
-                        return evcorothread::EvParking::Next::park(settings_.idle);
+                    if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
                     switch (receive()) {
                         case Received::something: break;
-                        case Received::nothing: return evcorothread::EvParking::Next::park(settings_.idle);
-                        case Received::failure: return evcorothread::EvParking::Next::close();
+                        case Received::nothing: return engine_.is_idle() ? SessionEnd::park : wait();
+                        case Received::failure: return SessionEnd::close;
                     }
                     break;
-                case Exchange::Want::close:
-                    if (engine_.lingers()) linger();
-                    return evcorothread::EvParking::Next::close();
+                case Exchange::Want::close: return engine_.lingers() ? begin_to_linger() : SessionEnd::close;
             }
         }
     }
@@ -81,83 +81,71 @@ class Session final : public Wire {
         return {};
     }
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
-    std::optional<evcorothread::TlsInfo> tls() const override { return tls_info(socket_); }
-    cutils::TimePoint now() const override { return settings_.loop.now(); }
+    std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
+    cutils::TimePoint now() const override { return socket_.lately(); }
 
   private:
+    using Deadline = cutils::Deadline;
+    using IoResult = nutils::IoResult;
     enum class Received { something, nothing, failure };
 
-    // The socket's idle timeout limits each wait: a client that takes a little now and then may take all day.
+    // The socket's I/O timeout limits each wait: a client that takes a little now and then may take all day.
     bool send_output() {
         if (!engine_.has_output()) return true;
-        const nutils::IoResult sent = engine_.must_send()
-                                          ? send_large()
-                                          : socket_.send_all(engine_.output_text(), cutils::Deadline::never);
+        const IoResult sent =
+            engine_.must_send() ? send_large() : socket_.send_all(engine_.output_text(), Deadline::never);
         engine_.sent();
         return static_cast<bool>(sent);
     }
 
-    [[gnu::noinline]] nutils::IoResult send_large() {
+    [[gnu::noinline]] IoResult send_large() {
         const Http1Engine::Output output = engine_.output();
         std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
                                        iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-        if (output.file < 0) return socket_.send_all_v(pieces, cutils::Deadline::never);
-        return send_file(socket_, output);
+        if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
+        return socket_.send_file(output);
     }
 
     Received receive() {
-        const std::span<char> space = engine_.input_space();
-        const nutils::IoResult got =
-            engine_.is_idle() ? socket_.try_recv(space) : socket_.recv(space, deadline());
+        const IoResult got = socket_.try_recv(engine_.input_space());
         if (got) [[likely]] {
             engine_.received(got.bytes);
             return Received::something;
         }
         if (got.would_block()) return Received::nothing;
-        if (got.eof())
-            engine_.end_of_input();
-        else if (got.timed_out())
-            engine_.time_out();
-        else
-            return Received::failure;
+        if (!got.eof()) return Received::failure;
+        engine_.end_of_input();
         return Received::something;
     }
 
-    // A head, and what is left of a body that nobody reads, have one deadline from beginning to end, so that
-    // dribbling does not help; a body that is read has to make progress, which the socket's idle timeout sees
-    // to.
-    cutils::Deadline deadline() {
-        const bool in_head = engine_.is_reading_head();
-        if (!in_head && !engine_.is_draining()) return cutils::Deadline::never;
-        if (!deadline_ || deadline_of_ != engine_.requests() || deadline_is_of_head_ != in_head) {
-            deadline_of_ = engine_.requests();
-            deadline_is_of_head_ = in_head;
-            deadline_ = now() + (in_head ? settings_.timeouts.head : settings_.timeouts.io);
-        }
-        return *deadline_;
+    SessionEnd wait() {
+        conversation_.until = exchange_.input_deadline(now());
+        return SessionEnd::wait;
     }
 
     // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
     // resets the connection, and the reset may overtake the answer.
-    void linger() {
-        constexpr std::size_t kEnough = 256 * 1024;
+    SessionEnd begin_to_linger() {
+        if (!socket_.shutdown_send()) return SessionEnd::close;
+        conversation_.lingering = true;
+        conversation_.until = now() + timeouts_.linger;
+        return linger();
+    }
+    SessionEnd linger() {
         std::array<char, 2048> forgotten;
-        if (!socket_.shutdown_send()) return;
-        const cutils::Deadline until = now() + settings_.timeouts.linger;
-        for (std::size_t bytes = 0; bytes < kEnough;) {
-            const nutils::IoResult got = socket_.recv(forgotten, until);
-            if (!got) return;
-            bytes += got.bytes;
+        for (;;) {
+            const IoResult got = socket_.try_recv(forgotten);
+            if (got.would_block()) return SessionEnd::wait;
+            conversation_.lingered += static_cast<std::uint32_t>(got.bytes);
+            if (!got || conversation_.lingered >= kLingerBytes) return SessionEnd::close;
         }
     }
 
-    const SessionSettings& settings_;
-    Stream& socket_;
+    const Timeouts& timeouts_;
+    Socket& socket_;
+    Conversation& conversation_;
     Exchange& exchange_;
     Http1Engine& engine_;
-    std::optional<cutils::TimePoint> deadline_;
-    std::uint64_t deadline_of_ = 0;
-    bool deadline_is_of_head_ = false;
 };
 
 }  // namespace webby

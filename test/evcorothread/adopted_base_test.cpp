@@ -278,7 +278,10 @@ class Silent final : public EvParking::Guest {
 
   private:
     EvParking::Next serve() override { return EvParking::Next::close(); }
-    void expired() override { ++expired_; }
+    bool expired() override {
+        ++expired_;
+        return false;
+    }
     int& expired_;
 };
 }  // namespace

@@ -30,8 +30,9 @@ class Guest final : public EvParking::Guest {
 
   private:
     Next serve() override { return serve_(socket()); }
-    void expired() override {
+    bool expired() override {
         if (expired_) expired_();
+        return false;
     }
     Serve serve_;
     std::function<void()> expired_;
@@ -570,4 +571,68 @@ TEST(Parking, NoMemoryForAdoptingClosesTheConnection) {
         peers.clear();
     });
     CHECK_EQUAL(0, left);
+}
+
+TEST(Parking, AGuestInTheMiddleOfSomethingHoldsNoStackAndIsNotClosedByDraining) {
+    std::string heard;
+    CHECK(!adopt([&](EvSocket& socket) {
+        char buffer[10];
+        const auto got = socket.try_recv(buffer);
+        if (!got) return Next::close();
+        heard.append(buffer, got.bytes);
+        return heard.size() < 2 ? Next::wait(30s) : Next::park(idle);
+    }));
+    send(0, "a");
+    loop.run_ready();
+    CHECK_EQUAL(1, parking->in_between());
+    CHECK_EQUAL(0, parking->parked());
+    CHECK_EQUAL(0, parking->active());
+    CHECK_EQUAL(0, stacks.in_use());
+    parking->drain();
+    CHECK_EQUAL(1, parking->size());
+    send(0, "b");
+    loop.run_ready();
+    CHECK_EQUAL("ab", heard);
+    CHECK_EQUAL(0, parking->size());
+    CHECK_EQUAL(1, gone);
+}
+
+TEST(Parking, AnExpiredGuestMayBeServedOnceMore) {
+    class Patient final : public EvParking::Guest {
+      public:
+        Patient(EvSocket socket, std::string& told) : Guest(std::move(socket)), told_(told) {}
+
+      private:
+        Next serve() override {
+            char buffer[10];
+            (void)socket().try_recv(buffer);
+            if (!expired_) return Next::wait(30s);
+            told_ = "late";
+            return Next::close();
+        }
+        bool expired() override { return expired_ = true; }
+        std::string& told_;
+        bool expired_ = false;
+    };
+    std::string told;
+    Connection connection = unix_connection(loop);
+    peers.push_back(std::move(connection.peer));
+    CHECK(!parking->adopt(std::make_unique<Patient>(std::move(connection.socket), told), 30s));
+    send(0, "a");
+    loop.run();
+    CHECK_EQUAL("late", told);
+    CHECK_EQUAL(0, parking->size());
+}
+
+TEST(Parking, CancelingClosesThoseThatWaitInTheMiddle) {
+    CHECK(!adopt([&](EvSocket& socket) {
+        char buffer[10];
+        (void)socket.try_recv(buffer);
+        return Next::wait(30s);
+    }));
+    send(0, "a");
+    loop.run_ready();
+    CHECK_EQUAL(1, parking->in_between());
+    parking->cancel_active();
+    CHECK_EQUAL(0, parking->size());
 }

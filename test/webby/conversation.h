@@ -23,8 +23,10 @@ inline constexpr std::size_t kWhole = std::numeric_limits<std::size_t>::max();
 class Conversation final : public webby::Wire {
   public:
     explicit Conversation(const webby::Application& application, const webby::Limits& limits = {})
-        : limits_(limits), context_{application, limits_}, exchange_(context_) {
-        exchange_.begin(*this);
+        : limits_(limits),
+          context_{.application = application, .limits = limits_, .timeouts = timeouts_},
+          exchange_(limits_) {
+        exchange_.begin(context_, *this);
     }
 
     // Gives the server `input` in pieces of `fragment` bytes, and takes what it says.
@@ -45,7 +47,7 @@ class Conversation final : public webby::Wire {
 
     // A new connection, with the same exchange.
     void start_again() {
-        exchange_.begin(*this);
+        exchange_.begin(context_, *this);
         heard_.clear();
         closed_ = false;
         sends_ = 0;
@@ -85,7 +87,8 @@ class Conversation final : public webby::Wire {
                     take_output();
                     if (!give_input()) return;
                     break;
-                case webby::Exchange::Want::send: take_output(); break;
+                case webby::Exchange::Want::send:
+                case webby::Exchange::Want::deferred: take_output(); break;
                 case webby::Exchange::Want::close:
                     take_output();
                     closed_ = true;
@@ -121,6 +124,7 @@ class Conversation final : public webby::Wire {
     }
 
     webby::Limits limits_;
+    webby::Timeouts timeouts_{};
     webby::ExchangeContext context_;
     webby::Exchange exchange_;
     std::string_view waiting_;

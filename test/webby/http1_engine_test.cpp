@@ -360,7 +360,8 @@ TEST(Http1Engine, EveryFailingAllocationLeavesNothingBehind) {
 
 TEST(Http1Engine, TheSteadyStateAllocatesNothing) {
     Limits own;
-    ExchangeContext context{app, own};
+    const Timeouts timeouts;
+    ExchangeContext context{.application = app, .limits = own, .timeouts = timeouts};
     struct Quiet final : Wire {
         nutils::IoResult refill(cutils::Deadline) override { return {}; }
         nutils::SockAddr peer() const override { return {}; }
@@ -374,14 +375,14 @@ TEST(Http1Engine, TheSteadyStateAllocatesNothing) {
         exchange.engine().sent();
         return waits;
     };
-    Exchange exchange(context);
-    exchange.begin(wire);
+    Exchange exchange(own);
+    exchange.begin(context, wire);
     for (int i = 0; i < 3; ++i) CHECK(request(exchange));
     bool fine = true;
     test_support::AllocationFaults faults;
     faults.fail_all();
     for (int i = 0; i < 10; ++i) {
-        exchange.begin(wire);
+        exchange.begin(context, wire);
         fine = fine && request(exchange);
     }
     faults.stop();

@@ -7,14 +7,14 @@
 #include <climits>
 #include <utility>
 
-#include "evcorothread/tls_engine_internal.h"
+#include "evcorothread/tls_core_internal.h"
 #include "evcorothread/tls_error.h"
 #include "nutils/ip_address.h"
 
 namespace evcorothread {
 namespace {
 
-TlsEngine& engine_of(BIO* bio) { return *static_cast<TlsEngine*>(BIO_get_data(bio)); }
+TlsCore& engine_of(BIO* bio) { return *static_cast<TlsCore*>(BIO_get_data(bio)); }
 
 int read_bio(BIO* bio, char* buffer, int size) {
     BIO_clear_retry_flags(bio);
@@ -55,11 +55,7 @@ std::error_code no_memory() { return std::make_error_code(std::errc::not_enough_
 
 }  // namespace
 
-TlsEngine::~TlsEngine() {
-    if (FdWatch* const w = watch(); w != nullptr && w->drainer == this) w->drainer = nullptr;
-}
-
-std::error_code TlsEngine::begin(ssl_ctx_st* context, bool server) {
+std::error_code TlsCore::begin(ssl_ctx_st* context, bool server) {
     if (context == nullptr || bio_method() == nullptr) return no_memory();
     ssl.reset(SSL_new(context));
     if (ssl == nullptr) return take_openssl_error();
@@ -75,7 +71,7 @@ std::error_code TlsEngine::begin(ssl_ctx_st* context, bool server) {
     return {};
 }
 
-std::error_code TlsEngine::expect(const std::string& host, bool verify) {
+std::error_code TlsCore::expect(const std::string& host, bool verify) {
     const bool is_address = nutils::IpAddress::parse(host).ok();
     if (!is_address && !host.empty() && SSL_set_tlsext_host_name(ssl.get(), host.c_str()) != 1)
         return take_openssl_error();
@@ -89,7 +85,7 @@ std::error_code TlsEngine::expect(const std::string& host, bool verify) {
     return {};
 }
 
-std::error_code TlsEngine::shake_hands() {
+std::error_code TlsCore::shake_hands() {
     shaking_ = true;
     forget_old_errors();
     const int result = SSL_do_handshake(ssl.get());
@@ -108,7 +104,7 @@ std::error_code TlsEngine::shake_hands() {
     return error;
 }
 
-IoResult TlsEngine::read(std::span<char> buffer) {
+IoResult TlsCore::read(std::span<char> buffer) {
     if (receive_end) return {0, receive_end};
     forget_old_errors();
     std::size_t bytes = 0;
@@ -125,7 +121,7 @@ IoResult TlsEngine::read(std::span<char> buffer) {
     return {0, receive_end};
 }
 
-IoResult TlsEngine::write(std::string_view data) {
+IoResult TlsCore::write(std::string_view data) {
     if (send_error) return {0, send_error};
     if (goodbye_) return {0, std::make_error_code(std::errc::broken_pipe)};
     forget_old_errors();
@@ -140,9 +136,9 @@ IoResult TlsEngine::write(std::string_view data) {
     return {bytes, {}};
 }
 
-std::error_code TlsEngine::why_not_sent() {
+std::error_code TlsCore::why_not_sent() {
     // A reader will see for itself, and may be about to.
-    if (receive_end || watch() == nullptr || watch()->reader != nullptr) return send_error;
+    if (receive_end || has_reader()) return send_error;
     forget_old_errors();
     char byte = 0;
     std::size_t bytes = 0;
@@ -153,17 +149,16 @@ std::error_code TlsEngine::why_not_sent() {
     return receive_end == TlsError::refused_by_peer ? receive_end : send_error;
 }
 
-std::error_code TlsEngine::flush() {
+std::error_code TlsCore::flush() {
     while (!waiting.empty() && !send_error) {
-        const IoResult sent = transport.try_send(waiting.readable());
+        const IoResult sent = give(waiting.readable());
         if (sent.would_block()) {
-            wait_for_room();
+            ask_for_room();
             return send_error ? send_error : NetError::would_block;
         }
         if (sent.error) {
             send_error = sent.error;
         } else {
-            watch()->wrote();
             waiting.consume(sent.bytes);
         }
     }
@@ -172,7 +167,7 @@ std::error_code TlsEngine::flush() {
     return send_error;
 }
 
-std::error_code TlsEngine::say_goodbye() {
+std::error_code TlsCore::say_goodbye() {
     if (goodbye_ || send_error) return send_error;
     forget_old_errors();
     (void)SSL_shutdown(ssl.get());  // 0: the peer's is still to come. Errors: of a connection that is broken
@@ -181,15 +176,10 @@ std::error_code TlsEngine::say_goodbye() {
     return send_error;
 }
 
-bool TlsEngine::may_read() const {
-    const FdWatch* const w = watch();
-    if (w == nullptr || w->fd < 0) return false;
-    if (receive_end) return true;
-    return w->may_read() || (!hungry_ && SSL_has_pending(ssl.get()) != 0);
-}
+bool TlsCore::has_pending() const { return !hungry_ && SSL_has_pending(ssl.get()) != 0; }
 
-int TlsEngine::bio_read(bio_st* bio, char* buffer, int size) {
-    const IoResult got = transport.try_recv({buffer, static_cast<std::size_t>(size)});
+int TlsCore::bio_read(bio_st* bio, char* buffer, int size) {
+    const IoResult got = take({buffer, static_cast<std::size_t>(size)});
     if (!got.error) [[likely]] {
         // No TLS record begins with a letter.
         if (!begun_) plain_text_ = buffer[0] >= 'A' && buffer[0] <= 'z';
@@ -208,20 +198,19 @@ int TlsEngine::bio_read(bio_st* bio, char* buffer, int size) {
     return -1;
 }
 
-int TlsEngine::bio_write(bio_st*, const char* data, int size) {
+int TlsCore::bio_write(bio_st*, const char* data, int size) {
     put({data, static_cast<std::size_t>(size)});
     return size;  // taken, or nobody will ever get it: send_error says which
 }
 
-void TlsEngine::put(std::string_view data) {
+void TlsCore::put(std::string_view data) {
     if (send_error || goodbye_) return;
     if (waiting.empty() && !shaking_) {
-        const IoResult sent = transport.try_send(data);
+        const IoResult sent = give(data);
         if (sent.error && !sent.would_block()) {
             send_error = sent.error;
             return;
         }
-        if (!sent.error) watch()->wrote();
         data.remove_prefix(sent.bytes);
         if (data.empty()) [[likely]]
             return;
@@ -231,19 +220,16 @@ void TlsEngine::put(std::string_view data) {
         if (!receive_end) receive_end = send_error;  // nobody may be sending, to be told
         waiting.clear();
     } else if (!shaking_) {
-        wait_for_room();
+        ask_for_room();
     }
 }
 
-// The loop flushes when the kernel has room, unless a writer does.
-void TlsEngine::wait_for_room() {
-    FdWatch& w = *watch();
-    w.drainer = this;
-    if (const std::error_code error = w.ensure_registered()) send_error = error;
+void TlsCore::ask_for_room() {
+    if (const std::error_code error = wait_for_room()) send_error = error;
 }
 
 // Why OpenSSL has failed.
-std::error_code TlsEngine::failure() {
+std::error_code TlsCore::failure() {
     const unsigned long packed = ERR_peek_error();
     const int reason = ERR_GET_REASON(packed);
     if (transport_error_) return ERR_clear_error(), transport_error_;

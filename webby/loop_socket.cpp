@@ -6,7 +6,7 @@
 #include <memory>
 #include <new>
 
-#include "webby/session_internal.h"
+#include "webby/loop_socket_internal.h"
 
 namespace webby {
 

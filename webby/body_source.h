@@ -1,0 +1,42 @@
+// BodySource: a body that is made piece by piece, while it is sent.
+#pragma once
+
+#include <span>
+
+#include "nutils/io_result.h"
+
+namespace webby {
+
+// For bodies too large to be made whole, or whose size nobody knows yet: Response::source() takes one.
+//
+//   class Countdown final : public webby::BodySource {
+//       nutils::IoResult read(std::span<char> buffer) override {
+//           if (left_ == 0) return {0, nutils::NetError::eof};
+//           buffer[0] = static_cast<char>('0' + left_--);
+//           return {1, {}};
+//       }
+//       int left_ = 9;
+//   };
+//
+// Owner:    the response, then the connection. Destroyed when it has said eof or failed, or when its
+// connection
+//           ends before; from then on nothing of it is used. It outlives the request: it keeps no view of
+//           one.
+// Thread:   that of its connection.
+class BodySource {
+  public:
+    virtual ~BodySource() = default;
+
+    // Writes the next piece to `buffer`, which is never empty. Called again whenever what it gave has been
+    // sent, so a slow client slows the source down.
+    //
+    // Suspends: no. Takes no longer than reading from a file does.
+    // After:    1 <= bytes <= buffer.size(), or an error.
+    // Errors:   eof    the body is complete; bytes may be set, too
+    //           other  it will never be: the connection is cut, so that nobody takes the part for the whole.
+    //           So
+    //                  it is after an exception, and after 0 bytes without an error.
+    virtual nutils::IoResult read(std::span<char> buffer) = 0;
+};
+
+}  // namespace webby

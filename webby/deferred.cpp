@@ -1,0 +1,97 @@
+#include "webby/deferred.h"
+
+#include "cutils/check.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_loop.h"
+#include "webby/deferred_internal.h"
+
+namespace webby {
+
+void DeferredState::drop_handle() {
+    if (handles_.fetch_sub(1, std::memory_order_acq_rel) == 1 && is_wanted()) {
+        cutils::log(cutils::LogLevel::error, "webby: a deferred response was dropped and never completed");
+        response.clear();
+        response.error(webby::Status::internal_error);
+        complete();
+    }
+    drop_reference();
+}
+
+// With the lock held while it is posted: whoever gives up waits for that, and then the loop is not used.
+void DeferredState::complete() {
+    const std::lock_guard lock(mutex_);
+    if (status_ != Status::pending) return;
+    status_ = Status::complete;
+    done_.set();
+    if (loop_ == nullptr) return;
+    add_handle();
+    loop_->post([self = Deferred(*this), this] {
+        if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->deferred_is_complete();
+    });
+}
+
+bool DeferredState::is_complete() {
+    const std::lock_guard lock(mutex_);
+    return status_ == Status::complete;
+}
+
+bool DeferredState::is_wanted() {
+    const std::lock_guard lock(mutex_);
+    return status_ == Status::pending;
+}
+
+void DeferredState::give_up() {
+    const std::lock_guard lock(mutex_);
+    if (loop_ != nullptr) waiter_ = nullptr;
+    if (status_ != Status::pending) return;
+    status_ = Status::given_up;
+    done_.set();
+}
+
+bool DeferredState::tell(evcorothread::EvLoop& loop, DeferredWaiter& waiter) {
+    const std::lock_guard lock(mutex_);
+    if (status_ != Status::pending) return false;
+    loop_ = &loop;
+    waiter_ = &waiter;
+    return true;
+}
+
+Deferred::Deferred(const Deferred& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) state_->add_handle();
+}
+
+Deferred::~Deferred() {
+    if (state_ != nullptr) state_->drop_handle();
+}
+
+Response& Deferred::response() const {
+    EVC_CHECK(state_ != nullptr, "an empty webby::Deferred has no response");
+    return state_->response;
+}
+
+void Deferred::complete() {
+    if (state_ != nullptr) state_->complete();
+}
+
+bool Deferred::wanted() const { return state_ != nullptr && state_->is_wanted(); }
+
+// --- Response's part ---
+
+Deferred Response::defer() {
+    EVC_CHECK(deferred_ == nullptr, "Response::defer() twice for one response");
+    deferred_ = new DeferredState;
+    swap_with(deferred_->response);
+    return Deferred(*deferred_);
+}
+
+void Response::take_deferred() {
+    swap_with(deferred_->response);
+    drop_deferred();
+}
+
+void Response::drop_deferred() {
+    deferred_->give_up();
+    std::exchange(deferred_, nullptr)->drop_reference();
+}
+
+}  // namespace webby

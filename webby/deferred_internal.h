@@ -1,0 +1,73 @@
+// DeferredState: what a Deferred and the exchange that waits for it share. Internal.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <system_error>
+
+#include "cutils/deadline.h"
+#include "evcorothread/cross_event.h"
+#include "webby/deferred.h"
+#include "webby/response.h"
+
+namespace evcorothread {
+class EvLoop;
+}
+
+namespace webby {
+
+// Told, on its loop, that a response has been completed.
+class DeferredWaiter {
+  public:
+    virtual void deferred_is_complete() = 0;
+
+  protected:
+    ~DeferredWaiter() = default;
+};
+
+class DeferredState {
+  public:
+    // One reference is the exchange's (its Response's), the others are handles.
+    void add_reference() { references_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_reference() {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+    void add_handle() {
+        handles_.fetch_add(1, std::memory_order_relaxed);
+        add_reference();
+    }
+    // The last one without complete() completes it as an error.
+    void drop_handle();
+
+    void complete();
+    [[nodiscard]] bool is_complete();
+    [[nodiscard]] bool is_wanted();
+    // Nobody wants it any more. Any thread.
+    void give_up();
+
+    // Waits in a coroutine or on an OS thread. Errors: canceled; nothing when it was given up.
+    [[nodiscard]] std::error_code wait() { return done_.wait(cutils::Deadline::never); }
+
+    // From now on `waiter` is told by a post to `loop`. False: complete already. On the loop's thread.
+    [[nodiscard]] bool tell(evcorothread::EvLoop& loop, DeferredWaiter& waiter);
+
+    // Somebody uses the request meanwhile: the exchange must live until it is complete.
+    void pin() { pinned_ = true; }
+    [[nodiscard]] bool is_pinned() const { return pinned_; }
+
+    Response response;
+
+  private:
+    enum class Status { pending, complete, given_up };
+
+    std::atomic<int> references_{2};
+    std::atomic<int> handles_{1};
+    std::mutex mutex_;
+    Status status_ = Status::pending;
+    bool pinned_ = false;
+    evcorothread::CrossEvent done_;
+    evcorothread::EvLoop* loop_ = nullptr;
+    DeferredWaiter* waiter_ = nullptr;  // only on the loop's thread
+};
+
+}  // namespace webby

@@ -1,0 +1,527 @@
+#include "webby/driver_event.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cutils/intrusive.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_tcp_acceptor.h"
+#include "evcorothread/ev_timer.h"
+#include "evcorothread/ev_watch.h"
+#include "evcorothread/tls_layer.h"
+#include "nutils/net_error.h"
+#include "nutils/socket_ops.h"
+#include "webby/deferred_internal.h"
+#include "webby/exchange.h"
+#include "webby/handshake_report_internal.h"
+
+namespace webby {
+
+using cutils::Deadline;
+using evcorothread::ConnectionTicket;
+using evcorothread::EvLoop;
+using evcorothread::EvTcpAcceptor;
+using evcorothread::EvTimer;
+using evcorothread::EvWatch;
+using evcorothread::TlsContext;
+using evcorothread::TlsInfo;
+using evcorothread::TlsLayer;
+using nutils::IoResult;
+
+struct EventDriver::Impl {
+    Impl(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
+         std::unique_ptr<AccessLog> log)
+        : loop(the_loop),
+          options(the_options),
+          access_log(std::move(log)),
+          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits),
+          drain_timer(loop, [this] { cancel(); }),
+          log_timer(loop, [this] { access_log->flush(); }) {
+        context.access_log = access_log.get();
+        context.event_loop = &loop;
+    }
+
+    void accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
+    void gone();
+    void cancel();
+    void lines_added() {
+        constexpr std::chrono::milliseconds kFlushAfter{50};
+        if (access_log && access_log->has_lines() && !log_timer.running()) log_timer.start(kFlushAfter);
+    }
+
+    EvLoop& loop;
+    const DriverOptions options;
+    std::unique_ptr<AccessLog> access_log;
+    ExchangeContext context;
+    ExchangePool exchanges;
+    cutils::List<Connection, Connection> connections;
+    std::size_t count = 0;
+    std::size_t idle = 0;
+    std::vector<EvTcpAcceptor> acceptors;
+    EvTimer drain_timer;
+    EvTimer log_timer;
+    std::function<void()> when_finished;
+    HandshakeReport handshakes;
+    bool full = false;  // max_connections are there: not accepting
+};
+
+namespace {
+// TLS between a connection and its watch.
+struct TlsSide final : evcorothread::TlsTransport {
+    explicit TlsSide(EvWatch& its_watch) : watch(its_watch) {}
+    IoResult try_recv(std::span<char> buffer) override { return watch.try_recv(buffer); }
+    IoResult try_send(std::string_view data) override { return watch.try_send(data); }
+
+    EvWatch& watch;
+    TlsLayer layer;
+};
+}  // namespace
+
+// A connection and where it stands. Deletes itself at its end: after end(), and after what says so, *this is
+// gone.
+class EventDriver::Connection final : public cutils::ListHook<Connection>,
+                                      public Wire,
+                                      public DeferredWaiter {
+  public:
+    Connection(Impl& driver, nutils::UniqueFd fd, ConnectionTicket place)
+        : driver_(driver),
+          watch_(driver.loop, std::move(fd),
+                 {.readable = [this] { guarded(&Connection::on_readable); },
+                  .writable = [this] { guarded(&Connection::on_writable); },
+                  .expired = [this] { guarded(&Connection::on_expired); }}),
+          place_(std::move(place)) {}
+    ~Connection() {
+        ListHook<Connection>::unlink();
+        if (state_ == State::idle) --driver_.idle;
+        if (exchange_ != nullptr) {
+            exchange_->abandon();
+            driver_.exchanges.give(exchange_);
+        }
+    }
+
+    std::error_code start(const TlsContext* tls) {
+        if (const std::error_code error = watch_.start()) return error;
+        if (tls == nullptr) return park(), std::error_code();
+        tls_ = std::make_unique<TlsSide>(watch_);
+        cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
+        if (!layer) return layer.error().code();
+        tls_->layer = *std::move(layer);
+        enter(State::shaking);
+        watch_.expire(driver_.options.timeouts.head);
+        return {};
+    }
+    [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
+    // With nothing arrived that the kernel has told of.
+    [[nodiscard]] bool is_unused() const { return (is_idle() || state_ == State::shaking) && !has_input(); }
+    void end() {
+        Impl& driver = driver_;
+        if (tls_ != nullptr) say_goodbye();
+        delete this;
+        --driver.count;
+        driver.gone();
+    }
+    // Not while a servlet on another thread uses the request: then it ends with that.
+    void cancel() {
+        if (state_ != State::deferred || !exchange_->is_pinned()) return end();
+        doomed_ = true;
+    }
+
+    // For the exchange. Bodies are complete before servlets run, so nobody asks for more.
+    IoResult refill(Deadline) override { return {0, nutils::NetError::eof}; }
+    nutils::SockAddr peer() const override {
+        return nutils::SockAddr::peer_of(watch_.fd()).value_or(nutils::SockAddr());
+    }
+    std::optional<TlsInfo> tls() const override {
+        return tls_ != nullptr ? std::optional(tls_->layer.info()) : std::nullopt;
+    }
+    cutils::TimePoint now() const override { return driver_.loop.now(); }
+    void deferred_is_complete() override { guarded(&Connection::on_answer); }
+
+  private:
+    enum class State : std::uint8_t {
+        fresh,
+        shaking,    // of TLS, hands
+        idle,       // no exchange: waits for the first byte of a request
+        reading,    // waits for more of one
+        writing,    // waits until the kernel takes more of the output
+        deferred,   // a servlet's answer is to come
+        lingering,  // answered and shut down: reads until the client closes
+    };
+    enum class Sent { all, some, failure };
+    enum class Received { something, nothing, failure };
+
+    // Data, an end or an error is there; a poll(2), or what the kernel said, would tell.
+    bool has_input() const {
+        char byte;
+        return !nutils::recv_some(watch_.fd(), {&byte, 1}, MSG_PEEK).would_block();
+    }
+
+    void enter(State state) {
+        if (state_ == State::idle) --driver_.idle;
+        if (state == State::idle) ++driver_.idle;
+        state_ = state;
+    }
+    void park() {
+        enter(State::idle);
+        watch_.expire(driver_.options.timeouts.idle);
+    }
+
+    // No memory, for instance. Whatever ends the connection comes last, so *this is still there.
+    void guarded(void (Connection::*step)()) {
+        try {
+            (this->*step)();
+        } catch (const std::exception& error) {
+            cutils::log(cutils::LogLevel::error,
+                        "a connection is closed because serving it ended by an exception: %s", error.what());
+            end();
+        }
+    }
+
+    void on_readable() {
+        switch (state_) {
+            case State::shaking: return shake_hands();
+            case State::idle:
+                exchange_ = driver_.exchanges.take();
+                exchange_->begin(driver_.context, *this, requests_, this);
+                enter(State::reading);
+                watch_.expire(Deadline::never);
+                [[fallthrough]];
+            case State::reading: return go_on(Exchange::Want::input);
+            case State::lingering: return linger();
+            case State::writing:
+                if (std::exchange(resume_writing_, false)) go_on(want_);
+                return;
+            case State::fresh:
+            case State::deferred: return;  // in its turn
+        }
+    }
+    void on_writable() {
+        if (state_ == State::writing) return go_on(want_);
+        if (tls_ != nullptr) (void)tls_->layer.flush();  // an error shows in what comes next
+    }
+    void on_answer() {
+        if (doomed_) return end();
+        go_on(exchange_->advance());
+    }
+    void on_expired() {
+        if (state_ != State::reading) return end();
+        exchange_->engine().time_out();
+        go_on(exchange_->advance());
+    }
+
+    // Turns the crank until something has to be waited for.
+    void go_on(Exchange::Want want) {
+        Http1Engine& engine = exchange_->engine();
+        for (int turns = 0;; want = exchange_->advance()) {
+            switch (send_output()) {
+                case Sent::all: break;
+                case Sent::some:
+                    want_ = want;
+                    enter(State::writing);
+                    return watch_.expire(driver_.options.timeouts.io);
+                case Sent::failure: return end();
+            }
+            switch (want) {
+                case Exchange::Want::send: break;
+                case Exchange::Want::deferred: enter(State::deferred); return watch_.expire(Deadline::never);
+                case Exchange::Want::input:
+                    if (engine.is_idle() && !may_recv()) return rest();
+                    if (turns++ == kTurns) return let_others_go_first();
+                    switch (receive()) {
+                        case Received::something: break;
+                        case Received::nothing: return engine.is_idle() ? rest() : wait_for_input();
+                        case Received::failure: return end();
+                    }
+                    break;
+                case Exchange::Want::close:
+                    if (!engine.lingers()) return end();
+                    return begin_to_linger();
+            }
+        }
+    }
+
+    void let_others_go_first() {
+        enter(State::reading);
+        watch_.again();
+    }
+    void wait_for_input() {
+        enter(State::reading);
+        watch_.expire(exchange_->input_deadline(now()));
+    }
+    // Nothing of a next request is there.
+    void rest() {
+        requests_ = static_cast<std::uint32_t>(exchange_->engine().requests());
+        driver_.exchanges.give(std::exchange(exchange_, nullptr));
+        driver_.lines_added();
+        if (driver_.context.draining) return end();
+        park();
+    }
+
+    Received receive() {
+        Http1Engine& engine = exchange_->engine();
+        const IoResult got = try_recv(engine.input_space());
+        if (got) [[likely]] {
+            engine.received(got.bytes);
+            return Received::something;
+        }
+        if (got.would_block()) return Received::nothing;
+        if (!got.eof()) return Received::failure;
+        engine.end_of_input();
+        return Received::something;
+    }
+
+    IoResult try_recv(std::span<char> buffer) {
+        return tls_ == nullptr ? watch_.try_recv(buffer) : tls_->layer.try_recv(buffer);
+    }
+    [[nodiscard]] bool may_recv() const {
+        return watch_.may_recv() || (tls_ != nullptr && tls_->layer.has_pending());
+    }
+
+    // --- TLS ---
+
+    void shake_hands() {
+        const std::error_code error = tls_->layer.shake_hands();
+        if (error == nutils::NetError::would_block) return;
+        if (!error) {
+            park();
+            if (may_recv()) watch_.again();
+            return;
+        }
+        if (driver_.handshakes.failed(tls_->layer, error, peer(), now()))
+            (void)watch_.try_send(kPlainHttpAnswer);
+        tls_.reset();
+        begin_to_linger();
+    }
+    void say_goodbye() {
+        tls_->layer.say_goodbye();
+        // What nobody has read would make the kernel reset the connection, goodbye and all.
+        std::array<char, 1024> forgotten;
+        if (watch_.may_recv()) (void)watch_.try_recv(forgotten);
+    }
+    // In records; sent_ says how far it went before.
+    [[gnu::noinline]] Sent send_encrypted() {
+        const Http1Engine::Output output = exchange_->engine().output();
+        const std::uint64_t memory = output.text.size() + output.body.size();
+        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
+        std::unique_ptr<char[]> room;
+        for (int steps = 0; sent_ < all; ++steps) {
+            if (steps == kTurns) return others_first();
+            const IoResult record = next_record(output, memory, all, room);
+            if (record.error) return Sent::failure;
+            const IoResult some = tls_->layer.try_send({room.get(), record.bytes});
+            if (!took(some)) return Sent::failure;
+            if (some.would_block()) return Sent::some;
+        }
+        const std::error_code error = tls_->layer.flush();
+        if (!error) return Sent::all;
+        return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
+    }
+    // The next piece of text, body and file, as long as a record may be.
+    IoResult next_record(const Http1Engine::Output& output, std::uint64_t memory, std::uint64_t all,
+                         std::unique_ptr<char[]>& room) {
+        constexpr std::size_t kRecord = 16 * 1024;
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecord));
+        if (room == nullptr) room.reset(new char[size]);
+        std::size_t filled = 0;
+        std::uint64_t skip = sent_;
+        for (const std::string_view piece : {output.text, output.body}) {
+            const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece.size()));
+            skip -= from;
+            filled += piece.copy(room.get() + filled, size - filled, from);
+        }
+        if (filled == size) return {filled, {}};
+        const auto done = static_cast<off_t>(sent_ + filled - memory);
+        const IoResult got =
+            nutils::read_at(output.file, {room.get() + filled, size - filled}, output.offset + done);
+        return {filled + got.bytes, got.error};
+    }
+
+    // --- output ---
+
+    // A fast client with much to take.
+    Sent others_first() {
+        watch_.again();
+        resume_writing_ = true;
+        return Sent::some;
+    }
+
+    Sent send_output() {
+        Http1Engine& engine = exchange_->engine();
+        if (!engine.has_output()) return Sent::all;
+        const Sent sent = tls_ != nullptr                   ? send_encrypted()
+                          : engine.must_send() || sent_ > 0 ? send_large()
+                                                            : send_text(engine.output_text());
+        if (sent != Sent::all) return sent;
+        engine.sent();
+        sent_ = 0;
+        return Sent::all;
+    }
+    Sent send_text(std::string_view text) {
+        const IoResult some = watch_.try_send(text);
+        if (some.bytes == text.size() && !some.error) [[likely]]
+            return Sent::all;
+        return took(some) ? send_large() : Sent::failure;
+    }
+    // False: the connection is broken.
+    bool took(const IoResult& some) {
+        sent_ += some.bytes;
+        return !some.error || some.would_block();
+    }
+
+    // In steps: sent_ says how far it went before. Until the kernel takes no more; it will say when it does.
+    [[gnu::noinline]] Sent send_large() {
+        const Http1Engine::Output output = exchange_->engine().output();
+        const std::uint64_t memory = output.text.size() + output.body.size();
+        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
+        for (int steps = 0; sent_ < all; ++steps) {
+            if (steps == kTurns) return others_first();
+            const IoResult some = sent_ < memory ? send_memory(output) : send_file(output, sent_ - memory);
+            if (!took(some)) return Sent::failure;
+            if (some.would_block()) return Sent::some;
+        }
+        return Sent::all;
+    }
+    IoResult send_memory(const Http1Engine::Output& output) {
+        const auto from = static_cast<std::size_t>(sent_);
+        const std::string_view text = output.text.substr(std::min(from, output.text.size()));
+        const std::string_view body = output.body.substr(from - std::min(from, output.text.size()));
+        if (body.empty()) return watch_.try_send(text, output.file >= 0 ? MSG_MORE : 0);
+        const std::array<iovec, 2> pieces = {iovec{const_cast<char*>(text.data()), text.size()},
+                                             iovec{const_cast<char*>(body.data()), body.size()}};
+        return watch_.try_sendv(pieces);
+    }
+    IoResult send_file(const Http1Engine::Output& output, std::uint64_t done) {
+        off_t offset = output.offset + static_cast<off_t>(done);
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(output.count - done, kFilePiece));
+        const IoResult some = watch_.try_sendfile(output.file, offset, count);
+        if (some.error != std::errc::invalid_argument && some.error != std::errc::function_not_supported)
+            return some;
+        std::array<char, 16 * 1024> piece;  // for a file that sendfile(2) does not take
+        const IoResult got =
+            nutils::read_at(output.file, {piece.data(), std::min(count, piece.size())}, offset);
+        return got.error ? IoResult{0, got.error} : watch_.try_send({piece.data(), got.bytes});
+    }
+
+    // --- the end ---
+
+    // The client may still be sending: closing a socket with unread input resets the connection, and the
+    // reset may overtake the answer. So it is read, and forgotten, until the client closes.
+    void begin_to_linger() {
+        if (exchange_ != nullptr) driver_.exchanges.give(std::exchange(exchange_, nullptr));
+        driver_.lines_added();
+        if (tls_ != nullptr)
+            tls_->layer.say_goodbye();
+        else if (nutils::shutdown_send(watch_.fd()))
+            return end();
+        enter(State::lingering);
+        watch_.expire(driver_.options.timeouts.linger);
+        lingered_ = 0;
+        linger();
+    }
+    void linger() {
+        std::array<char, 2048> forgotten;
+        for (;;) {
+            const IoResult got = try_recv(forgotten);
+            if (got.would_block()) return;
+            lingered_ += got.bytes;
+            if (!got || lingered_ >= kLingerBytes) return end();
+        }
+    }
+
+    static constexpr int kTurns = 32;  // in one callback
+    static constexpr std::uint64_t kFilePiece = 1024 * 1024;
+
+    Impl& driver_;
+    EvWatch watch_;
+    ConnectionTicket place_;
+    std::unique_ptr<TlsSide> tls_;  // none: null
+    Exchange* exchange_ = nullptr;
+    std::uint64_t sent_ = 0;  // of the engine's output
+    std::uint64_t lingered_ = 0;
+    std::uint32_t requests_ = 0;                   // answered before the exchange was taken
+    Exchange::Want want_ = Exchange::Want::input;  // what comes after writing
+    State state_ = State::fresh;
+    bool resume_writing_ = false;  // again() was called for the output
+    bool doomed_ = false;
+};
+
+void EventDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
+    if (context.draining) return;
+    auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
+    if (const std::error_code error = made->start(tls))
+        return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                           error.message().c_str());
+    connections.push_back(*made.release());
+    if (++count < options.max_connections || full) return;
+    full = true;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
+void EventDriver::Impl::gone() {
+    if (std::exchange(full, false))
+        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!context.draining || count > 0) return;
+    drain_timer.stop();
+    if (when_finished) loop.post(std::exchange(when_finished, nullptr));
+}
+
+void EventDriver::Impl::cancel() {
+    connections.for_each([](Connection& connection) { connection.cancel(); });
+}
+
+EventDriver::EventDriver(EvLoop& loop, const Application& application, const DriverOptions& options,
+                         std::unique_ptr<AccessLog> access_log)
+    : impl_(std::make_unique<Impl>(loop, application, options, std::move(access_log))) {}
+
+EventDriver::~EventDriver() {
+    drain();
+    impl_->connections.for_each([](Connection& connection) { connection.end(); });
+    if (impl_->access_log) impl_->access_log->flush();
+}
+
+cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address, const TlsContext* tls) {
+    Impl& driver = *impl_;
+    cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
+            driver.accepted(std::move(fd), {}, tls);
+        });
+    if (!acceptor) return acceptor.error();
+    driver.acceptors.push_back(std::move(*acceptor));
+    return driver.acceptors.back().local_address();
+}
+
+void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), std::move(place), tls);
+}
+
+void EventDriver::drain() {
+    if (impl_->context.draining.exchange(true)) return;
+    for (EvTcpAcceptor& acceptor : impl_->acceptors) acceptor.close();
+    impl_->connections.for_each([](Connection& connection) {
+        if (connection.is_unused()) connection.end();
+    });
+    if (impl_->count > 0) impl_->drain_timer.start(impl_->options.drain);
+}
+
+void EventDriver::cancel() { impl_->cancel(); }
+
+bool EventDriver::finished() const { return impl_->context.draining && impl_->count == 0; }
+
+void EventDriver::when_finished(std::function<void()> function) {
+    if (finished()) return impl_->loop.post(std::move(function));
+    impl_->when_finished = std::move(function);
+}
+
+Driver::Counts EventDriver::counts() const { return {impl_->count, impl_->idle, 0, impl_->context.requests}; }
+
+}  // namespace webby

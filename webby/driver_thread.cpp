@@ -1,0 +1,530 @@
+#include "webby/driver_thread.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cutils/intrusive.h"
+#include "cutils/log.h"
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_tcp_acceptor.h"
+#include "evcorothread/ev_timer.h"
+#include "nutils/socket_ops.h"
+#include "webby/handshake_report_internal.h"
+#include "webby/session_internal.h"
+#include "webby/thread_socket_internal.h"
+#include "webby/thread_tls_socket_internal.h"
+
+namespace webby {
+
+using cutils::TimePoint;
+using evcorothread::ConnectionTicket;
+using evcorothread::EvLoop;
+using evcorothread::EvTcpAcceptor;
+using evcorothread::EvTimer;
+using evcorothread::TlsContext;
+using evcorothread::TlsLayer;
+using nutils::BlockingSocket;
+using nutils::UniqueFd;
+
+namespace {
+
+struct ParkedTag;
+
+struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedTag> {
+    Connection(UniqueFd fd, ConnectionTicket ticket) : socket(std::move(fd)), place(std::move(ticket)) {}
+
+    void unpark() { cutils::ListHook<ParkedTag>::unlink(); }
+    void leave() { cutils::ListHook<Connection>::unlink(); }
+    // Wakes whoever waits for it; only its thread closes it, so the descriptor stays what it is.
+    void cut() const { (void)::shutdown(socket.fd(), SHUT_RDWR); }
+    // The thread that is woken says so to the client.
+    void expire() {
+        conversation.expired = true;
+        (void)::shutdown(socket.fd(), SHUT_RD);
+    }
+    // Ends it unless something has arrived, which then is served.
+    void end_if_unused() {
+        char byte;
+        if (!nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK).would_block()) return;
+        if (tls != nullptr)
+            expire();
+        else
+            cut();
+    }
+
+    BlockingSocket socket;
+    ConnectionTicket place;
+    std::unique_ptr<ThreadTlsSide> tls;  // none: null
+    Conversation conversation;
+    TimePoint expires{};   // while nobody works on it
+    bool served = false;   // by a thread of the pool
+    bool is_idle = false;  // nothing of a next request is there
+};
+
+// Signals are for the application's threads.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_{};
+};
+
+// One thread of the pool and what it answers with.
+struct Worker {
+    Worker(const Application& application, const DriverOptions& options)
+        : context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+          exchanges(options.limits) {}
+
+    std::unique_ptr<AccessLog> access_log;
+    ExchangeContext context;
+    ExchangePool exchanges;
+    std::thread thread;
+};
+
+}  // namespace
+
+struct ThreadDriver::Impl {
+    Impl(EvLoop& the_loop, const Application& the_application, const DriverOptions& the_options,
+         std::unique_ptr<AccessLog> log);
+    ~Impl();
+
+    // On the loop.
+    void accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
+    void connections_have_gone();
+    void close_expired();
+    [[nodiscard]] cutils::Duration tick() const;
+    void cancel();
+    void start_worker_if_needed();
+
+    // On the pool's threads.
+    void work(Worker& worker);
+    Connection* next(Worker& worker);
+    void serve(Worker& worker, Connection& connection);
+    SessionEnd converse(Worker& worker, Connection& connection);
+    bool shake_hands(Connection& connection, ThreadTlsSocket& socket);
+    template <class Socket>
+    SessionEnd run(Worker& worker, Connection& connection, Socket& socket);
+    void take(Connection& connection);
+    // Puts it, new or served, where it waits. False: it is not wanted any more.
+    bool park(Connection& connection, SessionEnd how, int operation);
+    void unpark(Connection& connection);
+    void watch_waiting();
+    void give_back(Worker& worker, Connection& connection);
+    void remove(Connection& connection);
+
+    EvLoop& loop;
+    const Application& application;
+    const DriverOptions options;
+    std::unique_ptr<AccessLog> access_log;
+    UniqueFd epoll, ending_event;
+
+    mutable std::mutex mutex;  // of all that follows
+    cutils::List<Connection, Connection> connections;
+    cutils::List<Connection, ParkedTag> idle;     // the one that expires first in front
+    cutils::List<Connection, ParkedTag> waiting;  // for more of a request; few, in no order
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::size_t count = 0;
+    std::size_t idle_count = 0;
+    std::size_t waiting_workers = 0;
+    bool full = false;  // max_connections are there: not accepting
+    bool draining = false;
+    bool canceled = false;
+    bool ending = false;
+
+    // The loop's own.
+    std::vector<EvTcpAcceptor> acceptors;
+    EvTimer drain_timer, idle_timer;
+    std::function<void()> when_finished;
+    HandshakeReport handshakes;
+    std::optional<EvLoop::Hold> hold;  // until it is finished
+    struct Link {
+        Impl* impl;
+    };
+    std::shared_ptr<Link> link;  // what is posted may run after we are gone
+};
+
+ThreadDriver::Impl::Impl(EvLoop& the_loop, const Application& the_application,
+                         const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
+    : loop(the_loop),
+      application(the_application),
+      options(the_options),
+      access_log(std::move(log)),
+      epoll(::epoll_create1(EPOLL_CLOEXEC)),
+      ending_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      drain_timer(loop, [this] { cancel(); }),
+      idle_timer(loop, [this] { close_expired(); }),
+      link(std::make_shared<Link>(Link{this})) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (!epoll || !ending_event || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ending_event.get(), &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "webby: epoll");
+    hold.emplace(loop);
+}
+
+ThreadDriver::Impl::~Impl() {
+    link->impl = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        ending = true;
+    }
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(ending_event.get(), &one, sizeof one);
+    for (const auto& worker : workers) worker->thread.join();
+    connections.for_each([this](Connection& connection) { remove(connection); });
+}
+
+// --- on the loop ---
+
+void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
+    auto made = std::make_unique<Connection>(std::move(fd), std::move(place));
+    if (tls != nullptr) {
+        made->tls = std::make_unique<ThreadTlsSide>(made->socket);
+        cutils::Result<TlsLayer> layer = TlsLayer::accept(*made->tls, *tls);
+        if (!layer)
+            return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                               layer.error().message().c_str());
+        made->tls->layer = *std::move(layer);
+    }
+    {
+        const std::lock_guard lock(mutex);
+        if (draining) return;
+        connections.push_back(*made);
+        if (++count >= options.max_connections && !std::exchange(full, true))
+            for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+    }
+    Connection& connection = *made.release();
+    // A client that has to shake hands has no more time for it than for a head.
+    connection.conversation.until = cutils::monotonic_now() + options.timeouts.head;
+    const SessionEnd how = tls != nullptr ? SessionEnd::wait : SessionEnd::park;
+    if (!park(connection, how, EPOLL_CTL_ADD)) return remove(connection);
+    if (!idle_timer.running()) idle_timer.start(options.timeouts.idle);
+    start_worker_if_needed();
+}
+
+void ThreadDriver::Impl::connections_have_gone() {
+    std::unique_lock lock(mutex);
+    if (std::exchange(full, false))
+        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!draining || count > 0) return;
+    lock.unlock();
+    drain_timer.stop();
+    idle_timer.stop();
+    hold.reset();
+    if (when_finished) loop.post(std::exchange(when_finished, nullptr));
+}
+
+// The timeout is the same for all that are idle, so those that have been so longest stand in front.
+void ThreadDriver::Impl::close_expired() {
+    const std::lock_guard lock(mutex);
+    const TimePoint now = cutils::monotonic_now();
+    while (!idle.empty() && idle.front().expires <= now) {
+        Connection& connection = idle.front();
+        unpark(connection);
+        connection.end_if_unused();
+    }
+    waiting.for_each([&](Connection& connection) {
+        if (connection.expires > now) return;
+        unpark(connection);
+        connection.expire();
+    });
+    if (count == 0) return;
+    cutils::Duration next =
+        idle.empty() ? cutils::Duration(options.timeouts.idle) : idle.front().expires - now;
+    if (!waiting.empty()) next = std::min(next, tick());
+    idle_timer.start(next);
+}
+
+// How precisely those are timed that wait in the middle of something.
+cutils::Duration ThreadDriver::Impl::tick() const {
+    const Timeouts& timeouts = options.timeouts;
+    return std::min({timeouts.head, timeouts.io, timeouts.linger}) / 8 + std::chrono::milliseconds(1);
+}
+
+void ThreadDriver::Impl::cancel() {
+    const std::lock_guard lock(mutex);
+    canceled = true;
+    connections.for_each([](Connection& connection) {
+        connection.cut();
+        if (connection.served && connection.conversation.exchange != nullptr)
+            connection.conversation.exchange->give_up();
+    });
+}
+
+// Nobody is there to take the next request: one more thread, if there may be one. On any thread.
+void ThreadDriver::Impl::start_worker_if_needed() {
+    const std::lock_guard lock(mutex);
+    if (waiting_workers > 0 || workers.size() >= options.threads || ending) return;
+    try {
+        auto worker = std::make_unique<Worker>(application, options);
+        worker->context.draining = draining;
+        if (access_log) {
+            cutils::Result<AccessLog> log = access_log->duplicate();
+            if (!log) throw std::system_error(log.error().code());
+            worker->access_log = std::make_unique<AccessLog>(std::move(*log));
+            worker->context.access_log = worker->access_log.get();
+        }
+        workers.reserve(workers.size() + 1);
+        const SignalsBlocked blocked;
+        worker->thread = std::thread([this, self = worker.get()] { work(*self); });
+        ::pthread_setname_np(worker->thread.native_handle(), "webby");
+        workers.push_back(std::move(worker));
+        ++waiting_workers;  // as soon as it has begun
+    } catch (const std::exception& error) {
+        cutils::log(cutils::LogLevel::warning, "webby: no more threads than %zu: %s", workers.size(),
+                    error.what());
+    }
+}
+
+// --- on the pool's threads ---
+
+void ThreadDriver::Impl::work(Worker& worker) {
+    while (Connection* const connection = next(worker)) {
+        serve(worker, *connection);
+        const std::lock_guard lock(mutex);
+        ++waiting_workers;
+    }
+    if (worker.access_log) worker.access_log->flush();
+}
+
+// The next connection for which something has arrived; null: the end.
+Connection* ThreadDriver::Impl::next(Worker& worker) {
+    constexpr int kFlushAfter = 50;  // milliseconds
+    for (;;) {
+        const bool has_lines = worker.access_log && worker.access_log->has_lines();
+        epoll_event event{};
+        const int got = ::epoll_wait(epoll.get(), &event, 1, has_lines ? kFlushAfter : -1);
+        if (got == 0) worker.access_log->flush();
+        if (got <= 0) continue;
+        if (event.data.ptr == nullptr) return nullptr;
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        take(connection);
+        return &connection;
+    }
+}
+
+void ThreadDriver::Impl::take(Connection& connection) {
+    bool last = false;
+    {
+        const std::lock_guard lock(mutex);
+        unpark(connection);
+        connection.served = true;
+        last = --waiting_workers == 0 && workers.size() < options.threads;
+    }
+    if (last) start_worker_if_needed();
+}
+
+// With the lock held.
+void ThreadDriver::Impl::unpark(Connection& connection) {
+    if (std::exchange(connection.is_idle, false)) --idle_count;
+    connection.unpark();
+}
+
+SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) {
+    if (connection.tls == nullptr) {
+        ThreadSocket socket(connection.socket, options.timeouts.io);
+        return run(worker, connection, socket);
+    }
+    ThreadTlsSocket socket(*connection.tls, options.timeouts.io);
+    if (!connection.tls->layer.is_shaken() &&
+        (connection.conversation.expired || !shake_hands(connection, socket)))
+        return SessionEnd::close;
+    const SessionEnd end = run(worker, connection, socket);
+    if (end == SessionEnd::close) connection.tls->layer.say_goodbye();
+    return end;
+}
+
+template <class Socket>
+SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socket& socket) {
+    Conversation& conversation = connection.conversation;
+    const bool is_new = conversation.exchange == nullptr;
+    if (is_new && conversation.expired) return SessionEnd::close;
+    Exchange* const exchange = is_new ? worker.exchanges.take() : conversation.exchange;
+    {
+        const std::lock_guard lock(mutex);
+        conversation.exchange = exchange;  // what cancels from now on finds it
+        if (canceled) exchange->give_up();
+    }
+    Session session(worker.context, socket, conversation);
+    if (is_new)
+        exchange->begin(worker.context, session, conversation.requests);
+    else
+        exchange->resume(worker.context, session);
+    return session.run();
+}
+
+void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
+    Exchange* exchange = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        exchange = std::exchange(connection.conversation.exchange, nullptr);
+    }
+    if (exchange == nullptr) return;
+    exchange->abandon();
+    connection.conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    worker.exchanges.give(exchange);
+}
+
+bool ThreadDriver::Impl::shake_hands(Connection& connection, ThreadTlsSocket& socket) {
+    const TimePoint now = cutils::monotonic_now();
+    const std::error_code error = socket.shake_hands(now + options.timeouts.head);
+    if (!error) return true;
+    const nutils::SockAddr peer = socket.peer().value_or(nutils::SockAddr());
+    if (handshakes.failed(connection.tls->layer, error, peer, now))
+        (void)nutils::send_some(connection.socket.fd(), kPlainHttpAnswer, 0);
+    // What the client still sends would make the kernel reset the connection, and our words might be lost.
+    if (error == nutils::NetError::timed_out || connection.socket.shutdown_send().error) return false;
+    std::array<char, 512> forgotten;
+    for (std::size_t bytes = 0; bytes < kLingerBytes;) {
+        const nutils::IoResult got = connection.socket.recv(forgotten, now + std::chrono::seconds(1));
+        if (!got) return false;
+        bytes += got.bytes;
+    }
+    return false;
+}
+
+void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
+    SessionEnd end = SessionEnd::close;
+    try {
+        end = converse(worker, connection);
+    } catch (const std::exception& error) {
+        cutils::log(cutils::LogLevel::error,
+                    "a connection is closed because serving it ended by an exception: %s", error.what());
+    }
+    if (end != SessionEnd::wait) give_back(worker, connection);
+    if (end == SessionEnd::close || !park(connection, end, EPOLL_CTL_MOD)) remove(connection);
+}
+
+// The kernel tells of what is there already, too. After that it may be anybody's, and gone.
+bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operation) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.data.ptr = &connection;
+    const int fd = connection.socket.fd();
+    {
+        const std::lock_guard lock(mutex);
+        connection.served = false;
+        if (how == SessionEnd::park ? draining : canceled) return false;
+        if (how == SessionEnd::park) {
+            connection.expires = cutils::monotonic_now() + options.timeouts.idle;
+            idle.push_back(connection);
+            connection.is_idle = true;
+            ++idle_count;
+        } else {
+            connection.expires = connection.conversation.until;
+            if (waiting.empty() && !ending) watch_waiting();
+            waiting.push_back(connection);
+        }
+    }
+    if (::epoll_ctl(epoll.get(), operation, fd, &event) == 0) return true;
+    cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                std::generic_category().message(errno).c_str());
+    return false;
+}
+
+// Their deadlines may be earlier than that which the timer waits for.
+void ThreadDriver::Impl::watch_waiting() {
+    loop.post([link = link] {
+        if (link->impl != nullptr) link->impl->idle_timer.start(link->impl->tick());
+    });
+}
+
+void ThreadDriver::Impl::remove(Connection& connection) {
+    {
+        const std::lock_guard lock(mutex);
+        connection.leave();
+        unpark(connection);
+    }
+    delete connection.conversation.exchange;
+    delete &connection;  // closes it: before it is counted as gone
+    const std::lock_guard lock(mutex);
+    --count;
+    if (!ending && (full || (draining && count == 0)))
+        loop.post([link = link] {
+            if (link->impl != nullptr) link->impl->connections_have_gone();
+        });
+}
+
+// --- the driver ---
+
+ThreadDriver::ThreadDriver(EvLoop& loop, const Application& application, const DriverOptions& options,
+                           std::unique_ptr<AccessLog> access_log)
+    : impl_(std::make_unique<Impl>(loop, application, options, std::move(access_log))) {}
+
+ThreadDriver::~ThreadDriver() {
+    drain();
+    cancel();
+}
+
+cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address,
+                                                      const TlsContext* tls) {
+    Impl& driver = *impl_;
+    cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
+        driver.loop, address,
+        [&driver, tls](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}, tls); });
+    if (!acceptor) return acceptor.error();
+    driver.acceptors.push_back(std::move(*acceptor));
+    return driver.acceptors.back().local_address();
+}
+
+void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
+    impl_->accepted(std::move(connection), std::move(place), tls);
+}
+
+void ThreadDriver::drain() {
+    Impl& driver = *impl_;
+    std::unique_lock lock(driver.mutex);
+    if (std::exchange(driver.draining, true)) return;
+    for (EvTcpAcceptor& acceptor : driver.acceptors) acceptor.close();
+    for (const auto& worker : driver.workers) worker->context.draining = true;
+    driver.idle.for_each([](Connection& connection) { connection.end_if_unused(); });
+    driver.waiting.for_each([](Connection& connection) {
+        if (connection.conversation.exchange == nullptr) connection.end_if_unused();  // has not shaken hands
+    });
+    const bool any = driver.count > 0;
+    lock.unlock();
+    if (any)
+        driver.drain_timer.start(driver.options.drain);
+    else
+        driver.connections_have_gone();
+}
+
+void ThreadDriver::cancel() { impl_->cancel(); }
+
+bool ThreadDriver::finished() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->draining && impl_->count == 0;
+}
+
+void ThreadDriver::when_finished(std::function<void()> function) {
+    if (finished()) return impl_->loop.post(std::move(function));
+    impl_->when_finished = std::move(function);
+}
+
+Driver::Counts ThreadDriver::counts() const {
+    const std::lock_guard lock(impl_->mutex);
+    std::uint64_t requests = 0;
+    for (const auto& worker : impl_->workers) requests += worker->context.requests;
+    return {impl_->count, impl_->idle_count, 0, requests};
+}
+
+}  // namespace webby

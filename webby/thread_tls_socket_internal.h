@@ -1,0 +1,157 @@
+// ThreadTlsSocket: what a Session wants of a socket, for an OS thread that may wait, over TLS. Internal.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "evcorothread/tls_layer.h"
+#include "webby/thread_socket_internal.h"
+
+namespace webby {
+
+// TLS between a connection and its socket; it stays while the connection is idle.
+struct ThreadTlsSide final : evcorothread::TlsTransport {
+    explicit ThreadTlsSide(nutils::BlockingSocket& below) : socket(below) {}
+
+    nutils::IoResult try_recv(std::span<char> buffer) override {
+        const nutils::IoResult got = nutils::recv_some(socket.fd(), buffer);
+        may_recv = got.bytes == buffer.size();
+        return got;
+    }
+    nutils::IoResult try_send(std::string_view data) override {
+        return nutils::send_some(socket.fd(), data, 0);
+    }
+
+    nutils::BlockingSocket& socket;
+    evcorothread::TlsLayer layer;
+    bool may_recv = true;  // the last reading did not take all there was
+};
+
+// Every wait is limited by the I/O timeout, counted from the last progress.
+class ThreadTlsSocket {
+  public:
+    using Deadline = cutils::Deadline;
+    using IoResult = nutils::IoResult;
+
+    ThreadTlsSocket(ThreadTlsSide& side, cutils::Duration io_timeout)
+        : side_(side), tls_(side.layer), io_timeout_(io_timeout) {
+        side.may_recv = true;  // something has woken us
+    }
+
+    std::error_code shake_hands(Deadline deadline) {
+        for (;;) {
+            const std::error_code error = tls_.shake_hands();
+            if (error != nutils::NetError::would_block) return error;
+            if (const std::error_code waited = wait(POLLIN, deadline)) return waited;
+        }
+    }
+
+    [[nodiscard]] bool may_recv() const { return side_.may_recv || tls_.has_pending(); }
+    IoResult try_recv(std::span<char> buffer) { return tls_.try_recv(buffer); }
+    IoResult recv(std::span<char> buffer, Deadline deadline) {
+        deadline = Deadline::earlier(deadline, io_timeout_, lately());
+        for (;;) {
+            const IoResult got = tls_.try_recv(buffer);
+            if (!got.would_block()) return got;
+            if (const std::error_code error = wait(POLLIN, deadline)) return {0, error};
+        }
+    }
+
+    IoResult send_all(std::string_view data, Deadline) {
+        if (const std::error_code error = send_records(data)) return {0, error};
+        return {data.size(), flush()};
+    }
+    IoResult send_all_v(std::span<iovec> pieces, Deadline) {
+        std::size_t filled = 0;
+        for (const iovec& piece : pieces)
+            if (const std::error_code error =
+                    gather({static_cast<const char*>(piece.iov_base), piece.iov_len}, filled))
+                return {0, error};
+        return finish(filled);
+    }
+    // The front of the file goes into one record with the head.
+    IoResult send_file(const Http1Engine::Output& output) {
+        std::size_t filled = 0;
+        if (const std::error_code error = gather(output.text, filled)) return {0, error};
+        off_t offset = output.offset;
+        for (std::uint64_t left = output.count; left > 0;) {
+            if (filled == record_.size()) {
+                if (const std::error_code error = send_records({record_.data(), filled})) return {0, error};
+                filled = 0;
+            }
+            const auto size =
+                static_cast<std::size_t>(std::min<std::uint64_t>(left, record_.size() - filled));
+            const IoResult got = nutils::read_at(output.file, {record_.data() + filled, size}, offset);
+            if (got.error) return got;
+            filled += got.bytes;
+            offset += static_cast<off_t>(got.bytes);
+            left -= got.bytes;
+        }
+        return finish(filled);
+    }
+    IoResult shutdown_send() {
+        tls_.say_goodbye();
+        return {};
+    }
+    [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const {
+        return nutils::SockAddr::peer_of(side_.socket.fd());
+    }
+    [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_.info(); }
+    [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
+
+  private:
+    static constexpr std::size_t kRecord = 16 * 1024;
+
+    // What TLS itself has to say goes out on the way.
+    std::error_code wait(short events, Deadline deadline) {
+        const bool room = tls_.wants_room();
+        const short all = static_cast<short>(room ? events | POLLOUT : events);
+        if (const std::error_code error = poll_until(side_.socket.fd(), all, deadline)) return error;
+        if (!room) return {};
+        const std::error_code flushed = tls_.flush();
+        return flushed == nutils::NetError::would_block ? std::error_code() : flushed;
+    }
+    std::error_code send_records(std::string_view data) {
+        while (!data.empty()) {
+            const IoResult some = tls_.try_send(data);
+            data.remove_prefix(some.bytes);
+            if (!some.error) continue;
+            if (!some.would_block()) return some.error;
+            if (const std::error_code error = wait(POLLOUT, lately() + io_timeout_)) return error;
+        }
+        return {};
+    }
+    std::error_code flush() {
+        for (;;) {
+            const std::error_code error = tls_.flush();
+            if (error != nutils::NetError::would_block) return error;
+            if (const std::error_code waited = wait(POLLOUT, lately() + io_timeout_)) return waited;
+        }
+    }
+    std::error_code gather(std::string_view piece, std::size_t& filled) {
+        while (!piece.empty()) {
+            const std::size_t size = piece.copy(record_.data() + filled, record_.size() - filled);
+            piece.remove_prefix(size);
+            filled += size;
+            if (filled < record_.size()) continue;
+            if (const std::error_code error = send_records({record_.data(), filled})) return error;
+            filled = 0;
+        }
+        return {};
+    }
+    IoResult finish(std::size_t filled) {
+        if (const std::error_code error = send_records({record_.data(), filled})) return {0, error};
+        return {0, flush()};
+    }
+
+    ThreadTlsSide& side_;
+    evcorothread::TlsLayer& tls_;
+    const cutils::Duration io_timeout_;
+    std::array<char, kRecord> record_;  // an OS thread has stack enough
+};
+
+}  // namespace webby
