@@ -223,7 +223,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
 
     friend class ExchangePool;
     void put_aside() {
-        if (engine_.has_output() || engine_.must_send()) [[unlikely]]
+        if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
             engine_.forget_output();
     }
     Exchange* next_free_ = nullptr;

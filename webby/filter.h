@@ -65,7 +65,8 @@ class Filter {
     // May put something behind the body.
     virtual void on_response_end(const Request& request, std::string& last) { (void)request, (void)last; }
 
-    // The connection has gone, after so many requests; its state, `connection`, is about to.
+    // The connection has gone, after so many requests, to whatever hosts; its state, `connection`, is about
+    // to.
     virtual void on_close(const nutils::SockAddr& peer, std::uint64_t requests, StateMap& connection) {
         (void)peer, (void)requests, (void)connection;
     }
