@@ -111,6 +111,14 @@ TEST(BodySource, SmallPiecesShareAChunk) {
                 get());
 }
 
+TEST(BodySource, OneThatDribblesDoesNotHoldTheOthersUp) {
+    script.text = letters(100);
+    script.step = 1;
+    const std::string heard = get();
+    STRCMP_CONTAINS("\r\n20\r\nabc", heard.c_str());
+    CHECK(heard.ends_with("\r\n4\r\nstuv\r\n0\r\n\r\n"));
+}
+
 TEST(BodySource, AnEmptyOneIsOnlyTheLastChunk) {
     CHECK_EQUAL(std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), get());
 }
