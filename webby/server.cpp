@@ -18,6 +18,7 @@
 #include "evcorothread/tls_context.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
+#include "webby/ascii.h"
 #include "webby/directory.h"
 #include "webby/driver_coroutine.h"
 #include "webby/static_files.h"
@@ -362,11 +363,15 @@ void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servle
 
 void Server::add_filter(std::unique_ptr<Filter> filter) { impl_->application.add_filter(std::move(filter)); }
 
-void Server::files(std::string_view prefix, const std::string& folder) {
+void Server::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
     cutils::Result<Directory> root = Directory::open(folder);
     if (!root) return impl_->remember(root.error());
+    if (!ascii::kFieldValue.has_all(options.cache_control))
+        return impl_->remember(
+            cutils::Error(std::make_error_code(std::errc::invalid_argument), "cache_control"));
     if (prefix.ends_with('/')) prefix.remove_suffix(1);
-    add(Method::get, std::string(prefix) + "/*path", std::make_unique<StaticFiles>(std::move(*root)));
+    add(Method::get, std::string(prefix) + "/*path",
+        std::make_unique<StaticFiles>(std::move(*root), std::move(options)));
     if (prefix.empty()) return;
     const std::string location = percent_encode_path(prefix) + "/";
     get(prefix,

@@ -14,6 +14,7 @@
 #include "cutils/result.h"
 #include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
+#include "webby/files_options.h"
 #include "webby/filter.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
@@ -107,7 +108,7 @@ class EVC_API Server {
 
     // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with
     // ./public/x. See StaticFiles for what is served and what never is.
-    void files(std::string_view prefix, const std::string& folder);
+    void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
 
     // Serves in the calling thread until stop().
     // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served
