@@ -98,3 +98,23 @@ TEST(AcceptEncoding, CodingsHaveTheirNames) {
     CHECK_FALSE(parse_content_coding("deflate"));
     CHECK_FALSE(parse_content_coding(""));
 }
+
+TEST(AcceptEncoding, AnythingFromAnybodyIsUnderstood) {
+    static constexpr std::string_view kPieces[] = {"gzip", "br", "zstd", "*", "identity", ";",
+                                                   "q=",   ",",  "0",    "1", ".5",       " "};
+    std::uint32_t state = 1;
+    std::string wrong;
+    for (int round = 0; round < 100'000; ++round) {
+        std::string field;
+        for (int i = 0; i < 10; ++i) {
+            state = state * 1664525u + 1013904223u;
+            field += kPieces[(state >> 8) % std::size(kPieces)];
+        }
+        const AcceptEncoding accepted(field);
+        bool good = accepted.choose({}).has_value() == accepted.accepts(identity);
+        for (const ContentCoding coding : {identity, gzip, br, zstd})
+            good = good && accepted.quality(coding) <= 1000;
+        if (!good) wrong = field;
+    }
+    STRCMP_EQUAL("", wrong.c_str());
+}

@@ -183,6 +183,21 @@ TEST(BodySource, IsReadOnlyAsFastAsItIsSent) {
     LONGS_EQUAL(0, script.alive);
 }
 
+TEST(BodySource, GoesWhenItsConnectionDoes) {
+    script.text = letters(1'000'000);
+    Conversation talk(app);
+    Http1Engine& engine = talk.exchange().engine();
+    const std::string_view input = "GET /made HTTP/1.1\r\nHost: a\r\n\r\n";
+    input.copy(engine.input_space().data(), input.size());
+    engine.received(input.size());
+    CHECK(talk.exchange().advance() == Exchange::Want::send);
+    LONGS_EQUAL(1, script.alive);
+    engine.forget_output();
+    LONGS_EQUAL(0, script.alive);
+    CHECK_FALSE(engine.has_output());
+    CHECK(engine.next() == Http1Engine::Step::close);
+}
+
 TEST(BodySource, WhatWasAskedMeanwhileIsAnsweredAfterIt) {
     script.text = letters(70'000);
     script.size = script.text.size();

@@ -131,3 +131,29 @@ TEST(ByteRanges, TooManyAreIgnored) {
     STRCMP_EQUAL("ignored", meant(field + ",500-501", 1000).c_str());
     STRCMP_EQUAL("ignored", meant(field + ",5000-", 1000).c_str());  // counted, whether it can be had or not
 }
+
+TEST(ByteRanges, AnythingFromAnybodyIsUnderstood) {
+    static constexpr std::string_view kAlphabet = "0123456789--,,= \tbytes";
+    std::uint32_t state = 1;
+    const auto random = [&state](std::size_t below) {
+        state = state * 1664525u + 1013904223u;
+        return static_cast<std::size_t>(state >> 8) % below;
+    };
+    std::size_t satisfiable = 0;
+    std::string wrong;
+    for (int round = 0; round < 100'000; ++round) {
+        std::string field = random(8) == 0 ? "" : "bytes=";
+        for (std::size_t size = random(12); size > 0; --size) field += kAlphabet[random(kAlphabet.size())];
+        const std::uint64_t whole = random(40);
+        const ByteRanges asked(field, whole);
+        const auto ranges = asked.ranges();
+        const bool can = asked.meaning() == ByteRanges::Meaning::satisfiable;
+        satisfiable += can ? 1 : 0;
+        bool good = can == !ranges.empty() && ranges.size() <= ByteRanges::kMost;
+        for (const ByteRange& range : ranges)
+            good = good && range.size > 0 && range.first < whole && range.size <= whole - range.first;
+        if (!good) wrong = field;
+    }
+    STRCMP_EQUAL("", wrong.c_str());
+    CHECK(satisfiable > 1000);
+}

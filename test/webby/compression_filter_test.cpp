@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "cutils/log.h"
+#include "test/support/allocation_faults.h"
 #include "test/webby/conversation.h"
 #include "test/webby/decoders.h"
 #include "test/webby/heard.h"
@@ -51,6 +53,7 @@ TEST_GROUP_BASE(Compression, test_support::Fixture) {
     TempFolder folder;
 
     void setup() override {
+        cutils::set_log_sink([](cutils::LogLevel, std::string_view, void*) {});
         app.add_filter(std::make_unique<Compression>());
         get("/page", [](Request&, Response& r) { r.html(page(20'000)); });
         get("/large", [](Request&, Response& r) { r.html(page(500'000)); });
@@ -95,6 +98,7 @@ TEST_GROUP_BASE(Compression, test_support::Fixture) {
             r.add_header("Content-Type", "text/html");
         });
     }
+    void teardown() override { cutils::set_log_sink(nullptr); }
     void get(const char* path, void (*servlet)(Request&, Response&)) {
         app.add(Method::get, path, make_servlet(servlet)).value();
     }
@@ -211,4 +215,25 @@ TEST(Compression, VaryIsSaidOnce) {
     response.set_header("Vary", "*");
     add_vary(response, "Cookie");
     CHECK_EQUAL(std::string_view("*"), *response.find_header("Vary"));
+}
+
+TEST(Compression, WithoutMemoryItIsAnErrorOrTheWhole) {
+    for (const char* path : {"/page", "/large", "/source", "/file"}) {
+        const std::string input =
+            "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
+        const auto plain = [](const Heard& heard) {
+            return heard.has("Content-Encoding") ? gunzip(heard.body()) : heard.body();
+        };
+        const std::string whole = plain(ask(path));
+        bool good = true;
+        const std::size_t runs = test_support::for_each_failing_allocation([&] {
+            Conversation talk(app);
+            talk.say(input);
+            const Heard heard(talk.heard());
+            good = good && (heard.status() == "500" || heard.status() == "" || talk.closed() ||
+                            plain(heard) == whole);
+        });
+        CHECK_TEXT(good, path);
+        CHECK_TEXT(runs > 5, path);
+    }
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cutils/log.h"
+#include "test/support/allocation_faults.h"
 #include "test/support/death.h"
 #include "test/webby/files_fixture.h"
 #include "webby/file_cache_internal.h"
@@ -192,6 +193,28 @@ TEST(FileOptions, WhatIsRememberedAnswersLikeWhatIsNot) {
                 CHECK_EQUAL(fresh.body(), known.body());
             }
         }
+}
+
+TEST(FileOptions, WithoutMemoryNothingWrongIsSent) {
+    write("large.txt", std::string(100'000, 'l'));
+    cutils::set_log_sink([](cutils::LogLevel, std::string_view, void*) {});
+    for (const char* target : {"/sub/x.txt", "/large.txt", "/sub/"}) {
+        const std::string input =
+            "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0,2-3\r\n\r\n";
+        serve({.index = {}, .listing = true});
+        const Heard whole = ask(target, "Range: bytes=0-0,2-3\r\n");
+        bool good = true;
+        const std::size_t runs = test_support::for_each_failing_allocation([&] {
+            Conversation talk(*app);
+            talk.say(input);
+            const Heard heard(talk.heard());
+            good = good && (heard.status() == "500" || heard.status() == "" || talk.closed() ||
+                            (heard.status() == whole.status() && heard.body().size() == whole.body().size()));
+        });
+        CHECK_TEXT(good, target);
+        CHECK_TEXT(runs > 3, target);
+    }
+    cutils::set_log_sink(nullptr);
 }
 
 TEST_GROUP_BASE(FileCache, FilesFixture){
