@@ -9,8 +9,8 @@
 
 #include "cutils/check.h"
 #include "evcorothread/ev_thread.h"
-#include "nutils/socket_ops.h"
 #include "webby/deferred_internal.h"
+#include "webby/file_source_internal.h"
 
 namespace webby {
 
@@ -421,27 +421,6 @@ class FilteredSource final : public BodySource {
     bool ended_ = false;
 };
 
-class FileSource final : public BodySource {
-  public:
-    FileSource(nutils::UniqueFd file, off_t offset, std::uint64_t size)
-        : file_(std::move(file)), offset_(offset), left_(size) {}
-
-    IoResult read(std::span<char> buffer) override {
-        if (left_ == 0) return {0, NetError::eof};
-        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer.size()));
-        const IoResult got = nutils::read_at(file_.get(), buffer.first(size), offset_);
-        if (got.eof()) return {0, std::make_error_code(std::errc::io_error)};  // it has shrunk
-        offset_ += static_cast<off_t>(got.bytes);
-        left_ -= got.bytes;
-        return got;
-    }
-
-  private:
-    const nutils::UniqueFd file_;
-    off_t offset_;
-    std::uint64_t left_;
-};
-
 }  // namespace
 
 void Exchange::run_response_data() {
@@ -465,7 +444,7 @@ void Exchange::run_response_data() {
     }
     // What the size will be nobody knows: HEAD says so, too.
     const std::uint64_t size = response_.body_size();
-    const off_t offset = response_.file_offset();
+    const auto offset = static_cast<std::uint64_t>(response_.file_offset());
     std::unique_ptr<BodySource> from = response_.has_file()
                                            ? std::make_unique<FileSource>(response_.take_file(), offset, size)
                                            : response_.take_source();

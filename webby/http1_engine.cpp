@@ -348,14 +348,16 @@ void Http1Engine::end_source() {
     finish_source();
 }
 
-// Fills `room`, or as much of it as there is until the end: source_left_ is 0 then.
+// Fills `room`, or as much of it as can be had with reasonable effort, or until the end: source_left_ is 0
+// then.
 std::size_t Http1Engine::fill(std::span<char> room) {
     const auto fail = [this](const char* why) {
         cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
         source_failed_ = true;
     };
     std::size_t size = 0;
-    while (size < room.size() && !source_failed_ && !source_waits_ && source_left_ > 0) try {
+    const auto may_give = [this] { return !source_failed_ && !source_waits_ && source_left_ > 0; };
+    for (int reads = 0; reads < kReads && size < room.size() && may_give(); ++reads) try {
             const nutils::IoResult got = source_->read(room.subspan(size));
             EVC_CHECK(got.bytes <= room.size() - size,
                       "BodySource::read() gave more than there was room for");

@@ -164,7 +164,8 @@ class EVC_API Http1Engine {
     static constexpr std::size_t kBodyRoom = 4 * 1024;
     static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
     static constexpr std::size_t kSendAt = 16 * 1024;
-    static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time
+    static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time …
+    static constexpr int kReads = 32;                 // … and how often its source is asked for it
     enum class Framing : std::uint8_t { length, chunked, until_close };
 
     [[nodiscard]] char* text() const { return buffer_.get() + begin_; }

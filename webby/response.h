@@ -137,6 +137,13 @@ class EVC_API Response {
     [[nodiscard]] bool has_source() const { return kind_ >= Kind::source; }
     [[nodiscard]] std::string_view content_type() const { return type_; }
 
+    // For the library's own servlets: fields in wire form ("Name: value\r\n" …) and a type that lives for
+    // ever, taken as they are, unchecked.
+    void add_trusted(std::string_view fields, std::string_view type) {
+        fields_.append(fields);
+        type_ = type;
+    }
+
     // For the engine: the fields in wire form; what takes the body along; back to an empty 200.
     [[nodiscard]] std::string_view wire_fields() const { return fields_; }
     // The body is an empty text after take_file() and take_source().

@@ -19,6 +19,7 @@
 #include "evcorothread/tls_context.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
+#include "webby/ascii.h"
 #include "webby/directory.h"
 #include "webby/driver.h"
 #include "webby/offloaded_internal.h"
@@ -107,7 +108,7 @@ struct Server::Impl {
     }
     void add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
              const RouteOptions& how);
-    void files(Site& site, std::string_view prefix, const std::string& folder);
+    void files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
     ServerOptions options;
@@ -392,16 +393,18 @@ void Server::Impl::add(Site& site, Method method, std::string_view pattern, std:
 
 void Server::add_filter(std::unique_ptr<Filter> filter) { impl_->application.add_filter(std::move(filter)); }
 
-void Server::files(std::string_view prefix, const std::string& folder) {
-    impl_->files(impl_->application.default_site(), prefix, folder);
+void Server::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
+    impl_->files(impl_->application.default_site(), prefix, folder, std::move(options));
 }
 
-void Server::Impl::files(Site& site, std::string_view prefix, const std::string& folder) {
+void Server::Impl::files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how) {
     cutils::Result<Directory> root = Directory::open(folder);
     if (!root) return remember(root.error());
+    if (!ascii::kFieldValue.has_all(how.cache_control))
+        return remember(cutils::Error(std::make_error_code(std::errc::invalid_argument), "cache_control"));
     if (prefix.ends_with('/')) prefix.remove_suffix(1);
-    add(site, Method::get, std::string(prefix) + "/*path", std::make_unique<StaticFiles>(std::move(*root)),
-        {});
+    add(site, Method::get, std::string(prefix) + "/*path",
+        std::make_unique<StaticFiles>(std::move(*root), std::move(how)), {});
     if (prefix.empty()) return;
     const std::string location = percent_encode_path(prefix) + "/";
     add(site, Method::get, prefix, make_servlet([location](Request&, Response& response) {
@@ -423,8 +426,8 @@ void VirtualHost::add(Method method, std::string_view pattern, std::unique_ptr<S
 void VirtualHost::add_filter(std::unique_ptr<Filter> filter) {
     if (site_ != nullptr) server_->impl_->application.add_filter(*site_, std::move(filter));
 }
-void VirtualHost::files(std::string_view prefix, const std::string& folder) {
-    if (site_ != nullptr) server_->impl_->files(*site_, prefix, folder);
+void VirtualHost::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
+    if (site_ != nullptr) server_->impl_->files(*site_, prefix, folder, std::move(options));
 }
 
 cutils::Result<void> Server::run() {

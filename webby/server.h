@@ -15,6 +15,7 @@
 #include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
 #include "webby/deferred.h"
+#include "webby/files_options.h"
 #include "webby/filter.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
@@ -39,7 +40,7 @@ class EVC_API VirtualHost : public Routes<VirtualHost> {
              RouteOptions options = {});
     void add_filter(std::unique_ptr<Filter> filter);
     // As Server::files.
-    void files(std::string_view prefix, const std::string& folder);
+    void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
 
   private:
     friend class Server;
@@ -113,7 +114,7 @@ class EVC_API Server : public Routes<Server> {
     // What is served under this name; under names without a host() of their own everything is served that was
     // added to the server itself, unless ServerOptions::strict_hosts.
     //
-    //   VirtualHost docs = server.host("docs.example.org");     // "*.example.org", "example.org:8443",
+    //   VirtualHost docs = server.host("docs.example.org");    // "*.example.org", "example.org:8443",
     //   "[::1]" docs.files("/", "./docs");
     //
     // The first one before those that fit less well: names before "*.", with a port before without.
@@ -121,7 +122,7 @@ class EVC_API Server : public Routes<Server> {
 
     // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with
     // ./public/x. See StaticFiles for what is served and what never is.
-    void files(std::string_view prefix, const std::string& folder);
+    void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
 
     // Serves in the calling thread until stop().
     // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served

@@ -6,6 +6,8 @@
 
 #include "evcorothread/cross_event.h"
 #include "test/webby/started_server.h"
+#include "webby/compression.h"
+#include "webby/content_coding.h"
 #include "webby/event_hub.h"
 #include "webby/response_stream.h"
 
@@ -262,6 +264,28 @@ TEST(Streaming, EventsReachAllWhoListen) {
         hub.close();
         CHECK(hear_all(late).ends_with("0\r\n\r\n"));
         server.reset();
+    }
+}
+
+TEST(Streaming, ACompressedStreamComesAsSoonAsItIsThere) {
+    if (content_codings().empty()) return;
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) {
+            r.add_header("Content-Type", "text/plain");
+            keep(r.stream());
+        });
+        server->add_filter(std::make_unique<Compression>());
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/", "Accept-Encoding: gzip\r\n"), 10s));
+        STRCMP_CONTAINS("Content-Encoding: gzip\r\n", hear_until(c, "\r\n\r\n").c_str());
+        for (int i = 0; i < 3; ++i) {
+            CHECK(first_stream().write("something new\n"));
+            CHECK(hear_until(c, "\r\n").size() > 4);  // a chunk, at once
+        }
+        streams.clear();
+        CHECK(hear_all(c).ends_with("0\r\n\r\n"));
     }
 }
 
