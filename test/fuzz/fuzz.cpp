@@ -12,11 +12,11 @@
 namespace fuzz {
 namespace {
 
-// As small as the stack a server gives a request (16 pages, with a guard below), in the proportion in which
-// AddressSanitizer's frames are larger: StackPool makes them 128 pages. What recurses on its input, or keeps
-// buffers on the stack, does not get far.
+// The stack a server gives a request: 16 pages with a guard below, not made larger for AddressSanitizer's
+// larger frames, so there is less room here than there. What recurses on its input, or keeps buffers on the
+// stack, does not get far.
 corothread::StackPool& stacks() {
-    static corothread::StackPool pool({.count = 2, .pages = 16});
+    static corothread::StackPool pool({.count = 2, .pages = 16, .scale = false});
     return pool;
 }
 
