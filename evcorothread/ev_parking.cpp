@@ -20,6 +20,7 @@ struct EvParking::Impl {
     cutils::List<Guest::Bay, Guest::Bay> guests;
     std::size_t size = 0, parked = 0, in_between = 0, waiting = 0;
     bool draining = false;
+    bool orders = false;  // close_oldest() has been called
     std::function<void()> gone;
 };
 
@@ -45,6 +46,10 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
         place = is_idle ? Place::parked : Place::in_between;
+        if (is_idle && parking.orders) {  // the one parked longest in front
+            ListHook<Bay>::unlink();
+            parking.guests.push_back(*this);
+        }
         ++count();
         return {};
     }
@@ -64,10 +69,15 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         take_stack();
     }
     void take_stack() {
-        if (!parking.core.stack_free_now() || !start()) {
-            ++parking.waiting;
-            parking.core.wait_for_stack(*this);
-        }
+        if (parking.core.stack_free_now() && start()) return;
+        const std::optional<Next> instead = guest.without_stack();
+        if (instead) return go_to(*instead);
+        ++parking.waiting;
+        parking.core.wait_for_stack(*this);
+    }
+    // Without having been served.
+    void go_to(const Next& next) {
+        if (next.kind_ == Next::Kind::close || park(next.until_, next.kind_ == Next::Kind::park)) leave();
     }
     void stack_available() override {
         --parking.waiting;
@@ -200,6 +210,16 @@ std::size_t EvParking::in_between() const { return impl_->in_between; }
 std::size_t EvParking::waiting() const { return impl_->waiting; }
 std::size_t EvParking::active() const {
     return impl_->size - impl_->parked - impl_->in_between - impl_->waiting;
+}
+
+bool EvParking::close_oldest() {
+    impl_->core.check_thread_while_running();
+    impl_->orders = true;
+    Guest::Bay* const oldest = impl_->guests.find_if(
+        [](Guest::Bay& bay) { return bay.place == Guest::Bay::Place::parked && !bay.may_read(); });
+    if (oldest == nullptr) return false;
+    oldest->leave_parked();
+    return true;
 }
 
 void EvParking::close_parked() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "cutils/export.h"
@@ -70,6 +71,9 @@ class EVC_API EvParking {
         // Called on the loop when the deadline has passed. True: serve() is called once more, to say so to
         // the client; false: it is closed. Must not wait.
         virtual bool expired() { return false; }
+        // Called on the loop when something has arrived and all stacks are in use. Nothing: it waits for its
+        // turn. Otherwise what becomes of it now. Must not wait.
+        virtual std::optional<Next> without_stack() { return {}; }
         [[nodiscard]] EvSocket& socket() { return socket_; }
 
       private:
@@ -96,6 +100,9 @@ class EVC_API EvParking {
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t active() const;
 
+    // Closes the one that has been parked longest, if that is without anything to serve. False: there is
+    // none. Cost: looks past those that are being served.
+    bool close_oldest();
     // Closes all that are parked now. Those for which something has arrived are still served.
     void close_parked();
     // From now on what would be parked is closed instead; those parked now are closed.

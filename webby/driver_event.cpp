@@ -22,8 +22,10 @@
 #include "nutils/socket_ops.h"
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
+#include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/peer_gone_internal.h"
+#include "webby/proxy_reader_internal.h"
 
 namespace webby {
 
@@ -49,10 +51,14 @@ struct EventDriver::Impl {
           drain_timer(loop, [this] { cancel(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
+        context.trust = options.trust;
         context.event_loop = &loop;
     }
 
-    void accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
+    void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                  const TlsContext* tls);
+    // False: there is no place, and none was made.
+    bool make_room();
     void gone();
     void cancel();
     void lines_added() {
@@ -73,6 +79,7 @@ struct EventDriver::Impl {
     EvTimer log_timer;
     std::function<void()> when_finished;
     HandshakeReport handshakes;
+    std::uint64_t refused = 0;
     bool full = false;  // max_connections are there: not accepting
 };
 
@@ -112,14 +119,33 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
 
     std::error_code start(const TlsContext* tls) {
         if (const std::error_code error = watch_.start()) return error;
-        if (tls == nullptr) return park(), std::error_code();
-        tls_ = std::make_unique<TlsSide>(watch_);
-        cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
-        if (!layer) return layer.error().code();
-        tls_->layer = *std::move(layer);
-        enter(State::shaking);
-        watch_.expire(driver_.options.timeouts.head);
+        if (tls != nullptr) {
+            tls_ = std::make_unique<TlsSide>(watch_);
+            cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
+            if (!layer) return layer.error().code();
+            tls_->layer = *std::move(layer);
+        }
+        if (driver_.options.proxy_protocol) {
+            const cutils::TimePoint until = now() + driver_.options.timeouts.head;
+            proxy_ = std::make_unique<ProxyReader>(*driver_.options.trust, until);
+            enter(State::greeting);
+            watch_.expire(until);
+        } else {
+            greet();
+        }
         return {};
+    }
+    // False: its address has as many as it may.
+    [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
+        AddressLimit* const limit = driver_.options.per_address;
+        return limit == nullptr || limit->enter(client, place_of_address_);
+    }
+    // Says that there is no place for it. After: *this may be gone.
+    void refuse() {
+        ++driver_.refused;
+        if (tls_ == nullptr) (void)watch_.try_send(kFullAnswer);  // over TLS nobody would understand yet
+        tls_.reset();
+        begin_to_linger();
     }
     [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
     // With nothing arrived that the kernel has told of.
@@ -157,6 +183,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
   private:
     enum class State : std::uint8_t {
         fresh,
+        greeting,   // a PROXY header is to come
         shaking,    // of TLS, hands
         idle,       // no exchange: waits for the first byte of a request
         reading,    // waits for more of one
@@ -179,7 +206,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         if (state == State::idle) ++driver_.idle;
         state_ = state;
     }
+    // Those in the list that have been idle longest stand in front, if anybody asks.
     void park() {
+        if (driver_.options.when_full == WhenFull::close_idle && ListHook<Connection>::linked()) {
+            ListHook<Connection>::unlink();
+            driver_.connections.push_back(*this);
+        }
         enter(State::idle);
         watch_.expire(driver_.options.timeouts.idle);
     }
@@ -197,6 +229,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
 
     void on_readable() {
         switch (state_) {
+            case State::greeting: return read_proxy_header();
             case State::shaking: return shake_hands();
             case State::idle:
                 exchange_ = driver_.exchanges.take();
@@ -311,6 +344,25 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     }
     [[nodiscard]] bool may_recv() const {
         return watch_.may_recv() || (tls_ != nullptr && tls_->layer.has_pending());
+    }
+
+    // Who speaks first is the client.
+    void greet() {
+        if (tls_ == nullptr) return park();
+        enter(State::shaking);
+        watch_.expire(driver_.options.timeouts.head);
+    }
+    void read_proxy_header() {
+        switch (proxy_->read(watch_.fd())) {
+            case ProxyReader::Step::need_more: return;
+            case ProxyReader::Step::refused: return end();
+            case ProxyReader::Step::done: break;
+        }
+        memory_.peer = proxy_->client();
+        proxy_.reset();
+        if (memory_.peer != nullptr && !take_place(*memory_.peer)) return refuse();
+        greet();
+        on_readable();
     }
 
     // --- TLS ---
@@ -471,7 +523,9 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     Impl& driver_;
     EvWatch watch_;
     ConnectionTicket place_;
-    std::unique_ptr<TlsSide> tls_;  // none: null
+    std::unique_ptr<TlsSide> tls_;        // none: null
+    std::unique_ptr<ProxyReader> proxy_;  // until its header has come
+    AddressLimit::Place place_of_address_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;
@@ -482,14 +536,32 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     bool doomed_ = false;
 };
 
-void EventDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
+bool EventDriver::Impl::make_room() {
+    if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
+    if (options.when_full != WhenFull::close_idle) return false;
+    Connection* const oldest = connections.find_if([](const Connection& one) { return one.is_unused(); });
+    if (oldest != nullptr) oldest->end();
+    return oldest != nullptr;
+}
+
+void EventDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                                 const TlsContext* tls) {
     if (context.draining) return;
+    const bool is_full = !make_room();
+    if (is_full && count >= options.max_connections + kMostRefused) {
+        ++refused;
+        return;
+    }
     auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
     if (const std::error_code error = made->start(tls))
         return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                            error.message().c_str());
-    connections.push_back(*made.release());
-    if (++count < options.max_connections || full) return;
+    Connection& connection = *made.release();
+    connections.push_back(connection);
+    ++count;
+    if (is_full || (!options.proxy_protocol && !connection.take_place(peer))) return connection.refuse();
+    if (count < options.max_connections || options.when_full == WhenFull::refuse || full) return;
+    if (options.when_full == WhenFull::close_idle && idle > 0) return;
     full = true;
     for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
 }
@@ -519,16 +591,17 @@ EventDriver::~EventDriver() {
 cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address, const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
-            driver.accepted(std::move(fd), {}, tls);
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+            driver.accepted(std::move(fd), peer, {}, tls);
         });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
-    impl_->accepted(std::move(connection), std::move(place), tls);
+void EventDriver::adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer, ConnectionTicket place,
+                        const TlsContext* tls) {
+    impl_->accepted(std::move(connection), peer, std::move(place), tls);
 }
 
 void EventDriver::drain() {
@@ -552,6 +625,8 @@ void EventDriver::when_finished(std::function<void()> function) {
     impl_->when_finished = std::move(function);
 }
 
-Driver::Counts EventDriver::counts() const { return {impl_->count, impl_->idle, 0, impl_->context.requests}; }
+Driver::Counts EventDriver::counts() const {
+    return {impl_->count, impl_->idle, 0, impl_->context.requests, impl_->refused};
+}
 
 }  // namespace webby
