@@ -20,7 +20,7 @@ struct EvParking::Impl {
     cutils::List<Guest::Bay, Guest::Bay> guests;
     std::size_t size = 0, parked = 0, in_between = 0, waiting = 0;
     bool draining = false;
-    bool orders = false;  // close_oldest() has been called
+    bool orders = false;  // keep_order() has been called
     std::function<void()> gone;
 };
 
@@ -46,7 +46,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
         place = is_idle ? Place::parked : Place::in_between;
-        if (is_idle && parking.orders) {  // the one parked longest in front
+        if (is_idle && parking.orders && ListHook<Bay>::linked()) {  // the one parked longest in front
             ListHook<Bay>::unlink();
             parking.guests.push_back(*this);
         }
@@ -212,9 +212,10 @@ std::size_t EvParking::active() const {
     return impl_->size - impl_->parked - impl_->in_between - impl_->waiting;
 }
 
+void EvParking::keep_order() { impl_->orders = true; }
+
 bool EvParking::close_oldest() {
     impl_->core.check_thread_while_running();
-    impl_->orders = true;
     Guest::Bay* const oldest = impl_->guests.find_if(
         [](Guest::Bay& bay) { return bay.place == Guest::Bay::Place::parked && !bay.may_read(); });
     if (oldest == nullptr) return false;

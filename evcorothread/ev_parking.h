@@ -103,6 +103,8 @@ class EVC_API EvParking {
     // Closes the one that has been parked longest, if that is without anything to serve. False: there is
     // none. Cost: looks past those that are being served.
     bool close_oldest();
+    // For close_oldest(): from now on it is known who has been parked longest. Cost: a few stores a parking.
+    void keep_order();
     // Closes all that are parked now. Those for which something has arrived are still served.
     void close_parked();
     // From now on what would be parked is closed instead; those parked now are closed.

@@ -47,12 +47,15 @@ struct CoroutineDriver::Impl {
         context.access_log = access_log.get();
         context.trust = options.trust;
         parking.on_gone([this] { gone(); });
+        if (options.when_full == WhenFull::close_idle) parking.keep_order();
     }
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, const TlsContext* tls,
                   ConnectionTicket place = {});
-    // False: there is no place, and none was made.
+    // False: there is no place for one more.
     bool make_room();
+    void pause();
+    void resume();
     // Serves a connection as long as there is something to do.
     template <class Stream>
     EvParking::Next converse(Stream& stream, Conversation& conversation);
@@ -207,12 +210,26 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& co
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
     exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
-    return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
+    if (end == SessionEnd::close) return EvParking::Next::close();
+    if (full && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
+    return EvParking::Next::park(idle);
 }
 
 bool CoroutineDriver::Impl::make_room() {
     if (parking.size() < options.max_connections || options.when_full == WhenFull::wait) return true;
-    return options.when_full == WhenFull::close_idle && parking.close_oldest();
+    if (options.when_full == WhenFull::refuse) return false;
+    if (!parking.close_oldest()) pause();  // this one is the last until somebody goes, or becomes idle
+    return true;
+}
+
+void CoroutineDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
+void CoroutineDriver::Impl::resume() {
+    if (!std::exchange(full, false)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
 }
 
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, const TlsContext* tls,
@@ -235,15 +252,11 @@ void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr
     if (const std::error_code error = parking.adopt(std::move(connection), until))
         cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                     error.message().c_str());
-    if (parking.size() < options.max_connections || options.when_full == WhenFull::refuse || full) return;
-    if (options.when_full == WhenFull::close_idle && parking.parked() > 0) return;
-    full = true;
-    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+    if (parking.size() >= options.max_connections && options.when_full == WhenFull::wait) pause();
 }
 
 void CoroutineDriver::Impl::gone() {
-    if (std::exchange(full, false))
-        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!context.draining) resume();
     if (!context.draining || parking.size() > 0) return;
     drain_timer.stop();
     if (when_finished) loop.post(std::exchange(when_finished, nullptr));

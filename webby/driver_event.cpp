@@ -57,8 +57,10 @@ struct EventDriver::Impl {
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
                   const TlsContext* tls);
-    // False: there is no place, and none was made.
+    // False: there is no place for one more.
     bool make_room();
+    void pause();
+    void resume();
     void gone();
     void cancel();
     void lines_added() {
@@ -211,6 +213,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         if (driver_.options.when_full == WhenFull::close_idle && ListHook<Connection>::linked()) {
             ListHook<Connection>::unlink();
             driver_.connections.push_back(*this);
+            driver_.resume();
         }
         enter(State::idle);
         watch_.expire(driver_.options.timeouts.idle);
@@ -275,7 +278,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // Turns the crank until something has to be waited for.
     void go_on(Exchange::Want want) {
         Http1Engine& engine = exchange_->engine();
-        for (int turns = 0;; want = exchange_->advance()) {
+        for (int turns = 0, sends = 0;; want = exchange_->advance()) {
             switch (send_output()) {
                 case Sent::all: break;
                 case Sent::some:
@@ -285,7 +288,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                 case Sent::failure: return end();
             }
             switch (want) {
-                case Exchange::Want::send: break;
+                case Exchange::Want::send:
+                    if (++sends < kTurns) break;
+                    want_ = Exchange::Want::send;
+                    enter(State::writing);
+                    (void)others_first();
+                    return watch_.expire(driver_.options.timeouts.io);
                 case Exchange::Want::deferred:
                     enter(State::deferred);
                     return watch_.expire(exchange_->answer_deadline());
@@ -538,10 +546,23 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
 
 bool EventDriver::Impl::make_room() {
     if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
-    if (options.when_full != WhenFull::close_idle) return false;
+    if (options.when_full == WhenFull::refuse) return false;
     Connection* const oldest = connections.find_if([](const Connection& one) { return one.is_unused(); });
-    if (oldest != nullptr) oldest->end();
-    return oldest != nullptr;
+    if (oldest != nullptr)
+        oldest->end();
+    else
+        pause();  // this one is the last until somebody goes, or becomes idle
+    return true;
+}
+
+void EventDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
+void EventDriver::Impl::resume() {
+    if (!std::exchange(full, false)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
 }
 
 void EventDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
@@ -560,15 +581,11 @@ void EventDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& pe
     connections.push_back(connection);
     ++count;
     if (is_full || (!options.proxy_protocol && !connection.take_place(peer))) return connection.refuse();
-    if (count < options.max_connections || options.when_full == WhenFull::refuse || full) return;
-    if (options.when_full == WhenFull::close_idle && idle > 0) return;
-    full = true;
-    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+    if (count >= options.max_connections && options.when_full == WhenFull::wait) pause();
 }
 
 void EventDriver::Impl::gone() {
-    if (std::exchange(full, false))
-        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!context.draining) resume();
     if (!context.draining || count > 0) return;
     drain_timer.stop();
     if (when_finished) loop.post(std::exchange(when_finished, nullptr));

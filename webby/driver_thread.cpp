@@ -117,8 +117,9 @@ struct ThreadDriver::Impl {
 
     // On the loop.
     void accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place, const TlsContext* tls);
-    // False: there is no place, and none was made. With the lock held.
+    // False: there is no place for one more. With the lock held.
     bool make_room();
+    void pause();
     void refuse(Connection& connection);
     [[nodiscard]] bool take_place(Connection& connection, const nutils::SockAddr& client) const;
     // Nothing: go on.
@@ -144,6 +145,7 @@ struct ThreadDriver::Impl {
     void watch_waiting();
     void give_back(Worker& worker, Connection& connection);
     void remove(Connection& connection);
+    void tell_loop();
 
     EvLoop& loop;
     const Application& application;
@@ -209,9 +211,19 @@ ThreadDriver::Impl::~Impl() {
 
 // --- on the loop ---
 
+// With the lock held.
+void ThreadDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
 bool ThreadDriver::Impl::make_room() {
     if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
-    if (options.when_full != WhenFull::close_idle || idle.empty()) return false;
+    if (options.when_full == WhenFull::refuse) return false;
+    if (idle.empty()) {  // this one is the last until somebody goes, or becomes idle
+        pause();
+        return true;
+    }
     Connection& oldest = idle.front();
     unpark(oldest);
     oldest.end_if_unused();
@@ -272,10 +284,7 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, Con
             return;
         }
         connections.push_back(*made);
-        const bool last = ++count >= options.max_connections && options.when_full != WhenFull::refuse &&
-                          (options.when_full != WhenFull::close_idle || idle.empty());
-        if (last && !std::exchange(full, true))
-            for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+        if (++count >= options.max_connections && options.when_full == WhenFull::wait) pause();
     }
     Connection& connection = *made.release();
     // A client that has to begin with something has no more time for it than for a head.
@@ -500,6 +509,8 @@ bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operat
         idle.push_back(connection);
         connection.is_idle = true;
         ++idle_count;
+        if (full && operation == EPOLL_CTL_MOD && options.when_full == WhenFull::close_idle)
+            tell_loop();  // it may go for another
     } else {
         connection.expires = connection.conversation.until;
         if (waiting.empty() && !ending) watch_waiting();
@@ -529,10 +540,15 @@ void ThreadDriver::Impl::remove(Connection& connection) {
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;
-    if (!ending && (full || (draining && count == 0)))
-        loop.post([link = link] {
-            if (link->impl != nullptr) link->impl->connections_have_gone();
-        });
+    if (full || (draining && count == 0)) tell_loop();
+}
+
+// With the lock held: there is place again, or nobody is left.
+void ThreadDriver::Impl::tell_loop() {
+    if (ending) return;
+    loop.post([link = link] {
+        if (link->impl != nullptr) link->impl->connections_have_gone();
+    });
 }
 
 // --- the driver ---

@@ -10,6 +10,7 @@
 #include "cutils/deadline.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_socket.h"
+#include "evcorothread/ev_thread.h"
 #include "evcorothread/tls_socket.h"
 #include "nutils/sock_addr.h"
 #include "webby/http1_engine.h"
@@ -47,6 +48,7 @@ class LoopSocket {
     nutils::IoResult shutdown_send() { return stream_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const { return stream_.peer(); }
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_info(stream_); }
+    static void let_others_go_first() { evcorothread::this_evthread::yield(); }
     [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] cutils::TimePoint lately() const { return loop_.now(); }
 

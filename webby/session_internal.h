@@ -55,10 +55,13 @@ class Session final : public Wire {
             engine_.time_out();
             want = exchange_.advance();
         }
-        for (;; want = exchange_.advance()) {
+        for (unsigned sends = 0;; want = exchange_.advance()) {
             if (!send_output()) return SessionEnd::close;
             switch (want) {
                 case Exchange::Want::send:
+                    if (++sends % kSends == 0)
+                        socket_.let_others_go_first();  // a fast client with much to take
+                    break;
                 case Exchange::Want::deferred: break;
                 case Exchange::Want::source:
                     if (!exchange_.wait_for_source()) return SessionEnd::close;
@@ -146,6 +149,8 @@ class Session final : public Wire {
             if (!got || conversation_.lingered >= kLingerBytes) return SessionEnd::close;
         }
     }
+
+    static constexpr unsigned kSends = 16;
 
     const Timeouts& timeouts_;
     Socket& socket_;

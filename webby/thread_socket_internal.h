@@ -94,6 +94,7 @@ class ThreadSocket {
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const {
         return nutils::SockAddr::peer_of(socket_.fd());
     }
+    static void let_others_go_first() {}  // the kernel does
     [[nodiscard]] int fd() const { return socket_.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
 

@@ -101,6 +101,7 @@ class ThreadTlsSocket {
         return nutils::SockAddr::peer_of(side_.socket.fd());
     }
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_.info(); }
+    static void let_others_go_first() {}  // the kernel does
     [[nodiscard]] int fd() const { return side_.socket.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
 
