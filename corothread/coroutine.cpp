@@ -72,6 +72,7 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
     sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
     block->context.left_off =
         evc_make_fcontext(body, static_cast<std::size_t>(body - stack.bottom), &Block::entry);
+    mark_outermost(block->context.left_off);
     body_memory = body;
     return block;
 }
