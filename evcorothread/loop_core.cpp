@@ -14,6 +14,7 @@
 #include "cutils/scope_exit.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/loop_watch_internal.h"
 
 namespace evcorothread {
 
@@ -104,11 +105,13 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
         },
         this);
     if (owned) watch(true);
+    enter_in_list_of_loops(*this);
 }
 
 void LoopCore::FreeBase::operator()(event_base* own) const { event_base_free(own); }
 
 LoopCore::~LoopCore() {
+    leave_list_of_loops(*this);
     while (!leftovers.empty()) leftovers.pop_front().loop_ends();
     watch(false);
     if (tick_pending) event_del(as_event(tick_event));
@@ -162,7 +165,7 @@ constexpr std::size_t kColourStep = 64;
 
 [[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, std::uint32_t stack,
                                                      const EvLoop::BodyType& t, std::string_view thread_name)
-    : ThreadHot(l, t, l.born_canceled ? kCanceled : 0), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
+    : ThreadHot(l, t, l.born_with), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
     stack_index = stack;
     name_size = static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text));
     if (name_size != 0) copy_short(name_text, thread_name.data(), name_size);
@@ -216,8 +219,10 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
-    if (flags != 0) [[unlikely]]
+    if (flags != 0) [[unlikely]] {
+        if (has(kStackWatched)) l.note_end(*this);
         l.threads.visit_in_passing(stack_index);
+    }
     l.timers.remove(*this);
     tell_end(*this);
     l.threads.clear(stack_index);
@@ -396,6 +401,8 @@ void LoopCore::pass(bool may_block) {
     }
     if (last_ready == nullptr) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
+    if (measurements && may_block && idle) [[unlikely]]
+        look_for_deadlock(*this);
     if (virtual_time) {
         const std::uint64_t before = io_events;
         poll(false);
@@ -506,8 +513,8 @@ bool LoopCore::shutdown(Deadline deadline) {
         return true;  // on whatever thread: a loop may end on another than the one that ran it
     bind_thread();
     stopping.store(false, std::memory_order_relaxed);
-    born_canceled = true;
-    const cutils::ScopeExit restore([this] { born_canceled = false; });
+    born_with |= kCanceled;
+    const cutils::ScopeExit restore([this] { born_with &= static_cast<std::uint8_t>(~kCanceled); });
     deadline = deadline.resolved(precise_now());
     // Wakes the loop for the deadline and for the complaint; shielded waits may take their time.
     Alarm alarm(*this);

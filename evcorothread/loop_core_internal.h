@@ -24,6 +24,7 @@ namespace evcorothread {
 
 struct ThreadCore;
 struct LocalValues;
+struct LoopMeasurements;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot : ThreadHead {
@@ -66,7 +67,9 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     // wake(event), if the waiter is parked there and somebody else is ready or running; else false.
     static bool wake_parked(WaitPoint& point, ThreadCore& waiter);
     static bool woken(const WaitPoint& point) { return point.woken_; }
-    static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
+    static WaitPoint point(ThreadCore& waiter, const char* reason, WaitKind kind, int number = 0) {
+        return {waiter, reason, kind, number};
+    }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
     [[nodiscard]] EvThreadState state() const;
     [[nodiscard]] corothread::Stack stack() const;
@@ -76,6 +79,13 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     TimePoint limit;                     // with kLimited
     LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
     char name_text[31];
+};
+
+// A WaitPoint that knows at what it waits; its kind says so.
+struct ObjectPoint : WaitPoint {
+    ObjectPoint(ThreadCore& waiter, const char* reason, WaitKind kind, const void* what)
+        : WaitPoint(waiter, reason, kind, 0), object(what) {}
+    const void* const object;
 };
 
 // The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and
@@ -312,7 +322,7 @@ struct LoopCore final : corothread::StackObserver {
     bool tick_pending = false;
     bool in_pass = false;
     std::size_t callbacks = 0;    // of libevent's: what they did may have made more happen
-    bool born_canceled = false;   // what is spawned now: the loop shuts down
+    std::uint8_t born_with = 0;   // the flags of what is spawned now: canceled, while the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
 
     Inbox inbox;
@@ -321,6 +331,14 @@ struct LoopCore final : corothread::StackObserver {
     bool ran_before = false;
     std::atomic<const void*> thread{nullptr};  // the address of that thread's t_here; stop() asks anywhere
     std::size_t work = 0;
+
+    // For those who look inside (loop_watch_internal.h). The next one of all loops of the process, and what
+    // has been asked to be measured.
+    LoopCore* next_loop = nullptr;
+    LoopCore** linked_from = nullptr;
+    std::unique_ptr<LoopMeasurements> measurements;
+    void note_wait(const ThreadCore& waiter);
+    void note_end(const ThreadCore& ending);
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
     struct FdWaiter : cutils::ListHook<> {
@@ -478,6 +496,8 @@ struct ShieldedWait {
     Wake late;
 };
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
+// The same, for a wait that begins now.
+ShieldedWait unusual_wait(const ThreadCore& self, Deadline deadline);
 // Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
 // From now on no shield protects it, neither those it has nor new ones.
@@ -489,7 +509,7 @@ void void_shields(ThreadCore& thread);
     LoopCore& l = self.loop;
     Wake late = Wake::timed_out;
     if (self.flags != 0) [[unlikely]] {
-        const ShieldedWait shield = shielded(self, deadline);
+        const ShieldedWait shield = unusual_wait(self, deadline);
         deadline = shield.deadline;
         late = shield.late;
     }
