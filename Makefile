@@ -25,6 +25,8 @@ $(call library,cutils,)
 $(call library,nutils,cutils)
 $(call library,corothread,cutils)
 $(call library,evcorothread,corothread nutils cutils)
+# The library carries its gdb script.
+$(OUT)/obj/evcorothread/gdb_layout.cpp.o: evcorothread/gdb/evcorothread-gdb.py
 $(call library,webby,evcorothread corothread nutils cutils)
 
 # The programs.

@@ -11,6 +11,8 @@ install: all
 	    install -m 755 $(OUT)/lib/lib$(l).so.$(VERSION) $(DESTDIR)$(LIBDIR)/ && \
 	    cp -P $(OUT)/lib/lib$(l).so $(OUT)/lib/lib$(l).so.$(SOVERSION) $(OUT)/lib/lib$(l)sh.so $(DESTDIR)$(LIBDIR)/ &&) true
 	install -m 755 $(OUT)/bin/webby $(DESTDIR)$(PREFIX)/bin/
+	install -D -m 644 evcorothread/gdb/evcorothread-gdb.py \
+	    $(DESTDIR)$(PREFIX)/share/gdb/auto-load$(abspath $(LIBDIR))/libevcorothread.so.$(VERSION)-gdb.py
 	for name in evcorothread webby; do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|; s|@TLS_LIBS@|$(if $(filter 1,$(TLS)),-lssl -lcrypto)|' \
 	        build/$$name.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$$name.pc || exit 1; done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
 #   build/run-tests.sh out/release [more output folders]
+# Then, for out/release, what gdb says (test/gdb/run.sh).
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
 set -uo pipefail
 passed=0 failed=0
@@ -38,6 +39,17 @@ if [ "${ORDERS:-0}" -gt 0 ] && [ -x out/release/test/test_evcorothread ]; then
     [ -n "${bad:-}" ] || { good=0 bad=1; }
     [ "$bad" -eq 0 ] || cat "$log"
     printf '%-40s %5d passed %5d failed\n' "shuffled orders of test_evcorothread" "$good" "$bad"
+    passed=$((passed + good)) failed=$((failed + bad))
+    rm -f "$log"
+fi
+# The gdb script, with the released libraries, once the shared ones are there too.
+if [ "${1:-}" = out/release ] && [ -e out/release/lib/libevcorothread.so ] && command -v gdb >/dev/null; then
+    log=$(mktemp)
+    test/gdb/run.sh out/release >"$log" 2>&1
+    read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log")
+    [ -n "${bad:-}" ] || { good=0 bad=1; }
+    [ "$bad" -eq 0 ] || cat "$log"
+    printf '%-40s %5d passed %5d failed\n' "test/gdb" "$good" "$bad"
     passed=$((passed + good)) failed=$((failed + bad))
     rm -f "$log"
 fi

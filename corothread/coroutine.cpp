@@ -86,6 +86,7 @@ void CoroutineBase::discard(Block* block) {
 }
 
 void CoroutineBase::Block::entry(Transfer transfer) {
+    is_outermost();
     Block& block = *static_cast<Side*>(transfer.data)->block;  // who jumps here first is its resumer
     arrive(block.context, transfer);
     try {

@@ -117,6 +117,13 @@ class StartFrame {
     bool same_everywhere_;
 };
 
+// In a coroutine's entry function: the same for those who go by unwind information. Nobody is above it.
+[[gnu::always_inline]] inline void is_outermost() {
+#if defined(__x86_64__)
+    __asm__ volatile(".cfi_undefined rip");
+#endif
+}
+
 // First thing on a stack that was just jumped to: the one who jumped is told where it left off.
 [[gnu::always_inline]] inline void arrive([[maybe_unused]] Context& self, Transfer transfer) {
     Context& from = *static_cast<Context*>(transfer.data);

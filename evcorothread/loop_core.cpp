@@ -237,6 +237,7 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 }
 
 void ThreadCore::entry(corothread::Transfer transfer) {
+    corothread::is_outermost();
     ThreadCore& self = *t_here.thread;
     corothread::arrive(self.context, transfer);
     try {

@@ -122,6 +122,7 @@ class ThreadTable {
     }
 
   private:
+    friend struct GdbLayout;
     static constexpr std::uint32_t kAhead = 8;
     static constexpr std::ptrdiff_t kLinesBelow = 3;  // the control block: what it runs and where it waits
 

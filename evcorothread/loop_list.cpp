@@ -1,10 +1,6 @@
 #include "evcorothread/loop_watch_internal.h"
 
-// The list is what a debugger finds loops by, also in a core file: a plain global that is there from the
-// beginning to the end of the process, whatever is constructed or destroyed in which order.
-extern "C" {
-[[gnu::visibility("default"), gnu::used]] evcorothread::LoopCore* evcorothread_loops = nullptr;
-}
+extern "C" evcorothread::LoopCore* evcorothread_loops;  // in gdb_layout.cpp: debuggers look there, too
 
 namespace evcorothread {
 namespace {

@@ -88,6 +88,7 @@ class EVC_API WaitPoint {
   private:
     friend struct ThreadCore;
     friend struct ObjectPoint;
+    friend struct GdbLayout;
     WaitPoint(ThreadCore& waiter, const char* reason, WaitKind kind, int number)
         : thread_(&waiter), reason_(reason), kind_(kind), number_(number) {}
     ThreadCore* thread_;
