@@ -50,7 +50,7 @@ struct BacktraceWalk {
 Backtrace Backtrace::here(std::size_t skip) {
     Backtrace result;
     BacktraceWalk walk{result, skip + 1};
-    BacktraceWalk::run(&walk);
+    _Unwind_Backtrace(&BacktraceWalk::next, &walk);
     return result;
 }
 
