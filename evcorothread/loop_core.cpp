@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string>
 
+#include "corothread/stack_overflow.h"
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "cutils/scope_exit.h"
@@ -69,6 +70,16 @@ event_base* check_adopted(event_base* base) {
 
 }  // namespace
 
+namespace {
+// In the handler of a stack overflow: which coroutine is it?
+bool find_running_stack(corothread::RunningStack& found) {
+    const ThreadCore* const self = t_here.thread;
+    if (self == nullptr) return false;
+    found = {&self->loop.stacks, self->stack_index, self->id, self->name_text, self->name_size};
+    return true;
+}
+}  // namespace
+
 LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
     : start_frame(&ThreadCore::entry),
       owned(adopted == nullptr),
@@ -105,6 +116,7 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
         },
         this);
     if (owned) watch(true);
+    corothread::set_running_stack_finder(&find_running_stack);
     enter_in_list_of_loops(*this);
 }
 
@@ -384,6 +396,7 @@ void LoopCore::run_later_tasks() {
 void LoopCore::pass(bool may_block) {
     const bool nested = std::exchange(in_pass, true);
     EVC_CHECK(!nested, "the loop is run from inside itself");
+    ++passes;
     if (!owned) {
         if (!ran_before) bind_thread();
         cached_now_valid = false;
@@ -425,7 +438,10 @@ void LoopCore::pass(bool may_block) {
 void LoopCore::poll(bool block) {
     cached_now_valid = false;
     block = block && inbox.may_sleep();
+    io_events_before_poll = io_events;
+    in_poll = true;
     event_base_loop(base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    in_poll = false;
     if (block) inbox.awake();
     cached_now_valid = false;
 }
@@ -557,6 +573,7 @@ void LoopCore::report_stragglers() {
 void LoopCore::bind_thread() {
     if (!ran_before) thread.store(&t_here, std::memory_order_relaxed);
     check_thread();
+    if (!ran_before && corothread::OverflowReport::wanted()) corothread::OverflowReport::prepare_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();
 }

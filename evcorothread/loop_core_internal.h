@@ -325,6 +325,10 @@ struct LoopCore final : corothread::StackObserver {
     std::size_t callbacks = 0;    // of libevent's: what they did may have made more happen
     std::uint8_t born_with = 0;   // the flags of what is spawned now: canceled, while the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
+    // Whoever watches the loop from another OS thread reads these, and `budget` and `running`.
+    std::uint64_t passes = 0;
+    std::uint64_t io_events_before_poll = 0;
+    bool in_poll = false;  // and asleep in the kernel, or about to be, as long as no event has come
 
     Inbox inbox;
     std::atomic<bool> stopping{false};
