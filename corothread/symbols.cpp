@@ -101,7 +101,7 @@ bool find_symbol(const char* path, std::uintptr_t address, Symbol& found) {
     if (header == nullptr || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return false;
     const auto* const sections = file.at<ElfW(Shdr)>(header->e_shoff, header->e_shnum);
     if (sections == nullptr) return false;
-    for (const unsigned kind : {SHT_SYMTAB, SHT_DYNSYM})
+    for (const ElfW(Word) kind : {ElfW(Word){SHT_SYMTAB}, ElfW(Word){SHT_DYNSYM}})
         for (std::size_t i = 0; i < header->e_shnum; ++i)
             if (sections[i].sh_type == kind && sections[i].sh_link < header->e_shnum &&
                 find_in_table(file, sections[i], sections[sections[i].sh_link], address, found))

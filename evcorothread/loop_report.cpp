@@ -1,5 +1,7 @@
 // EvLoop::report_threads and EvLoop::dump: where everybody is. What a coroutine waits for is not kept for
 // this, but found out when somebody asks.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cinttypes>
 #include <cstdarg>
@@ -252,6 +254,27 @@ std::string EvLoop::dump(DumpOptions options) const {
     if (core_->thread_count > reports.size())
         all += "  and " + std::to_string(core_->thread_count - reports.size()) + " more\n";
     return all;
+}
+
+// For the lock check (lockcheck/lock_check.cpp), which may be preloaded into a program that knows nothing of
+// it.
+extern "C" {
+EVC_API std::uint64_t evcorothread_current(void** thread) {
+    *thread = t_here.thread;
+    return t_here.thread != nullptr ? t_here.thread->id : 0;
+}
+// Before: it lives, and is one of the calling OS thread's.
+EVC_API void evcorothread_describe(void* thread, void (*line)(const char* text)) {
+    auto& core = *static_cast<ThreadCore*>(thread);
+    const ThreadReporter reporter(core.loop);
+    line(to_string(reporter.report(core, {}, core.loop.precise_now())).c_str());
+}
+EVC_API void evcorothread_write_frames(void* const* frames, int count) {
+    for (int i = 0; i < count; ++i) {
+        (void)!::write(STDERR_FILENO, "  ", 2);
+        corothread::write_symbol(STDERR_FILENO, frames[i]);
+    }
+}
 }
 
 namespace {

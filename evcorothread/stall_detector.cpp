@@ -115,11 +115,7 @@ struct Pulse {
     bool operator==(const Pulse&) const = default;
 };
 
-#if defined(__clang__) || defined(__GNUC__)
-[[gnu::no_sanitize("thread"), gnu::noinline]]
-#endif
-Pulse
-pulse_of(const LoopCore& loop, const Here& here) {
+__attribute__((no_sanitize("thread"), noinline)) Pulse pulse_of(const LoopCore& loop, const Here& here) {
     const volatile LoopCore& now = loop;
     Pulse pulse;
     pulse.passes = now.passes;
