@@ -55,7 +55,9 @@ struct StallDetectorOptions {
 // Owner:  the application. Thread: made and destroyed on the loop's, outside coroutines or in one; before its
 //         loop. Not for a virtual clock.
 // Errors: std::system_error (no OS thread, no signal).
-// Cost:   to the loop: two stores a pass. Its thread wakes four times in each limit: 40 times a second.
+// Cost:   to the loop two stores a pass; its own thread wakes four times in each limit, 40 times a second. In
+//         a process that had but one OS thread the kernel then takes about 30 ns more for each system call on
+//         a descriptor, as with any second thread.
 class EVC_API StallDetector {
   public:
     using Options = StallDetectorOptions;
