@@ -117,6 +117,7 @@ TEST(Dump, SaysWhoHoldsTheMutex) {
         CHECK(lock);
         (void)this_evthread::delay(1h);
     });
+    run_ready();
     go("second", [&] {
         const MutexLock lock(mutex, 2h);
         CHECK(lock);
@@ -205,6 +206,7 @@ TEST(Dump, SaysForHowLongOnlyWhenWaitsAreMeasured) {
         CHECK(lock);
         (void)this_evthread::delay(1h);
     });
+    run_ready();
     go("second", [&] {
         const MutexLock lock(mutex, Deadline::never);
         CHECK(lock);
@@ -299,10 +301,11 @@ TEST_GROUP_BASE(Deadlock, LoopFixture) { LogCapture log; };
 TEST(Deadlock, OfTwoThatWaitForEachOthersMutexIsLoggedOnce) {
     loop.measure({.deadlocks = true});
     Mutex a("first"), b("second");
-    const auto both = [](Mutex& one, Mutex& other) {
+    int locked = 0;
+    const auto both = [&locked](Mutex& one, Mutex& other) {
         const MutexLock lock(one, Deadline::never);
         if (!lock) return;
-        this_evthread::yield();
+        for (++locked; locked < 2;) this_evthread::yield();
         const MutexLock second(other, Deadline::never);
         (void)second.error();
     };

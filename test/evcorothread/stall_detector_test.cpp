@@ -106,9 +106,9 @@ TEST(StallDetection, IsLimitedInItsRate) {
     rare.every = 1h;
     const StallDetector detector(loop, std::move(rare));
     for (int i = 0; i < 2; ++i)
-        go("hog", [&, i] {
+        go("hog", [&] {
             const TimePoint limit = cutils::monotonic_now() + 5s;
-            const auto wanted = static_cast<std::uint64_t>(i + 1);
+            const std::uint64_t wanted = detector.count() + 1;
             hog_the_loop([&] { return detector.count() >= wanted || cutils::monotonic_now() > limit; });
         });
     run_loop();
