@@ -70,8 +70,9 @@ check() { # check NAME: what the crowd looks like
 
 libraries="cutils nutils corothread evcorothread"
 compile=(g++ -std=c++20 -O1 -g "-I$root" "$here/crowd.cpp" -pthread)
+# shellcheck disable=SC2046
 "${compile[@]}" -o "$work/static" "$out"/lib/lib{evcorothread,corothread,nutils,cutils}.a -lboost_context -levent_core \
-    -levent_pthreads -Wl,--as-needed -lssl -lcrypto || exit 1
+    -levent_pthreads $(pkg-config --libs openssl 2>/dev/null) || exit 1
 # shellcheck disable=SC2046
 "${compile[@]}" -o "$work/shared" -L"$out/lib" $(printf -- '-l:lib%s.so ' $libraries) -Wl,-rpath,"$out/lib" || exit 1
 

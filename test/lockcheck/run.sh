@@ -31,9 +31,10 @@ said() { grep -qE -- "$1" "$work/said"; }
 silent() { [ "$(cat "$work/said")" = done ]; }
 
 compile=(g++ -std=c++20 -O1 -g "-I$root" "$here/holder.cpp" -pthread)
+# shellcheck disable=SC2046
 "${compile[@]}" -o "$work/static" -Wl,--whole-archive "$out/lib/libevclockcheck.a" -Wl,--no-whole-archive \
     "$out"/lib/lib{evcorothread,corothread,nutils,cutils}.a -lboost_context -levent_core -levent_pthreads \
-    -Wl,--as-needed -lssl -lcrypto || exit 1
+    $(pkg-config --libs openssl 2>/dev/null) || exit 1
 "${compile[@]}" -o "$work/shared" -L"$out/lib" -l:libevcorothread.so -l:libcorothread.so -l:libnutils.so -l:libcutils.so \
     -Wl,-rpath,"$out/lib" || exit 1
 
