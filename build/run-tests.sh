@@ -2,6 +2,7 @@
 # Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
 #   build/run-tests.sh out/release [more output folders]
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
+# CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 set -uo pipefail
 passed=0 failed=0
 for out in "$@"; do
@@ -41,5 +42,21 @@ if [ "${ORDERS:-0}" -gt 0 ] && [ -x out/release/test/test_evcorothread ]; then
     passed=$((passed + good)) failed=$((failed + bad))
     rm -f "$log"
 fi
+
+# count NAME COMMAND...: something that ends with a line "N passed, N failed"; shows what it said when it failed.
+count() {
+    local name=$1 log good='' bad=''
+    shift
+    log=$(mktemp)
+    "$@" >"$log" 2>&1
+    read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log" | tail -n 1)
+    [ -n "${bad:-}" ] || { good=0 bad=1; }
+    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 60
+    printf '%-40s %5d passed %5d failed\n' "$name" "$good" "$bad"
+    passed=$((passed + good)) failed=$((failed + bad))
+    rm -f "$log"
+}
+[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" timeout 600 test/consumers/run.sh --quick out/release
+[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" timeout 600 build/check-docs.sh out/release
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
