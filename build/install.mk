@@ -21,4 +21,11 @@ $(OUT)/man/.made: build/man/from-header.pl $(filter-out %_internal.h,$(C_FACE)) 
 	$(Q)perl build/man/from-header.pl $(VERSION) $(@D) $(filter-out %_internal.h,$(C_FACE))
 	$(Q)for page in $(MAN_PAGES); do sed 's|@VERSION@|$(VERSION)|g' $$page > $(@D)/$$(basename $$page) || exit 1; done
 	$(Q)touch $@
-.PHONY: man uninstall
+
+# The reference: Doxygen, whose warnings are errors.
+docs:
+	$(Q)command -v doxygen >/dev/null || { echo 'make docs needs doxygen: build/install-deps.sh --docs' >&2; exit 1; }
+	$(Q)mkdir -p $(OUT)/docs
+	$(Q)EVC_VERSION=$(VERSION) EVC_OUT=$(OUT) doxygen docs/Doxyfile
+	@echo 'the reference is in $(OUT)/docs/html/index.html'
+.PHONY: man uninstall docs
