@@ -71,13 +71,14 @@ empty "$libdir/pkgconfig" "$libdir/cmake/evcorothread" "$libdir/cmake"
 
 for page in "$OUT"/man/*.[0-9]; do put 644 "$page" "$mandir/man${page##*.}/$(basename "$page")"; done
 empty "$mandir"/man{1,3,7} "$mandir"
-# gdb loads it by the name of the library that it is about: the shared one, or the program that holds the archive.
-for script in evcorothread/gdb/*.py; do
-    [ -e "$script" ] || continue
-    put 644 "$script" "$DESTDIR$PREFIX/share/evcorothread/gdb/$(basename "$script")"
+# gdb loads by itself what is named after the library; for other prefixes than its own, and for programs that hold the
+# archive, it is there to be sourced.
+script=evcorothread/gdb/evcorothread-gdb.py
+if [ -e "$script" ]; then
+    put 644 "$script" "$DESTDIR$PREFIX/share/evcorothread/gdb/evcorothread-gdb.py"
     put 644 "$script" "$gdbdir$LIBDIR/libevcorothread.so.$VERSION-gdb.py"
-done
-empty "$gdbdir$LIBDIR" "$DESTDIR$PREFIX/share/evcorothread/gdb" "$DESTDIR$PREFIX/share/evcorothread"
+fi
+empty "$gdbdir$LIBDIR" "$gdbdir" "$DESTDIR$PREFIX/share/evcorothread/gdb" "$DESTDIR$PREFIX/share/evcorothread"
 for text in README.md CHANGELOG.md LICENSE; do put 644 "$text" "$docdir/$text"; done
 for guide in docs/*.md; do
     [ ! -e "$guide" ] || put 644 "$guide" "$docdir/docs/$(basename "$guide")"
