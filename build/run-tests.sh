@@ -56,7 +56,7 @@ count() {
     passed=$((passed + good)) failed=$((failed + bad))
     rm -f "$log"
 }
-[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" timeout 600 test/consumers/run.sh --quick out/release
-[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" timeout 600 build/check-docs.sh out/release
+[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" timeout 1500 test/consumers/run.sh --quick out/release
+[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" timeout 1500 build/check-docs.sh out/release
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
