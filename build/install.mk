@@ -12,5 +12,5 @@ install: all
 	    cp -P $(OUT)/lib/lib$(l).so $(OUT)/lib/lib$(l).so.$(SOVERSION) $(OUT)/lib/lib$(l)sh.so $(DESTDIR)$(LIBDIR)/ &&) true
 	install -m 755 $(OUT)/bin/webby $(DESTDIR)$(PREFIX)/bin/
 	for name in evcorothread webby; do \
-	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|; s|@TLS_LIBS@|$(if $(filter 1,$(TLS)),-lssl -lcrypto)|' \
+	    sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|; s|@TLS_LIBS@|$(if $(filter 1,$(TLS)),-lssl -lcrypto)|; s|@COMPRESSION_LIBS@|$(if $(filter 1,$(COMPRESSION)),-lz -lbrotlienc -lzstd)|' \
 	        build/$$name.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$$name.pc || exit 1; done

@@ -50,6 +50,24 @@ TLS_LIBS :=
 $(info TLS is left out: TLS=$(TLS), or pkg-config finds no OpenSSL 3 (Debian: libssl-dev))
 endif
 
+# Compression of bodies: built when pkg-config finds all three libraries. COMPRESSION=1 insists; COMPRESSION=0 leaves it
+# out (webby then serves what is compressed already, and compresses nothing).
+ifndef COMPRESSION
+COMPRESSION := $(shell pkg-config --exists zlib libbrotlienc libzstd 2>/dev/null && echo 1 || echo 0)
+endif
+ifeq ($(COMPRESSION),1)
+COMPRESSION_LEFT_OUT := webby/compression_disabled.cpp test/webby/compression_disabled_test.cpp
+COMPRESSION_LIBS := -Wl,--as-needed -lz -lbrotlienc -lzstd -Wl,--no-as-needed
+TEST_LIBS_webby := -lbrotlidec
+else
+COMPRESSION_LEFT_OUT := $(filter-out %/compression_disabled.cpp %/compression_disabled_test.cpp, \
+    $(wildcard webby/compression_*.cpp test/webby/compression_*.cpp))
+COMPRESSION_LIBS :=
+$(info Compression is left out: COMPRESSION=$(COMPRESSION), or pkg-config does not find zlib, libbrotlienc and \
+    libzstd (Debian: zlib1g-dev libbrotli-dev libzstd-dev))
+endif
+LEFT_OUT := $(TLS_LEFT_OUT) $(COMPRESSION_LEFT_OUT)
+
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DEVC_VERSION='"$(VERSION)"' $(CPPFLAGS)
 CXXFLAGS_ALL := -std=c++20 $(MODE_FLAGS) $(CXX_WARNINGS) -pthread $(CXXFLAGS)
 CFLAGS_ALL := -std=c11 $(MODE_FLAGS) $(WARNINGS) -pthread $(CFLAGS)
@@ -60,7 +78,7 @@ SYSLIBS_cutils :=
 SYSLIBS_nutils :=
 SYSLIBS_corothread := -lboost_context
 SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads $(TLS_LIBS)
-SYSLIBS_webby :=
+SYSLIBS_webby := $(COMPRESSION_LIBS)
 
 comma := ,
 LIBRARIES :=
@@ -76,7 +94,7 @@ syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
 define library_template
 LIBDEPS_$(1) := $(2)
 LIBRARIES += $(1)
-SOURCES_$(1) := $$(filter-out %/main.cpp $(TLS_LEFT_OUT),$$(wildcard $(1)/*.cpp))
+SOURCES_$(1) := $$(filter-out %/main.cpp $(LEFT_OUT),$$(wildcard $(1)/*.cpp))
 OBJECTS_$(1) := $$(call objects,$$(SOURCES_$(1)))
 OBJECTS += $$(OBJECTS_$(1))
 $$(OBJECTS_$(1)): CXXFLAGS_ALL += $(LIB_FLAGS)
@@ -137,14 +155,14 @@ threaded = $(shell grep -lE '$(THREADS_MEET)' $(1))
 test_sources = $(if $(and $(filter tsan,$(MODE)),$(call threaded,$(1))),$\
     $(sort $(call threaded,$(1)) $(filter %/wrapped_calls.cpp,$(1))),$(1))
 define test_template
-TEST_OBJECTS_$(1) := $$(call objects,$$(call test_sources,$$(filter-out $(TLS_LEFT_OUT),$$(wildcard test/$(1)/*.cpp))))
+TEST_OBJECTS_$(1) := $$(call objects,$$(call test_sources,$$(filter-out $(LEFT_OUT),$$(wildcard test/$(1)/*.cpp))))
 TEST_C_OBJECTS_$(1) := $$(if $(filter tsan,$(MODE)),,$$(call objects,$$(wildcard test/$(1)/*.c)))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
 $$(TEST_OBJECTS_$(1)): CXXFLAGS_ALL += $(TEST_FLAGS)
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,$(1)) -o $$@ $$^ $$(call syslibs,$(2)) -lCppUTest -lCppUTestExt
+	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,$(1)) -o $$@ $$^ $$(call syslibs,$(2)) $$(TEST_LIBS_$(1)) -lCppUTest -lCppUTestExt
 tests: $(OUT)/test/test_$(1)
 endef
 test_program = $(eval $(call test_template,$(strip $(1)),$(strip $(2))))

@@ -104,6 +104,19 @@ bool shield_over(const ThreadCore& self) {
     return self.shield == nullptr || self.shield->deadline_.at() <= self.loop.precise_now();
 }
 
+DeadlineScope::DeadlineScope(Deadline deadline) : outer_(this_evthread::deadline()) {
+    ThreadCore& self = ThreadCore::current();
+    deadline = deadline.resolved(self.loop.precise_now());
+    if (deadline.is_never() || outer_.at() <= deadline.at()) return;
+    self.flags |= kLimited;
+    self.limit = deadline.at();
+}
+DeadlineScope::~DeadlineScope() {
+    ThreadCore& self = ThreadCore::current();
+    self.limit = outer_.at();
+    if (outer_.is_never()) self.flags &= static_cast<std::uint8_t>(~kLimited);
+}
+
 CancelShield::CancelShield(Deadline deadline)
     : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_here.thread->loop.precise_now())) {
     if (!t_here.thread->has(kLeftBehind)) t_here.thread->shield = this;

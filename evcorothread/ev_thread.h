@@ -136,6 +136,24 @@ EVC_API std::size_t stack_left();
 
 }  // namespace this_evthread
 
+// While it lives, every wait of this coroutine, and of children it makes in bundles, ends at `deadline` at
+// the latest, with timed_out: for code that takes no deadlines of its own.
+//
+//   DeadlineScope all(5s);
+//   handle(request);            // whatever it waits for
+//
+// Nests: the earliest counts. A local of the coroutine. Before: called in a coroutine thread.
+class EVC_API DeadlineScope {
+  public:
+    explicit DeadlineScope(Deadline deadline);
+    DeadlineScope(const DeadlineScope&) = delete;
+    DeadlineScope& operator=(const DeadlineScope&) = delete;
+    ~DeadlineScope();
+
+  private:
+    Deadline outer_;
+};
+
 // While it lives, waits of this coroutine go on although it is canceled, until the shield's own deadline: for
 // the last I/O of a clean-up.
 //

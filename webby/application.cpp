@@ -1,67 +1,250 @@
 #include "webby/application.h"
 
+#include <algorithm>
 #include <exception>
 #include <string>
+#include <tuple>
 
 #include "cutils/log.h"
+#include "webby/ascii.h"
+#include "webby/uri.h"
 
 namespace webby {
 namespace {
 
-// Runs a user's code; what it throws ends here.
+void log_exception(const Request& request, const char* what) {
+    cutils::log(cutils::LogLevel::error, "%s %s: exception: %s [request %s]",
+                std::string(request.method_name()).c_str(), std::string(request.path()).c_str(), what,
+                std::string(request.id()).c_str());
+}
+
+// Runs a user's code; what it throws ends here. False: it threw, and the response is a 500.
 template <class F>
-void guarded(const Request& request, Response& response, F&& run) {
-    const auto fail = [&](const char* what) {
-        cutils::log(cutils::LogLevel::error, "%s %s: exception: %s",
-                    std::string(request.method_name()).c_str(), std::string(request.path()).c_str(), what);
-        response.clear();
-        response.error(Status::internal_error);
-    };
+bool guarded(const Request& request, Response* response, F&& run) {
     try {
         run();
+        return true;
     } catch (const std::exception& error) {
-        fail(error.what());
+        log_exception(request, error.what());
     } catch (...) {
-        fail("not a std::exception");
+        log_exception(request, "not a std::exception");
     }
+    if (response != nullptr) {
+        response->clear();
+        response->error(Status::internal_error);
+    }
+    return false;
+}
+
+std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = ascii::lower(c);
+    return out;
+}
+std::string_view port_of(std::string_view host) {
+    const std::size_t colon = host.rfind(':');
+    const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+    return has_port ? host.substr(colon + 1) : std::string_view();
+}
+std::string_view name_of(std::string_view host) {
+    const std::string_view port = port_of(host);
+    if (!port.empty() || host.ends_with(':')) host.remove_suffix(port.size() + 1);
+    if (host.ends_with('.')) host.remove_suffix(1);  // the root of all names
+    return host;
 }
 
 }  // namespace
 
-std::size_t Application::begin(const Router::Match& match, Request& request, Response& response) const {
-    if (!filters_.empty()) return begin_filtered(match, request, response);
-    guarded(request, response, [&] { answer(match, request, response); });
-    return 0;
+void FilterLine::add(Filter& filter) {
+    const Filter::Wants more = filter.wants();
+    filters.push_back(&filter);
+    wants.request_data |= more.request_data;
+    wants.response_data |= more.response_data;
+    wants.close |= more.close;
 }
 
-std::size_t Application::begin_filtered(const Router::Match& match, Request& request,
-                                        Response& response) const {
-    std::size_t entered = 0;
-    guarded(request, response, [&] {
-        while (entered < filters_.size())
-            if (!filters_[entered++]->on_request(request, response)) return;
-        answer(match, request, response);
+Application::Application() = default;
+Application::~Application() = default;
+
+// --- filling it ---
+
+void Application::add_filter(std::unique_ptr<Filter> filter) {
+    filters_.push_back(std::move(filter));
+    rebuild_lines();
+}
+
+void Application::add_filter(Site& site, std::unique_ptr<Filter> filter) {
+    site.filters_.push_back(std::move(filter));
+    rebuild_lines();
+}
+
+void Application::rebuild_lines() {
+    const auto rebuild = [this](Site& site) {
+        FilterLine line;
+        for (const auto& filter : filters_) line.add(*filter);
+        for (const auto& filter : site.filters_) line.add(*filter);
+        site.line_ = std::move(line);
+        wants_close_ |= site.line_.wants.close;
+    };
+    rebuild(default_);
+    for (const auto& site : hosts_) rebuild(*site);
+}
+
+cutils::Result<Site*> Application::add_host(std::string_view host) {
+    const std::string_view plain = host.starts_with("*.") ? host.substr(2) : host;
+    if (plain.empty() || !is_valid_host(plain))
+        return cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                             "virtual host \"" + std::string(host) + "\": not the name of a host");
+    auto site = std::make_unique<Site>();
+    site->name_ = lower_case(name_of(host));
+    site->port_ = port_of(host);
+    for (const auto& there : hosts_)
+        if (there->name_ == site->name_ && there->port_ == site->port_)
+            return cutils::Error(std::make_error_code(std::errc::file_exists),
+                                 "virtual host \"" + std::string(host) + "\" is there already");
+    hosts_.push_back(std::move(site));
+    // Names before "*.", longer before shorter, those with a port before those without: the first that fits.
+    std::stable_sort(hosts_.begin(), hosts_.end(), [](const auto& a, const auto& b) {
+        const auto rank = [](const Site& s) {
+            return std::tuple(s.name_.starts_with("*."), -static_cast<long>(s.name_.size()), s.port_.empty());
+        };
+        return rank(*a) < rank(*b);
     });
-    return entered;
+    Site* const made = std::find_if(hosts_.begin(), hosts_.end(), [&](const auto& one) {
+                           return one->name_ == lower_case(name_of(host)) && one->port_ == port_of(host);
+                       })->get();
+    rebuild_lines();
+    return made;
 }
 
-void Application::leave_filters(const Request& request, Response& response, std::size_t entered) const {
+const Site* Application::site_of(std::string_view host) const {
+    const std::string_view name = name_of(host);
+    const std::string_view port = port_of(host);
+    for (const auto& site : hosts_) {
+        if (!site->port_.empty() && site->port_ != port) continue;
+        const std::string_view theirs = site->name_;
+        if (!theirs.starts_with("*.")) {
+            if (ascii::equal_ignoring_case(theirs, name)) return site.get();
+            continue;
+        }
+        const std::string_view end = theirs.substr(1);  // ".example.org"
+        if (name.size() > end.size() &&
+            ascii::equal_ignoring_case(name.substr(name.size() - end.size()), end))
+            return site.get();
+    }
+    return strict_ ? nullptr : &default_;
+}
+
+// --- one request ---
+
+bool Application::enter_filters(const Match& match, Request& request, Response& response,
+                                std::size_t& entered) const {
+    const std::vector<Filter*>& filters = match.site->line().filters;
+    bool go_on = true;
+    const bool done = guarded(request, &response, [&] {
+        while (go_on && entered < filters.size()) go_on = filters[entered++]->on_request(request, response);
+    });
+    return done && go_on;
+}
+
+bool Application::request_data(const Match& match, Request& request, Response& response,
+                               std::string& piece) const {
+    bool go_on = true;
+    const bool done = guarded(request, &response, [&] {
+        for (Filter* const filter : match.site->line().filters)
+            if (go_on && filter->wants().request_data)
+                go_on = filter->on_request_data(request, response, piece);
+    });
+    return done && go_on;
+}
+
+bool Application::request_end(const Match& match, Request& request, Response& response) const {
+    bool go_on = true;
+    const bool done = guarded(request, &response, [&] {
+        for (Filter* const filter : match.site->line().filters)
+            if (go_on && filter->wants().request_data) go_on = filter->on_request_end(request, response);
+    });
+    return done && go_on;
+}
+
+bool Application::serve(const Match& match, Request& request, Response& response) const {
+    return guarded(request, &response, [&] {
+        if (match.endpoint != nullptr)
+            match.endpoint->servlet->serve(request, response);
+        else
+            answer_itself(match, request, response);
+    });
+}
+
+void Application::leave_filters(const Match& match, const Request& request, Response& response,
+                                std::size_t entered) const {
     while (entered > 0) {
-        Filter& filter = *filters_[--entered];
-        guarded(request, response, [&] { filter.on_response(request, response); });
+        Filter& filter = *match.site->line().filters[--entered];
+        guarded(request, &response, [&] { filter.on_response(request, response); });
     }
 }
 
+bool Application::response_data(const Match& match, const Request& request, std::size_t entered,
+                                std::string& piece) const {
+    return guarded(request, nullptr, [&] {
+        while (entered > 0) {
+            Filter& filter = *match.site->line().filters[--entered];
+            if (filter.wants().response_data) filter.on_response_data(request, piece);
+        }
+    });
+}
+
+// What one puts behind the body passes those that come after it as a piece.
+bool Application::response_end(const Match& match, const Request& request, std::size_t entered,
+                               std::string& last) const {
+    return guarded(request, nullptr, [&] {
+        while (entered > 0) {
+            Filter& filter = *match.site->line().filters[--entered];
+            if (!filter.wants().response_data) continue;
+            if (!last.empty()) filter.on_response_data(request, last);
+            std::string more;
+            filter.on_response_end(request, more);
+            last += more;
+        }
+    });
+}
+
+void Application::connection_closed(const nutils::SockAddr& peer, std::uint64_t requests,
+                                    StateMap& state) const {
+    const auto tell = [&](Filter& filter) {
+        if (!filter.wants().close) return;
+        try {
+            filter.on_close(peer, requests, state);
+        } catch (const std::exception& error) {
+            cutils::log(cutils::LogLevel::error, "a filter's on_close(): exception: %s", error.what());
+        } catch (...) {
+            cutils::log(cutils::LogLevel::error, "a filter's on_close(): exception");
+        }
+    };
+    for (const auto& filter : filters_) tell(*filter);
+    for (const auto& filter : default_.filters_) tell(*filter);
+    for (const auto& site : hosts_)
+        for (const auto& filter : site->filters_) tell(*filter);
+}
+
 // What no servlet answers.
-void Application::answer_itself(MethodSet allowed, const Request& request, Response& response) const {
+void Application::answer_itself(const Match& match, const Request& request, Response& response) const {
+    if (match.site == nullptr)
+        return response.error(Status::misdirected_request, "This server does not serve that host.");
     const bool whole_server = request.path() == "*";
-    if (whole_server) allowed = router_.all_methods();
+    const MethodSet allowed = whole_server ? match.site->router().all_methods() : match.allowed;
     if (allowed.empty() && !whole_server) return response.error(Status::not_found);
     if (request.method() == Method::options)
         response.status(Status::no_content);
     else
         response.error(Status::method_not_allowed);
-    response.set_header("Allow", allow_value(allowed));
+    response.add_header("Allow", allow_value(allowed));
+}
+
+void Application::run(const Match& match, Request& request, Response& response) const {
+    std::size_t entered = 0;
+    if (enter(match, request, response, entered)) (void)serve(match, request, response);
+    leave(match, request, response, entered);
 }
 
 }  // namespace webby

@@ -1,9 +1,11 @@
-// Application: what a server serves. Routes, filters, and how one request goes through them.
+// Application: what a server serves. Hosts, routes, filters, and how one request goes through them.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cutils/export.h"
@@ -17,50 +19,123 @@
 
 namespace webby {
 
+// The filters of a site in their order, and what they want to see of bodies.
+struct FilterLine {
+    std::vector<Filter*> filters;
+    Filter::Wants wants;
+    void add(Filter& filter);
+};
+
+// What is served under one name, or under all others.
+class EVC_API Site {
+  public:
+    // Errors: as Router::add.
+    cutils::Result<void> add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+                             RouteOptions options = {}) {
+        return router_.add(method, pattern, std::move(servlet), options);
+    }
+    [[nodiscard]] const Router& router() const { return router_; }
+    [[nodiscard]] const FilterLine& line() const { return line_; }
+
+  private:
+    friend class Application;
+    std::string name_;
+    std::string port_;  // empty: any
+    Router router_;
+    std::vector<std::unique_ptr<Filter>> filters_;
+    FilterLine line_;
+};
+
 // Knows nothing of connections or of who drives them: give it a Request and a Response.
 //
 // Owner: the server, or a test. Filled before the first request; only read afterwards, by any thread.
 class EVC_API Application {
   public:
+    Application();
+    Application(const Application&) = delete;
+    Application& operator=(const Application&) = delete;
+    ~Application();
+
+    // --- filling it ---
+
+    // To the default site, which serves every name that has none of its own.
     cutils::Result<void> add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                              RouteOptions options = {}) {
-        return router_.add(method, pattern, std::move(servlet), options);
+        return default_.add(method, pattern, std::move(servlet), options);
     }
-    void add_filter(std::unique_ptr<Filter> filter) { filters_.push_back(std::move(filter)); }
+    // For all sites, before their own.
+    void add_filter(std::unique_ptr<Filter> filter);
+    void add_filter(Site& site, std::unique_ptr<Filter> filter);
 
+    // The site of a name: "example.org", "*.example.org" (any name below it), "example.org:8080" (only when
+    // the client names that port), "[::1]". Upper and lower case are the same.
+    // Errors: errc::invalid_argument when it is no host; errc::file_exists.
+    cutils::Result<Site*> add_host(std::string_view host);
+    [[nodiscard]] Site& default_site() { return default_; }
+    // From now on other names than those of add_host() are answered with 421.
+    void refuse_unknown_hosts() { strict_ = true; }
+
+    // --- one request ---
+
+    struct Match : Router::Match {
+        const Site* site = nullptr;  // null: a name that is not served here
+    };
     // Who will answer; fills the request's parameters. Called when the head is complete.
-    [[nodiscard]] Router::Match find(Request& request) const {
-        return router_.find(request.method(), request.path(), request.params());
+    [[nodiscard]] Match find(Request& request) const {
+        if (!hosts_.empty() || strict_) [[unlikely]]
+            return find_in(site_of(request.host()), request);
+        return find_in(&default_, request);
     }
 
-    // Runs filters and servlet, or answers 404, 405, OPTIONS itself. Never throws: an exception becomes a
-    // 500.
+    // The steps of a request, in their order. None throws: an exception becomes a 500, which stops it.
+    // Suspend: where a filter or servlet does.
     //
-    // Before:   match came from find() for this request; its body is there, unless the route streams it.
-    // Suspends: where a servlet or filter does.
-    void run(const Router::Match& match, Request& request, Response& response) const {
-        finish(request, response, begin(match, request, response));
+    // `entered` counts the filters whose on_request() has run. False: answered.
+    [[nodiscard]] bool enter(const Match& match, Request& request, Response& response,
+                             std::size_t& entered) const {
+        if (match.site == nullptr || match.site->line().filters.empty()) [[likely]]
+            return true;
+        return enter_filters(match, request, response, entered);
     }
+    [[nodiscard]] bool request_data(const Match& match, Request& request, Response& response,
+                                    std::string& piece) const;
+    [[nodiscard]] bool request_end(const Match& match, Request& request, Response& response) const;
+    // Runs the servlet, or answers 404, 405, 421, OPTIONS itself. False: it threw.
+    bool serve(const Match& match, Request& request, Response& response) const;
+    void leave(const Match& match, const Request& request, Response& response, std::size_t entered) const {
+        if (entered > 0) leave_filters(match, request, response, entered);
+    }
+    // False: a filter threw.
+    [[nodiscard]] bool response_data(const Match& match, const Request& request, std::size_t entered,
+                                     std::string& piece) const;
+    [[nodiscard]] bool response_end(const Match& match, const Request& request, std::size_t entered,
+                                    std::string& last) const;
 
-    // The same in two steps, for responses that are deferred in between: up to the servlet's end, returning
-    // how many filters were entered; and the way back through those.
-    [[nodiscard]] std::size_t begin(const Router::Match& match, Request& request, Response& response) const;
-    void finish(const Request& request, Response& response, std::size_t entered) const {
-        if (entered > 0) leave_filters(request, response, entered);
-    }
+    // Whether anybody wants to hear of a connection's end, and telling them.
+    [[nodiscard]] bool wants_close() const { return wants_close_; }
+    void connection_closed(const nutils::SockAddr& peer, std::uint64_t requests, StateMap& state) const;
+
+    // All of it at once, for tests. Before: match came from find() for this request; its body is there.
+    void run(const Match& match, Request& request, Response& response) const;
 
   private:
-    void leave_filters(const Request& request, Response& response, std::size_t entered) const;
-    [[nodiscard]] std::size_t begin_filtered(const Router::Match& match, Request& request,
-                                             Response& response) const;
-    void answer(const Router::Match& match, Request& request, Response& response) const {
-        if (match.endpoint != nullptr) return match.endpoint->servlet->serve(request, response);
-        answer_itself(match.allowed, request, response);
+    Match find_in(const Site* site, Request& request) const {
+        if (site == nullptr) return {};
+        return {site->router_.find(request.method(), request.path(), request.params()), site};
     }
-    void answer_itself(MethodSet allowed, const Request& request, Response& response) const;
+    [[nodiscard]] const Site* site_of(std::string_view host) const;
+    [[nodiscard]] bool enter_filters(const Match& match, Request& request, Response& response,
+                                     std::size_t& entered) const;
+    void leave_filters(const Match& match, const Request& request, Response& response,
+                       std::size_t entered) const;
+    void answer_itself(const Match& match, const Request& request, Response& response) const;
+    void rebuild_lines();
 
-    Router router_;
-    std::vector<std::unique_ptr<Filter>> filters_;
+    Site default_;
+    std::vector<std::unique_ptr<Site>> hosts_;
+    std::vector<std::unique_ptr<Filter>> filters_;  // of all
+    bool strict_ = false;
+    bool wants_close_ = false;
 };
 
 }  // namespace webby

@@ -2,10 +2,26 @@
 #pragma once
 
 #include <span>
+#include <system_error>
 
+#include "cutils/deadline.h"
+#include "cutils/export.h"
 #include "nutils/io_result.h"
 
+namespace evcorothread {
+class EvLoop;
+}
+
 namespace webby {
+
+// Told, on its loop, that the answer to its request can go on.
+class AnswerWaiter {
+  public:
+    virtual void answer_goes_on() = 0;
+
+  protected:
+    ~AnswerWaiter() = default;
+};
 
 // For bodies too large to be made whole, or whose size nobody knows yet: Response::source() takes one.
 //
@@ -23,20 +39,30 @@ namespace webby {
 //           ends before; from then on nothing of it is used. It outlives the request: it keeps no view of
 //           one.
 // Thread:   that of its connection.
-class BodySource {
+class EVC_API BodySource {
   public:
-    virtual ~BodySource() = default;
+    virtual ~BodySource();
 
     // Writes the next piece to `buffer`, which is never empty. Called again whenever what it gave has been
     // sent, so a slow client slows the source down.
     //
     // Suspends: no. Takes no longer than reading from a file does.
     // After:    1 <= bytes <= buffer.size(), or an error.
-    // Errors:   eof    the body is complete; bytes may be set, too
-    //           other  it will never be: the connection is cut, so that nobody takes the part for the whole.
-    //           So
-    //                  it is after an exception, and after 0 bytes without an error.
+    // Errors:   eof          the body is complete; bytes may be set, too
+    //           would_block  there is nothing now; bytes may be set, too. For sources that have wait() and
+    //           tell() other        it will never be complete: the connection is cut, so that nobody takes
+    //           the part for
+    //                        the whole. So it is after an exception, and after 0 bytes without an error.
     virtual nutils::IoResult read(std::span<char> buffer) = 0;
+
+    // After would_block. Waits, in a coroutine or on an OS thread, until there may be more.
+    // Errors: timed_out, canceled.
+    [[nodiscard]] virtual std::error_code wait(cutils::Deadline deadline);
+    // After would_block, where nobody may wait. True: `waiter` will be told by a post to `loop`, once. False:
+    // there may be more already.
+    [[nodiscard]] virtual bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter);
+    // Nothing has come for a while, the client may wonder: there may be more afterwards.
+    virtual void nothing_came() {}
 };
 
 }  // namespace webby

@@ -26,7 +26,7 @@ void DeferredState::complete() {
     if (loop_ == nullptr) return;
     add_handle();
     loop_->post([self = Deferred(*this), this] {
-        if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->deferred_is_complete();
+        if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->answer_goes_on();
     });
 }
 
@@ -48,7 +48,7 @@ void DeferredState::give_up() {
     done_.set();
 }
 
-bool DeferredState::tell(evcorothread::EvLoop& loop, DeferredWaiter& waiter) {
+bool DeferredState::tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter) {
     const std::lock_guard lock(mutex_);
     if (status_ != Status::pending) return false;
     loop_ = &loop;
@@ -80,12 +80,12 @@ bool Deferred::wanted() const { return state_ != nullptr && state_->is_wanted();
 Deferred Response::defer() {
     EVC_CHECK(deferred_ == nullptr, "Response::defer() twice for one response");
     deferred_ = new DeferredState;
-    swap_with(deferred_->response);
+    swap(deferred_->response);
     return Deferred(*deferred_);
 }
 
 void Response::take_deferred() {
-    swap_with(deferred_->response);
+    swap(deferred_->response);
     drop_deferred();
 }
 

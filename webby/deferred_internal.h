@@ -16,15 +16,6 @@ class EvLoop;
 
 namespace webby {
 
-// Told, on its loop, that a response has been completed.
-class DeferredWaiter {
-  public:
-    virtual void deferred_is_complete() = 0;
-
-  protected:
-    ~DeferredWaiter() = default;
-};
-
 class DeferredState {
   public:
     // One reference is the exchange's (its Response's), the others are handles.
@@ -45,11 +36,11 @@ class DeferredState {
     // Nobody wants it any more. Any thread.
     void give_up();
 
-    // Waits in a coroutine or on an OS thread. Errors: canceled; nothing when it was given up.
-    [[nodiscard]] std::error_code wait() { return done_.wait(cutils::Deadline::never); }
+    // Waits in a coroutine or on an OS thread. Errors: timed_out, canceled; nothing when it was given up.
+    [[nodiscard]] std::error_code wait(cutils::Deadline deadline) { return done_.wait(deadline); }
 
     // From now on `waiter` is told by a post to `loop`. False: complete already. On the loop's thread.
-    [[nodiscard]] bool tell(evcorothread::EvLoop& loop, DeferredWaiter& waiter);
+    [[nodiscard]] bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter);
 
     // Somebody uses the request meanwhile: the exchange must live until it is complete.
     void pin() { pinned_ = true; }
@@ -67,7 +58,7 @@ class DeferredState {
     bool pinned_ = false;
     evcorothread::CrossEvent done_;
     evcorothread::EvLoop* loop_ = nullptr;
-    DeferredWaiter* waiter_ = nullptr;  // only on the loop's thread
+    AnswerWaiter* waiter_ = nullptr;  // only on the loop's thread
 };
 
 }  // namespace webby

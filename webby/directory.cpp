@@ -29,7 +29,7 @@ cutils::Result<Directory> Directory::open(const std::string& path) {
 
 cutils::Result<nutils::UniqueFd> Directory::open_beneath(std::string_view path) const {
     static std::atomic<bool> has_openat2{true};
-    if (!has_openat2.load(std::memory_order_relaxed)) return open_stepwise(path);
+    if (steps_ || !has_openat2.load(std::memory_order_relaxed)) return open_stepwise(path);
     const std::string name = path.empty() ? "." : std::string(path);
     open_how how = {};
     how.flags = static_cast<unsigned>(kFlags);

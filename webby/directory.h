@@ -28,13 +28,19 @@ class EVC_API Directory {
     // Cost:   one openat2(2); without it, one openat(2) a segment.
     [[nodiscard]] cutils::Result<nutils::UniqueFd> open_beneath(std::string_view path) const;
 
-    // The same without openat2(2): what older kernels get. Public for the tests.
+    // The same without openat2(2): what older kernels get. Public for the tests; use_steps() makes
+    // open_beneath() do so.
     [[nodiscard]] cutils::Result<nutils::UniqueFd> open_stepwise(std::string_view path) const;
+    void use_steps() { steps_ = true; }
+
+    // The folder itself, for calls like fstatat(2): they follow links that lead out. Lifetime: as the object.
+    [[nodiscard]] int fd() const { return fd_.get(); }
 
   private:
     explicit Directory(nutils::UniqueFd fd) : fd_(std::move(fd)) {}
 
     nutils::UniqueFd fd_;
+    bool steps_ = false;
 };
 
 }  // namespace webby

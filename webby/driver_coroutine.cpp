@@ -75,7 +75,11 @@ class CoroutineDriver::Connection : public EvParking::Guest {
     Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
         : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
     ~Connection() override {
-        if (conversation_.exchange != nullptr) driver_.exchanges.give(conversation_.exchange);
+        if (Exchange* const exchange = conversation_.exchange) {
+            exchange->end();
+            driver_.exchanges.give(exchange);
+        }
+        conversation_.memory.tell_closed(driver_.context.application);
     }
 
   protected:
@@ -123,13 +127,13 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& co
     LoopSocket<Stream> socket(stream, loop);
     Session session(context, socket, conversation);
     if (is_new)
-        exchange->begin(context, session, conversation.requests);
+        exchange->begin(context, session, conversation.memory);
     else
         exchange->resume(context, session);
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
-    conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
     return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
 }

@@ -23,6 +23,7 @@
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/peer_gone_internal.h"
 
 namespace webby {
 
@@ -89,9 +90,7 @@ struct TlsSide final : evcorothread::TlsTransport {
 
 // A connection and where it stands. Deletes itself at its end: after end(), and after what says so, *this is
 // gone.
-class EventDriver::Connection final : public cutils::ListHook<Connection>,
-                                      public Wire,
-                                      public DeferredWaiter {
+class EventDriver::Connection final : public cutils::ListHook<Connection>, public Wire, public AnswerWaiter {
   public:
     Connection(Impl& driver, nutils::UniqueFd fd, ConnectionTicket place)
         : driver_(driver),
@@ -105,8 +104,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         if (state_ == State::idle) --driver_.idle;
         if (exchange_ != nullptr) {
             exchange_->abandon();
+            exchange_->end();
             driver_.exchanges.give(exchange_);
         }
+        memory_.tell_closed(driver_.context.application);
     }
 
     std::error_code start(const TlsContext* tls) {
@@ -130,6 +131,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         --driver.count;
         driver.gone();
     }
+    // The server stops: a body that others make is complete.
+    void end_streaming() {
+        if (state_ == State::streaming && exchange_->watch_source() == false) go_on(exchange_->advance());
+    }
     // Not while a servlet on another thread uses the request: then it ends with that.
     void cancel() {
         if (state_ != State::deferred || !exchange_->is_pinned()) return end();
@@ -138,6 +143,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
 
     // For the exchange. Bodies are complete before servlets run, so nobody asks for more.
     IoResult refill(Deadline) override { return {0, nutils::NetError::eof}; }
+    std::error_code flush(Deadline) override { return {}; }
+    bool peer_gone() const override { return webby::peer_gone(watch_.fd()); }
     nutils::SockAddr peer() const override {
         return nutils::SockAddr::peer_of(watch_.fd()).value_or(nutils::SockAddr());
     }
@@ -145,7 +152,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         return tls_ != nullptr ? std::optional(tls_->layer.info()) : std::nullopt;
     }
     cutils::TimePoint now() const override { return driver_.loop.now(); }
-    void deferred_is_complete() override { guarded(&Connection::on_answer); }
+    void answer_goes_on() override { guarded(&Connection::on_answer); }
 
   private:
     enum class State : std::uint8_t {
@@ -155,6 +162,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         reading,    // waits for more of one
         writing,    // waits until the kernel takes more of the output
         deferred,   // a servlet's answer is to come
+        streaming,  // an answer's body is made by somebody else, piece by piece
         lingering,  // answered and shut down: reads until the client closes
     };
     enum class Sent { all, some, failure };
@@ -192,7 +200,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             case State::shaking: return shake_hands();
             case State::idle:
                 exchange_ = driver_.exchanges.take();
-                exchange_->begin(driver_.context, *this, requests_, this);
+                exchange_->begin(driver_.context, *this, memory_, this);
                 enter(State::reading);
                 watch_.expire(Deadline::never);
                 [[fallthrough]];
@@ -200,6 +208,9 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             case State::lingering: return linger();
             case State::writing:
                 if (std::exchange(resume_writing_, false)) go_on(want_);
+                return;
+            case State::streaming:
+                if (webby::peer_gone(watch_.fd())) end();
                 return;
             case State::fresh:
             case State::deferred: return;  // in its turn
@@ -211,9 +222,18 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     }
     void on_answer() {
         if (doomed_) return end();
+        if (state_ != State::deferred && state_ != State::streaming) return;  // it went on without
         go_on(exchange_->advance());
     }
     void on_expired() {
+        if (state_ == State::deferred) {
+            if (exchange_->expire_deferred()) go_on(exchange_->advance());
+            return;  // or a servlet on another thread takes longer than it may: then so do we
+        }
+        if (state_ == State::streaming) {
+            exchange_->source_is_slow();
+            return go_on(exchange_->advance());
+        }
         if (state_ != State::reading) return end();
         exchange_->engine().time_out();
         go_on(exchange_->advance());
@@ -233,7 +253,13 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             }
             switch (want) {
                 case Exchange::Want::send: break;
-                case Exchange::Want::deferred: enter(State::deferred); return watch_.expire(Deadline::never);
+                case Exchange::Want::deferred:
+                    enter(State::deferred);
+                    return watch_.expire(exchange_->answer_deadline());
+                case Exchange::Want::source:
+                    if (!exchange_->watch_source()) break;
+                    enter(State::streaming);
+                    return watch_.expire(kSlowSource);
                 case Exchange::Want::input:
                     if (engine.is_idle() && !may_recv()) return rest();
                     if (turns++ == kTurns) return let_others_go_first();
@@ -260,7 +286,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     }
     // Nothing of a next request is there.
     void rest() {
-        requests_ = static_cast<std::uint32_t>(exchange_->engine().requests());
+        exchange_->end();
         driver_.exchanges.give(std::exchange(exchange_, nullptr));
         driver_.lines_added();
         if (driver_.context.draining) return end();
@@ -439,6 +465,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     }
 
     static constexpr int kTurns = 32;  // in one callback
+    static constexpr std::chrono::seconds kSlowSource{15};
     static constexpr std::uint64_t kFilePiece = 1024 * 1024;
 
     Impl& driver_;
@@ -448,7 +475,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;
-    std::uint32_t requests_ = 0;                   // answered before the exchange was taken
+    ConnectionMemory memory_;
     Exchange::Want want_ = Exchange::Want::input;  // what comes after writing
     State state_ = State::fresh;
     bool resume_writing_ = false;  // again() was called for the output
@@ -508,7 +535,10 @@ void EventDriver::drain() {
     if (impl_->context.draining.exchange(true)) return;
     for (EvTcpAcceptor& acceptor : impl_->acceptors) acceptor.close();
     impl_->connections.for_each([](Connection& connection) {
-        if (connection.is_unused()) connection.end();
+        if (connection.is_unused())
+            connection.end();
+        else
+            connection.end_streaming();
     });
     if (impl_->count > 0) impl_->drain_timer.start(impl_->options.drain);
 }

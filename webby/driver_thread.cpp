@@ -366,7 +366,7 @@ SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socke
     }
     Session session(worker.context, socket, conversation);
     if (is_new)
-        exchange->begin(worker.context, session, conversation.requests);
+        exchange->begin(worker.context, session, conversation.memory);
     else
         exchange->resume(worker.context, session);
     return session.run();
@@ -380,7 +380,7 @@ void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
     }
     if (exchange == nullptr) return;
     exchange->abandon();
-    connection.conversation.requests = static_cast<std::uint32_t>(exchange->engine().requests());
+    exchange->end();
     worker.exchanges.give(exchange);
 }
 
@@ -419,23 +419,20 @@ bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operat
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
     event.data.ptr = &connection;
-    const int fd = connection.socket.fd();
-    {
-        const std::lock_guard lock(mutex);
-        connection.served = false;
-        if (how == SessionEnd::park ? draining : canceled) return false;
-        if (how == SessionEnd::park) {
-            connection.expires = cutils::monotonic_now() + options.timeouts.idle;
-            idle.push_back(connection);
-            connection.is_idle = true;
-            ++idle_count;
-        } else {
-            connection.expires = connection.conversation.until;
-            if (waiting.empty() && !ending) watch_waiting();
-            waiting.push_back(connection);
-        }
+    const std::lock_guard lock(mutex);  // whoever is woken has to wait for it: we have finished here first
+    connection.served = false;
+    if (how == SessionEnd::park ? draining : canceled) return false;
+    if (how == SessionEnd::park) {
+        connection.expires = cutils::monotonic_now() + options.timeouts.idle;
+        idle.push_back(connection);
+        connection.is_idle = true;
+        ++idle_count;
+    } else {
+        connection.expires = connection.conversation.until;
+        if (waiting.empty() && !ending) watch_waiting();
+        waiting.push_back(connection);
     }
-    if (::epoll_ctl(epoll.get(), operation, fd, &event) == 0) return true;
+    if (::epoll_ctl(epoll.get(), operation, connection.socket.fd(), &event) == 0) return true;
     cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                 std::generic_category().message(errno).c_str());
     return false;
@@ -455,6 +452,7 @@ void ThreadDriver::Impl::remove(Connection& connection) {
         unpark(connection);
     }
     delete connection.conversation.exchange;
+    connection.conversation.memory.tell_closed(application);
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "cutils/check.h"
+#include "evcorothread/ev_thread.h"
 #include "webby/deferred_internal.h"
+#include "webby/file_source_internal.h"
 
 namespace webby {
 
@@ -16,12 +20,15 @@ using Step = Http1Engine::Step;
 
 Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) { request_.set_source(*this); }
 
-void Exchange::begin(ExchangeContext& context, Wire& wire, std::uint32_t requests, DeferredWaiter* waiter) {
+void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& memory, AnswerWaiter* waiter) {
     resume(context, wire);
+    memory_ = &memory;
     waiter_ = waiter;
+    if (context.application.wants_close() && memory.peer == nullptr) [[unlikely]]
+        memory.peer = std::make_unique<nutils::SockAddr>(wire.peer());
     deferred_ = given_up_ = false;
     waiting_for_input_ = Waiting::nothing;
-    engine_.reset(requests);
+    engine_.reset(memory.requests);
 }
 
 cutils::TimePoint Exchange::input_deadline(cutils::TimePoint now) {
@@ -45,23 +52,52 @@ cutils::TimePoint Exchange::input_deadline(cutils::TimePoint now) {
     return std::min(now + timeouts.io, input_since_ + 2 * timeouts.io + earned);
 }
 
+void Exchange::log(std::uint64_t bytes) {
+    const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
+    context_->access_log->add(request_, response_.status(), bodyless ? 0 : bytes,
+                              context_->dates.unix_time(wire_->now()));
+}
+
 inline void Exchange::respond() {
     context_->count_request();
     const cutils::TimePoint now = wire_->now();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
-    if (context_->access_log != nullptr) {
-        const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
-        context_->access_log->add(request_, response_.status(), bodyless ? 0 : response_.body_size(),
-                                  context_->dates.unix_time(now));
-    }
+    if (context_->access_log != nullptr) log(response_.body_size());
     engine_.respond(response_, context_->dates.header_line(now));
 }
 
 inline void Exchange::answer() {
-    filters_entered_ = context_->application.begin(match_, request_, response_);
-    if (response_.deferred() != nullptr) [[unlikely]]
-        if (!settle()) return;
+    if (!serve()) return;
     finish();
+}
+
+// False: the response is deferred, and the driver waits for it.
+inline bool Exchange::serve() {
+    const Application& application = context_->application;
+    if (wants().request_data && !streaming_) [[unlikely]]
+        if (!application.request_end(match_, request_, response_)) return true;
+    if (match_.endpoint != nullptr && match_.endpoint->options.deadline.count() > 0) [[unlikely]]
+        return serve_until(match_.endpoint->options.deadline);
+    failed_ = !application.serve(match_, request_, response_);
+    return response_.deferred() == nullptr || settle();
+}
+
+bool Exchange::serve_until(cutils::Duration time) {
+    const cutils::TimePoint end = wire_->now() + time;
+    request_.set_deadline(end);
+    {
+        std::optional<evcorothread::DeadlineScope> scope;
+        if (evcorothread::this_evthread::in_evthread()) scope.emplace(end);
+        failed_ = !context_->application.serve(match_, request_, response_);
+    }
+    if (response_.deferred() != nullptr) return settle();
+    if (wire_->now() >= end && !writing_) too_late();
+    return true;
+}
+
+void Exchange::too_late() {
+    response_.clear();
+    response_.error(Status::service_unavailable, "This took longer than it may.");
 }
 
 // A deferred response: waits for it, or says false when that is the driver's to do.
@@ -73,12 +109,20 @@ inline void Exchange::answer() {
         deferred_ = state.tell(*context_->event_loop, *waiter_);
         if (deferred_) return false;
     } else if (!wait_for(state)) {
-        response_.clear();
-        response_.error(Status::service_unavailable);
-        response_.close_connection();
+        const bool late = request_.deadline().passed(wire_->now());
+        too_late();
+        if (!late) response_.close_connection();
         return true;
     }
     response_.take_deferred();
+    return true;
+}
+
+bool Exchange::expire_deferred() {
+    if (is_pinned()) return false;
+    too_late();
+    deferred_ = false;
+    finish();
     return true;
 }
 
@@ -89,7 +133,8 @@ bool Exchange::wait_for(DeferredState& state) {
         if (given_up_) return false;
         waiting_for_ = &state;
     }
-    const std::error_code error = state.wait();
+    std::error_code error = state.wait(request_.deadline());
+    if (error == NetError::timed_out && state.is_pinned()) error = state.wait(cutils::Deadline::never);
     {
         const std::lock_guard lock(mutex_);
         waiting_for_ = nullptr;
@@ -108,18 +153,26 @@ bool Exchange::is_pinned() const {
 }
 
 void Exchange::abandon_deferred() {
-    if (is_pinned()) (void)response_.deferred()->wait();
+    if (is_pinned()) (void)response_.deferred()->wait(cutils::Deadline::never);
     response_.clear();
 }
 
 inline void Exchange::finish() {
-    context_->application.finish(request_, response_, filters_entered_);
+    if (writing_) [[unlikely]]
+        return finish_stream();
+    if (other_answer_ != nullptr) [[unlikely]] {
+        response_.swap(*other_answer_);
+        other_answer_.reset();
+    }
+    context_->application.leave(match_, request_, response_, filters_entered_);
     // A body that turned out to be malformed or too large is never answered with success.
     if (std::exchange(streaming_, false) && engine_.next_is_refused() &&
         to_number(response_.status()) < 400) {
         response_.clear();
         response_.error(engine_.refusal());
     }
+    if (wants().response_data) [[unlikely]]
+        run_response_data();
     respond();
 }
 
@@ -129,15 +182,23 @@ inline void Exchange::start() {
     std::string& body = request_.body_storage();
     if (body.capacity() > kKeep) std::string().swap(body);
     body.clear();
+    request_.forget();
     response_.clear();
+    response_.set_sink(nullptr);
     piece_ = {};
-    gathers_ = false;
+    gathers_ = streaming_ = writing_ = failed_ = false;
+    end_told_ = false;
+    filters_entered_ = 0;
     match_ = context_->application.find(request_);
-    // Nobody will read the body of a request that goes nowhere.
-    if (!request_.head().has_body() || match_.endpoint == nullptr) return answer();
-    if (match_.endpoint->options.body_limit) engine_.set_body_limit(*match_.endpoint->options.body_limit);
-    if (!match_.endpoint->options.stream_body) return;
-    gathers_ = context_->event_loop != nullptr || match_.endpoint->options.blocking.is_offloaded();
+    if (!context_->application.enter(match_, request_, response_, filters_entered_)) return finish();
+    const Router::Endpoint* const endpoint = match_.endpoint;
+    if (endpoint == nullptr) return answer();  // nobody will read the body of a request that goes nowhere
+    const bool elsewhere = context_->event_loop != nullptr || endpoint->options.blocking.is_offloaded();
+    if (!elsewhere) response_.set_sink(this);
+    if (!request_.head().has_body()) return answer();
+    if (endpoint->options.body_limit) engine_.set_body_limit(*endpoint->options.body_limit);
+    if (!endpoint->options.stream_body) return;
+    gathers_ = elsewhere;
     if (gathers_) return;
     streaming_ = true;
     answer();
@@ -151,6 +212,7 @@ void Exchange::gather() {
 }
 
 void Exchange::refuse() {
+    request_.forget();
     response_.clear();
     response_.error(engine_.refusal());
     respond();
@@ -164,12 +226,14 @@ Exchange::Want Exchange::advance() {
         finish();
         if (engine_.must_send()) return Want::send;
     }
+    engine_.pull_again();
     for (;;) {
         switch (engine_.next()) {
             case Step::need_input: return Want::input;
             case Step::close: return Want::close;
             case Step::head: start(); break;
-            case Step::body: request_.body_storage().append(engine_.piece()); break;
+            case Step::source: return Want::source;
+            case Step::body: take_piece(); break;
             case Step::end:
                 if (gathers_) gather();
                 answer();
@@ -182,14 +246,52 @@ Exchange::Want Exchange::advance() {
     }
 }
 
+// Of a body that is collected.
+inline void Exchange::take_piece() {
+    if (!wants().request_data) [[likely]] {
+        request_.body_storage().append(engine_.piece());
+        return;
+    }
+    filtered_ = engine_.piece();
+    if (filtered_.empty()) return;
+    if (!context_->application.request_data(match_, request_, response_, filtered_)) return finish();
+    request_.body_storage().append(filtered_);
+}
+
+// Of a body that the servlet reads. What a filter answers instead has to wait for the servlet.
+bool Exchange::filter_piece() {
+    const Application& application = context_->application;
+    Response answer;
+    if (piece_.empty()) {  // its end
+        if (application.request_end(match_, request_, answer)) return true;
+    } else {
+        filtered_ = piece_;
+        if (application.request_data(match_, request_, answer, filtered_)) {
+            piece_ = filtered_;
+            return true;
+        }
+    }
+    piece_ = {};
+    other_answer_ = std::make_unique<Response>();
+    other_answer_->swap(answer);
+    return false;
+}
+
 IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) {
     EVC_CHECK(!buffer.empty(), "Request::read_body() with an empty buffer");
     if (streaming_) deadline = deadline.resolved(wire_->now());
+    if (other_answer_ != nullptr) return {0, NetError::canceled};
     while (piece_.empty()) {
         if (!streaming_) return {0, NetError::eof};
         switch (engine_.next()) {
-            case Step::body: piece_ = engine_.piece(); break;
-            case Step::end: return {0, NetError::eof};
+            case Step::body:
+                piece_ = engine_.piece();
+                if (wants().request_data && !filter_piece()) return {0, NetError::canceled};
+                break;
+            case Step::end:
+                if (wants().request_data && !std::exchange(end_told_, true) && !filter_piece())
+                    return {0, NetError::canceled};
+                return {0, NetError::eof};
             case Step::need_input:
                 if (const IoResult got = wire_->refill(deadline); !got) return got;
                 break;
@@ -205,6 +307,175 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
     std::memcpy(buffer.data(), piece_.data(), size);
     piece_.remove_prefix(size);
     return {size, {}};
+}
+
+// --- a body that is written piece by piece ---
+
+void Exchange::begin_stream() {
+    EVC_CHECK(response_.deferred() == nullptr, "Response::write() after defer()");
+    context_->application.leave(match_, request_, response_, filters_entered_);
+    context_->count_request();
+    if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
+    engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
+    writing_ = true;
+    written_ = 0;
+    write_error_ = {};
+}
+
+IoResult Exchange::write(std::string_view piece, cutils::Deadline deadline) {
+    constexpr std::size_t kPiece = 32 * 1024;
+    if (!writing_) begin_stream();
+    deadline = deadline.resolved(wire_->now());
+    std::size_t taken = 0;
+    while (!write_error_ && taken < piece.size()) {
+        const std::string_view part = piece.substr(taken, kPiece);
+        write_error_ = send_piece(part, deadline);
+        if (!write_error_) taken += part.size();
+    }
+    return {taken, write_error_};
+}
+
+std::error_code Exchange::send_piece(std::string_view piece, cutils::Deadline deadline) {
+    if (wants().response_data && filters_entered_ > 0) [[unlikely]] {
+        std::string changed(piece);
+        failed_ = !context_->application.response_data(match_, request_, filters_entered_, changed);
+        if (failed_) return std::make_error_code(std::errc::io_error);
+        engine_.stream(changed);
+        written_ += changed.size();
+    } else {
+        engine_.stream(piece);
+        written_ += piece.size();
+    }
+    return engine_.must_send() ? wire_->flush(deadline) : std::error_code();
+}
+
+std::error_code Exchange::flush(cutils::Deadline deadline) {
+    if (!writing_) begin_stream();
+    if (!write_error_) write_error_ = wire_->flush(deadline.resolved(wire_->now()));
+    return write_error_;
+}
+
+void Exchange::finish_stream() {
+    writing_ = streaming_ = false;
+    bool whole = !failed_ && !write_error_ && !engine_.next_is_refused() && other_answer_ == nullptr;
+    if (whole && wants().response_data && filters_entered_ > 0) {
+        std::string last;
+        whole = context_->application.response_end(match_, request_, filters_entered_, last);
+        if (whole) engine_.stream(last);
+        written_ += last.size();
+    }
+    other_answer_.reset();
+    if (context_->access_log != nullptr) log(written_);
+    if (whole)
+        engine_.end_stream();
+    else
+        engine_.cut();
+}
+
+// --- filters that see the body of a response ---
+
+namespace {
+
+// The pieces of another source, or of a file, as the filters make them.
+class FilteredSource final : public BodySource {
+  public:
+    using Change = std::function<bool(std::string& piece, bool last)>;
+    FilteredSource(std::unique_ptr<BodySource> source, Change change)
+        : source_(std::move(source)), change_(std::move(change)) {}
+
+    IoResult read(std::span<char> buffer) override {
+        while (at_ == piece_.size()) {
+            if (ended_) return {0, NetError::eof};
+            if (const std::error_code error = next()) return {0, error};
+        }
+        const std::size_t size = piece_.copy(buffer.data(), buffer.size(), at_);
+        at_ += size;
+        return {size, {}};
+    }
+    std::error_code wait(cutils::Deadline deadline) override { return source_->wait(deadline); }
+    bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter) override {
+        return source_->tell(loop, waiter);
+    }
+    void nothing_came() override { source_->nothing_came(); }
+
+  private:
+    std::error_code next() {
+        at_ = 0;
+        piece_.resize(kPiece);
+        const IoResult got = source_->read(piece_);
+        piece_.resize(got.bytes);
+        if (!piece_.empty() && !change_(piece_, false)) return std::make_error_code(std::errc::io_error);
+        if (!got.eof()) return got.error;
+        ended_ = true;
+        std::string last;
+        if (!change_(last, true)) return std::make_error_code(std::errc::io_error);
+        piece_ += last;
+        return {};
+    }
+
+    static constexpr std::size_t kPiece = 16 * 1024;
+    const std::unique_ptr<BodySource> source_;
+    const Change change_;
+    std::string piece_;
+    std::size_t at_ = 0;
+    bool ended_ = false;
+};
+
+}  // namespace
+
+void Exchange::run_response_data() {
+    const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
+    if (filters_entered_ == 0) return;
+    if (bodyless && response_.has_text()) return;
+    auto change = [this](std::string& piece, bool last) {
+        const Application& application = context_->application;
+        return last ? application.response_end(match_, request_, filters_entered_, piece)
+                    : application.response_data(match_, request_, filters_entered_, piece);
+    };
+    if (response_.has_text()) {
+        std::string whole, last;
+        response_.swap_body(whole);
+        const bool done = (whole.empty() || change(whole, false)) && change(last, true);
+        if (!done) {
+            response_.clear();
+            return response_.error(Status::internal_error);
+        }
+        return response_.take_body(std::move(whole) + last, {});
+    }
+    // What the size will be nobody knows: HEAD says so, too.
+    const std::uint64_t size = response_.body_size();
+    const auto offset = static_cast<std::uint64_t>(response_.file_offset());
+    std::unique_ptr<BodySource> from = response_.has_file()
+                                           ? std::make_unique<FileSource>(response_.take_file(), offset, size)
+                                           : response_.take_source();
+    response_.source(std::make_unique<FilteredSource>(std::move(from), std::move(change)), {});
+}
+
+// --- a source that has nothing now ---
+
+bool Exchange::wait_for_source() {
+    constexpr std::chrono::seconds kLook{1};
+    constexpr int kSlow = 15;
+    for (int looks = 1;; ++looks) {
+        if (context_->draining.load(std::memory_order_relaxed)) {
+            engine_.end_source();
+            return true;
+        }
+        const std::error_code error = engine_.source().wait(wire_->now() + kLook);
+        if (!error) return true;
+        if (error != NetError::timed_out || wire_->peer_gone()) return false;
+        if (looks % kSlow != 0) continue;
+        engine_.source().nothing_came();
+        return true;
+    }
+}
+
+bool Exchange::watch_source() {
+    if (context_->draining.load(std::memory_order_relaxed)) {
+        engine_.end_source();
+        return false;
+    }
+    return engine_.source().tell(*context_->event_loop, *waiter_);
 }
 
 nutils::SockAddr Exchange::peer() const { return wire_->peer(); }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -32,7 +33,6 @@ class EvLoop;
 namespace webby {
 
 class DeferredState;
-class DeferredWaiter;
 
 // What the connections of one loop or thread share. Owner: the server; outlives its exchanges.
 struct ExchangeContext {
@@ -53,14 +53,30 @@ struct ExchangeContext {
     }
 };
 
+// What is remembered of a connection from its first request to its end. Owner: the connection.
+struct ConnectionMemory {
+    std::uint32_t requests = 0;  // answered so far
+    StateMap state{};
+    std::unique_ptr<nutils::SockAddr> peer{};  // for filters that want to hear of its end
+
+    void tell_closed(const Application& application) {
+        if (peer != nullptr) [[unlikely]]
+            application.connection_closed(*peer, requests, state);
+    }
+};
+
 // What an exchange asks of its driver in the middle of a request.
 class Wire {
   public:
     // Sends the engine's output, then waits for input and gives it to the engine.
     virtual nutils::IoResult refill(cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
+    // Sends the engine's output.
+    virtual std::error_code flush(cutils::Deadline deadline) = 0;
     // What was agreed on with the peer; nothing without TLS.
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
+    // The client has closed, or at least will ask nothing more.
+    virtual bool peer_gone() const { return false; }
     // The driver's clock, as of lately.
     virtual cutils::TimePoint now() const = 0;
 
@@ -76,14 +92,15 @@ class Wire {
 //                         engine().input_space()
 //       case Want::send:  send engine().output()
 //       case Want::close: send it, then close, lingering if engine().lingers()
-//       case Want::deferred: send it, then wait until the DeferredWaiter is told; only with an event_loop
+//       case Want::deferred: send it, then wait until the AnswerWaiter is told; only with an event_loop
+//       case Want::source: send it, then wait_for_source(), or watch_source() with an event_loop
 //   }
 //
 // Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
 //        and an idle connection has none. One thread.
-class EVC_API Exchange final : public RequestSource {
+class EVC_API Exchange final : public RequestSource, public ResponseSink {
   public:
-    enum class Want { input, send, close, deferred };
+    enum class Want { input, send, close, deferred, source };
 
     explicit Exchange(const Limits& limits);
     Exchange(const Exchange&) = delete;
@@ -91,10 +108,12 @@ class EVC_API Exchange final : public RequestSource {
     // Blocks while a servlet on another thread uses the request.
     ~Exchange() { abandon(); }
 
-    // Starts anew, for a connection that has just come or wakes up, and has made so many requests before.
-    // Lifetime: context and wire, until the next begin() or resume().
-    void begin(ExchangeContext& context, Wire& wire, std::uint32_t requests = 0,
-               DeferredWaiter* waiter = nullptr);
+    // Starts anew, for a connection that has just come or wakes up. Lifetime: of all, until the next begin()
+    // or resume().
+    void begin(ExchangeContext& context, Wire& wire, ConnectionMemory& memory,
+               AnswerWaiter* waiter = nullptr);
+    // Puts down in the connection's memory what has to be remembered.
+    void end() { memory_->requests = static_cast<std::uint32_t>(engine_.requests()); }
     // Goes on where it was, perhaps on another thread.
     void resume(ExchangeContext& context, Wire& wire) {
         context_ = &context;
@@ -120,6 +139,18 @@ class EVC_API Exchange final : public RequestSource {
     // not help. A body has to make progress, and be no slower than Limits::body_rate in the long run.
     [[nodiscard]] cutils::TimePoint input_deadline(cutils::TimePoint now);
 
+    // After Want::source: waits until its source has more, the client has gone (false), or the server stops.
+    [[nodiscard]] bool wait_for_source();
+    // The same where nobody may wait. True: the AnswerWaiter is told; source_is_slow() when that takes long.
+    [[nodiscard]] bool watch_source();
+    void source_is_slow() { engine_.source().nothing_came(); }
+
+    // The time a route grants is over, and its response is still deferred: 503. False: it cannot be left
+    // alone.
+    [[nodiscard]] bool expire_deferred();
+    // When that is; never, if the route says nothing.
+    [[nodiscard]] cutils::Deadline answer_deadline() const { return request_.deadline(); }
+
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
 
@@ -127,11 +158,31 @@ class EVC_API Exchange final : public RequestSource {
     nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) override;
     nutils::SockAddr peer() const override;
     std::optional<evcorothread::TlsInfo> tls() const override;
+    bool client_gone() const override { return wire_->peer_gone(); }
+    StateMap& connection_state() const override { return memory_->state; }
+
+    // For Response.
+    nutils::IoResult write(std::string_view piece, cutils::Deadline deadline) override;
+    std::error_code flush(cutils::Deadline deadline) override;
 
   private:
     void start();
     void answer();
+    bool serve();
+    bool serve_until(cutils::Duration deadline);
     void finish();
+    void finish_stream();
+    void begin_stream();
+    [[nodiscard]] std::error_code send_piece(std::string_view piece, cutils::Deadline deadline);
+    [[nodiscard]] bool filter_piece();
+    void too_late();
+    [[nodiscard]] const Filter::Wants& wants() const {
+        static constexpr Filter::Wants kNothing;
+        return match_.site != nullptr ? match_.site->line().wants : kNothing;
+    }
+    void take_piece();
+    void run_response_data();
+    void log(std::uint64_t bytes);
     bool settle();
     bool wait_for(DeferredState& state);
     void abandon_deferred();
@@ -143,13 +194,21 @@ class EVC_API Exchange final : public RequestSource {
     Request request_;
     Response response_;
     Http1Engine engine_;
-    Router::Match match_;
+    Application::Match match_;
     Wire* wire_ = nullptr;
-    DeferredWaiter* waiter_ = nullptr;
+    ConnectionMemory* memory_ = nullptr;
+    AnswerWaiter* waiter_ = nullptr;
     std::string_view piece_;  // of a streamed body, not read yet
     std::string gathered_;    // a body that was to be streamed, where it has to be complete
+    std::string filtered_;    // … or one that a filter has changed
     std::size_t filters_entered_ = 0;
-    bool streaming_ = false;
+    std::uint64_t written_ = 0;  // of a body that is written piece by piece
+    std::error_code write_error_;
+    std::unique_ptr<Response> other_answer_;  // a filter's, in the middle of a body that the servlet reads
+    bool streaming_ = false;                  // the servlet reads the body itself
+    bool writing_ = false;                    // it writes the response itself: the head is out
+    bool end_told_ = false;                   // the filters know that the body is complete
+    bool failed_ = false;                     // the servlet, or a filter, threw
     bool gathers_ = false;
     bool deferred_ = false;  // advance() has returned Want::deferred
 
@@ -164,7 +223,7 @@ class EVC_API Exchange final : public RequestSource {
 
     friend class ExchangePool;
     void put_aside() {
-        if (engine_.has_output() || engine_.must_send()) [[unlikely]]
+        if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
             engine_.forget_output();
     }
     Exchange* next_free_ = nullptr;

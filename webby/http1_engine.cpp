@@ -134,7 +134,7 @@ Http1Engine::Step Http1Engine::take_step() {
         case Phase::body: return next_in_body();
         case Phase::complete: return Step::end;
         case Phase::refused: return Step::refused;
-        case Phase::sending: return Step::body;
+        case Phase::sending: return source_waits_ ? Step::source : Step::body;
         case Phase::draining:
             if (!drain()) return phase_ == Phase::closed ? Step::close : Step::need_input;
             return next_in_head();
@@ -298,7 +298,7 @@ void Http1Engine::sent() {
     if (body_.capacity() > kKeep) std::string().swap(body_);
     body_.clear();
     if (file_) file_.reset();
-    if (phase_ == Phase::sending) [[unlikely]]
+    if (phase_ == Phase::sending && !source_waits_) [[unlikely]]
         pull();
 }
 
@@ -325,28 +325,39 @@ void Http1Engine::pull() {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, source_left_));
     const std::span<char> room = output_.writable(framed_size(size));
     if (room.empty()) return cut();
-    source_failed_ = false;
+    source_failed_ = source_waits_ = false;
     char* end = room.data();
     const std::size_t got = fill(room.subspan(chunked ? chunk_line_size(size) : 0, size));
     if (got > 0) end = chunked ? frame_chunk(end, got, size) : end + got;
-    const bool complete = source_left_ == 0 && !source_failed_;
-    if (complete && chunked) end = put(end, kLastChunk);
     output_.commit(static_cast<std::size_t>(end - room.data()));
     if (source_failed_) return cut();
-    if (!complete) return;
+    if (source_left_ == 0) finish_source();
+}
+
+void Http1Engine::finish_source() {
+    if (framing_ == Framing::chunked) put_last_chunk();
     source_.reset();
+    source_waits_ = false;
     phase_ = phase_before_;
     go_on(keep_);
 }
 
-// Fills `room`, or as much of it as there is until the end: source_left_ is 0 then.
+void Http1Engine::end_source() {
+    if (framing_ == Framing::length) return cut();
+    keep_ = false;
+    finish_source();
+}
+
+// Fills `room`, or as much of it as can be had with reasonable effort, or until the end: source_left_ is 0
+// then.
 std::size_t Http1Engine::fill(std::span<char> room) {
     const auto fail = [this](const char* why) {
         cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
         source_failed_ = true;
     };
     std::size_t size = 0;
-    while (size < room.size() && !source_failed_ && source_left_ > 0) try {
+    const auto may_give = [this] { return !source_failed_ && !source_waits_ && source_left_ > 0; };
+    for (int reads = 0; reads < kReads && size < room.size() && may_give(); ++reads) try {
             const nutils::IoResult got = source_->read(room.subspan(size));
             EVC_CHECK(got.bytes <= room.size() - size,
                       "BodySource::read() gave more than there was room for");
@@ -356,6 +367,8 @@ std::size_t Http1Engine::fill(std::span<char> room) {
                 source_left_ = 0;
             else if (got.eof() && source_left_ > 0)
                 fail("it is shorter than it was said to be");
+            else if (got.would_block())
+                source_waits_ = true;
             else if (!got && !got.eof())
                 fail(got.error.message().c_str());
             else if (got.bytes == 0)
@@ -371,7 +384,40 @@ std::size_t Http1Engine::fill(std::span<char> room) {
 // The client must not take the part for the whole.
 void Http1Engine::cut() {
     source_.reset();
+    source_waits_ = false;
     close(false);
+}
+
+// --- a body that is written piece by piece ---
+
+void Http1Engine::begin_stream(Response& response, const DateLine& date) {
+    EVC_CHECK(phase_ == Phase::body || phase_ == Phase::complete,
+              "Http1Engine::begin_stream() without a request that waits for its response");
+    ++requests_;
+    keep_ = decide_keep_alive(response);
+    stream_is_mute_ = is_bodyless(response.status()) || head_.method == Method::head;
+    framing_ = head_.version == Version::http_1_0 ? Framing::until_close : Framing::chunked;
+    if (framing_ == Framing::until_close && !stream_is_mute_) keep_ = false;
+    write_head(response, date, framing_, keep_, false);
+}
+
+void Http1Engine::stream(std::string_view piece) {
+    if (stream_is_mute_ || piece.empty()) return;
+    const bool chunked = framing_ == Framing::chunked;
+    char* const room = output_room(chunked ? framed_size(piece.size()) : piece.size());
+    std::memcpy(room + (chunked ? chunk_line_size(piece.size()) : 0), piece.data(), piece.size());
+    const char* const end = chunked ? frame_chunk(room, piece.size(), piece.size()) : room + piece.size();
+    output_.commit(static_cast<std::size_t>(end - room));
+}
+
+void Http1Engine::end_stream() {
+    if (!stream_is_mute_ && framing_ == Framing::chunked) put_last_chunk();
+    go_on(keep_);
+}
+
+void Http1Engine::put_last_chunk() {
+    std::ignore = put(output_room(kLastChunk.size()), kLastChunk);
+    output_.commit(kLastChunk.size());
 }
 
 }  // namespace webby

@@ -33,6 +33,7 @@ namespace webby {
 //       case Step::refused:    respond() with engine.refusal(); the connection closes after it
 //       case Step::need_input: send output(), if any; then read into input_space() and say received(),
 //                              end_of_input() or time_out()
+//       case Step::source:     send output(), if any; then wait until source() may give more, and pull()
 //       case Step::close:      send output(), if any; then close, lingering if lingers()
 //   }
 //
@@ -45,7 +46,7 @@ namespace webby {
 // Cost:  no allocation once it has seen a few requests.
 class EVC_API Http1Engine {
   public:
-    enum class Step { need_input, head, body, end, refused, close };
+    enum class Step { need_input, head, body, end, refused, source, close };
 
     // Lifetime: both must outlive the engine. Requests are read into `head`.
     Http1Engine(const Limits& limits, RequestHead& head);
@@ -100,6 +101,25 @@ class EVC_API Http1Engine {
     // Cost:  about 150 instructions for a small response. May throw std::bad_alloc, nothing written.
     void respond(Response& response, const DateLine& date);
 
+    // The same for a body that is written piece by piece: the head; then pieces of it; then its end, from
+    // where the steps go on. In between the request's body may still be read. cut() instead of the end: the
+    // connection closes, and the client knows that this was not all.
+    // May throw std::bad_alloc, nothing written.
+    void begin_stream(Response& response, const DateLine& date);
+    void stream(std::string_view piece);
+    void end_stream();
+    void cut();
+
+    // The source of the body that is being sent, after Step::source: it has nothing now.
+    [[nodiscard]] BodySource& source() { return *source_; }
+    [[nodiscard]] bool waits_for_source() const { return source_waits_; }
+    // Reads what it has by now.
+    void pull_again() {
+        if (source_waits_) pull();
+    }
+    // It ends here: the server is stopping. The body is complete, as far as its framing can say so.
+    void end_source();
+
     // What has to be sent: text, then body, then count bytes of a file.
     struct Output {
         std::string_view text;
@@ -116,7 +136,8 @@ class EVC_API Http1Engine {
     // Send before the next respond(): a body or a file cannot be followed by another response, and text has
     // gathered.
     [[nodiscard]] bool must_send() const {
-        return file_ || !body_.empty() || output_.size() >= kSendAt || phase_ == Phase::sending;
+        return file_ || !body_.empty() || output_.size() >= kSendAt ||
+               (phase_ == Phase::sending && !source_waits_);
     }
     // All of output() has been sent. Reads the next piece of a body that is made meanwhile.
     void sent();
@@ -143,7 +164,8 @@ class EVC_API Http1Engine {
     static constexpr std::size_t kBodyRoom = 4 * 1024;
     static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
     static constexpr std::size_t kSendAt = 16 * 1024;
-    static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time
+    static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time …
+    static constexpr int kReads = 32;                 // … and how often its source is asked for it
     enum class Framing : std::uint8_t { length, chunked, until_close };
 
     [[nodiscard]] char* text() const { return buffer_.get() + begin_; }
@@ -161,8 +183,9 @@ class EVC_API Http1Engine {
     void go_on(bool keep);
     void start_source(Response& response, Framing framing, bool keep);
     void pull();
+    void finish_source();
+    void put_last_chunk();
     [[nodiscard]] std::size_t fill(std::span<char> room);
-    void cut();
     [[nodiscard]] char* output_room(std::size_t bytes);
     void grow(std::size_t capacity);
     void make_body_room();
@@ -193,6 +216,8 @@ class EVC_API Http1Engine {
     Framing framing_ = Framing::length;
     bool keep_ = false;  // … and what becomes of the connection
     bool source_failed_ = false;
+    bool source_waits_ = false;    // it had nothing when it was asked
+    bool stream_is_mute_ = false;  // HEAD: nobody wants the pieces
     Status refusal_ = Status::bad_request;
     bool eof_ = false;
     bool continued_ = false;

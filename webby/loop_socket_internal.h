@@ -47,6 +47,7 @@ class LoopSocket {
     nutils::IoResult shutdown_send() { return stream_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const { return stream_.peer(); }
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_info(stream_); }
+    [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] cutils::TimePoint lately() const { return loop_.now(); }
 
   private:

@@ -20,6 +20,7 @@
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/loop_group.h"
 #include "evcorothread/signal_watch.h"
+#include "webby/content_coding.h"
 #include "webby/server.h"
 
 namespace {
@@ -29,6 +30,7 @@ constexpr int kUsageError = 2;
 struct Arguments {
     webby::ServerOptions server;
     std::string root = ".";
+    webby::FilesOptions files;
     std::string paradigm{to_string(webby::Paradigm::coroutine)};
     std::vector<std::string> certificates, keys;
     double io_timeout = 30;
@@ -70,6 +72,29 @@ void describe_tls(CLI::App& program, Arguments& arguments) {
         ->type_name("1.2|1.3");
 }
 
+void describe_files(CLI::App& program, Arguments& arguments) {
+    webby::FilesOptions& files = arguments.files;
+    program.add_option("--root", arguments.root, "the folder to serve")
+        ->type_name("DIR")
+        ->capture_default_str();
+    program
+        .add_option("--index", files.index,
+                    "what stands for a folder; may be repeated, the first that is there")
+        ->type_name("NAME")
+        ->allow_extra_args(false)
+        ->capture_default_str();
+    program.add_flag("--listing", files.listing, "folders without an index are listed");
+    program
+        .add_option("--spa-fallback", files.spa_fallback,
+                    "for an application of a single page: this file answers where there is none")
+        ->type_name("FILE");
+    program.add_option("--cache-control", files.cache_control, "the Cache-Control of files")
+        ->type_name("VALUE");
+    program.add_flag("--precompressed", files.precompressed,
+                     "sends FILE.zst, FILE.br or FILE.gz instead of FILE to who takes it");
+    program.add_flag("--compress", files.compress, "compresses text on the way, for clients that take it");
+}
+
 void describe(CLI::App& program, Arguments& arguments) {
     webby::ServerOptions& server = arguments.server;
     const CLI::Range count(std::size_t{1}, std::size_t{10'000'000});
@@ -89,9 +114,7 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->allow_extra_args(false)
         ->capture_default_str();
     describe_tls(program, arguments);
-    program.add_option("--root", arguments.root, "the folder to serve")
-        ->type_name("DIR")
-        ->capture_default_str();
+    describe_files(program, arguments);
     program
         .add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine, thread, event")
         ->check(CLI::IsMember({"coroutine", "thread", "event"}))
@@ -169,6 +192,8 @@ std::string complete(const CLI::App& program, Arguments& arguments) {
     for (std::size_t i = 0; i < arguments.keys.size(); ++i)
         server.tls.certificates.push_back({arguments.certificates[i], arguments.keys[i]});
     if (!server.listen_tls.empty() && program.count("--listen") == 0) server.listen.clear();
+    if (arguments.files.compress && webby::content_codings().empty())
+        return "--compress: built without compression (make COMPRESSION=1)";
     return {};
 }
 
@@ -224,7 +249,7 @@ int serve(const Arguments& arguments) {
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
     evcorothread::EvLoop loop(stacks);
     webby::Server server(arguments.server);
-    server.files("/", arguments.root);
+    server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
     const Ending ending(loop, [&server] { server.stop(); });
@@ -249,7 +274,7 @@ int serve_with_workers(const Arguments& arguments) {
     if (const cutils::Result<void> started = workers.start(); !started)
         return complain(started.error().message());
     webby::Server server(arguments.server);
-    server.files("/", arguments.root);
+    server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(workers); !listening)
         return complain(listening.error().message());
     const Reloading reloading(loop, arguments, server);

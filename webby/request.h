@@ -16,6 +16,7 @@
 #include "webby/http_types.h"
 #include "webby/request_head.h"
 #include "webby/route_params.h"
+#include "webby/state_map.h"
 
 namespace webby {
 
@@ -25,6 +26,8 @@ class RequestSource {
     virtual nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
+    virtual bool client_gone() const { return false; }
+    virtual StateMap& connection_state() const = 0;
 
   protected:
     ~RequestSource() = default;
@@ -101,7 +104,33 @@ class EVC_API Request {
     // without TLS. Cost: a few strings.
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return source_->tls(); }
 
+    // Whether nobody waits for the answer any more: the client has closed the connection, its half of it, or
+    // has been cut off. For servlets that work long: they may stop. Any thread. Cost: a poll(2).
+    [[nodiscard]] bool client_gone() const { return source_->client_gone(); }
+
+    // When the answer has to be ready: RouteOptions::deadline from the servlet's start on. A coroutine's
+    // waits end then by themselves, with timed_out; others may look.
+    [[nodiscard]] cutils::Deadline deadline() const { return deadline_; }
+
+    // What this request is called in logs: a random number and a count, in hex, unless a filter has chosen
+    // something else.
+    [[nodiscard]] std::string_view id() const;
+    void set_id(std::string_view id) { id_ = id; }
+
+    // What filters and servlets remember of this request, and of this connection.
+    [[nodiscard]] StateMap& state() const { return state_; }
+    [[nodiscard]] StateMap& connection() const { return source_->connection_state(); }
+
     // For the exchange, which fills it.
+    void set_deadline(cutils::Deadline deadline) { deadline_ = deadline; }
+    // Of the last request nothing stays.
+    void forget() {
+        if (!id_.empty()) [[unlikely]]
+            id_.clear();
+        if (!state_.empty()) [[unlikely]]
+            state_.clear();
+        deadline_ = cutils::Deadline::never;
+    }
     [[nodiscard]] RequestHead& head() { return head_; }
     [[nodiscard]] const RequestHead& head() const { return head_; }
     [[nodiscard]] RouteParams& params() { return params_; }
@@ -113,6 +142,9 @@ class EVC_API Request {
     RouteParams params_;
     std::string body_;
     RequestSource* source_ = nullptr;
+    cutils::Deadline deadline_ = cutils::Deadline::never;
+    mutable std::string id_;
+    mutable StateMap state_;
 };
 
 }  // namespace webby

@@ -4,6 +4,7 @@
 
 #include "cutils/check.h"
 #include "cutils/log.h"
+#include "nutils/net_error.h"
 #include "webby/ascii.h"
 #include "webby/uri.h"
 
@@ -165,6 +166,19 @@ void Response::error(Status status, std::string_view detail) {
     text(page);
 }
 
+nutils::IoResult Response::write(std::string_view piece, cutils::Deadline deadline) {
+    constexpr std::size_t kMostGathered = 16 * 1024 * 1024;
+    if (sink_ != nullptr) return sink_->write(piece, deadline);
+    drop_other_body();
+    if (body_.size() + piece.size() > kMostGathered) return {0, nutils::NetError::too_long};
+    body_.append(piece);
+    return {piece.size(), {}};
+}
+
+std::error_code Response::flush(cutils::Deadline deadline) {
+    return sink_ != nullptr ? sink_->flush(deadline) : std::error_code();
+}
+
 void Response::clear() {
     constexpr std::size_t kKeep = 64 * 1024;  // what one large response needed is not kept for ever
     if (body_.capacity() > kKeep) std::string().swap(body_);
@@ -177,7 +191,7 @@ void Response::clear() {
     close_ = false;
 }
 
-void Response::swap_with(Response& other) {
+void Response::swap(Response& other) {
     const bool own_type = !type_.empty() && type_.data() == type_storage_.data();
     const bool others_own = !other.type_.empty() && other.type_.data() == other.type_storage_.data();
     fields_.swap(other.fields_);

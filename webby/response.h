@@ -9,8 +9,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
+#include "cutils/deadline.h"
 #include "cutils/export.h"
+#include "nutils/io_result.h"
 #include "nutils/unique_fd.h"
 #include "webby/body_source.h"
 #include "webby/http_types.h"
@@ -19,6 +22,17 @@ namespace webby {
 
 class Deferred;
 class DeferredState;
+class ResponseStream;
+
+// Who sends what Response::write() is given. The exchange implements it; servlets do not see it.
+class ResponseSink {
+  public:
+    virtual nutils::IoResult write(std::string_view piece, cutils::Deadline deadline) = 0;
+    virtual std::error_code flush(cutils::Deadline deadline) = 0;
+
+  protected:
+    ~ResponseSink() = default;
+};
 
 // Starts as an empty 200. Set a status, fields and one body; the last body wins.
 //
@@ -76,6 +90,28 @@ class EVC_API Response {
     // Before: source is not null.
     void source(std::unique_ptr<BodySource> source, std::optional<std::uint64_t> size = {});
 
+    // Writes the body piece by piece: the first one sends the head, and from then on status and fields are
+    // what they are. For HTTP/1.1 in chunks, for 1.0 until the connection closes. What is small is gathered
+    // and sent together; flush() sends it now.
+    //
+    //   response.add_header("Content-Type", "text/csv");
+    //   for (const Row& row : rows)
+    //       if (!response.write(row.text(), 10s)) return;     // the client has gone, or takes nothing
+    //
+    // Suspends: while the client is slow (coroutine); blocks its OS thread (thread). Under Paradigm::event,
+    // and
+    //           in servlets on the offload pool, nobody may wait, or send: the body is gathered in memory,
+    //           and sent whole at the end. For those see stream() and source().
+    // Errors:   timed_out, canceled, those of the connection: it is cut when the servlet returns, so that the
+    //           client does not take the part for the whole; repeat. too_long: more than 16 MiB gathered.
+    [[nodiscard]] nutils::IoResult write(std::string_view piece, cutils::Deadline deadline);
+    [[nodiscard]] std::error_code flush(cutils::Deadline deadline);
+
+    // The body is written later, from anywhere, and never waits: see ResponseStream. Include
+    // "webby/response_stream.h". Of this response, status and fields are sent when the servlet returns.
+    // Units: `most`: bytes that may wait for a slow client.
+    [[nodiscard]] ResponseStream stream(std::size_t most = 256 * 1024);
+
     // Sends the client elsewhere. What may not stand in a URI is percent-encoded.
     void redirect(std::string_view location, Status status = Status::found);
 
@@ -101,6 +137,13 @@ class EVC_API Response {
     [[nodiscard]] bool has_source() const { return kind_ >= Kind::source; }
     [[nodiscard]] std::string_view content_type() const { return type_; }
 
+    // For the library's own servlets: fields in wire form ("Name: value\r\n" …) and a type that lives for
+    // ever, taken as they are, unchecked.
+    void add_trusted(std::string_view fields, std::string_view type) {
+        fields_.append(fields);
+        type_ = type;
+    }
+
     // For the engine: the fields in wire form; what takes the body along; back to an empty 200.
     [[nodiscard]] std::string_view wire_fields() const { return fields_; }
     // The body is an empty text after take_file() and take_source().
@@ -108,11 +151,14 @@ class EVC_API Response {
     [[nodiscard]] std::unique_ptr<BodySource> take_source();
     [[nodiscard]] off_t file_offset() const { return file_offset_; }
     void swap_body(std::string& other) { body_.swap(other); }
+    void swap(Response& other);  // all but who defers and who sends
     void clear();
 
-    // For the exchange: whether defer() was called; what the handle made of it.
+    // For the exchange: who takes what is written, or null; whether defer() was called; what the handle made
+    // of it.
     [[nodiscard]] DeferredState* deferred() const { return deferred_; }
     void take_deferred();
+    void set_sink(ResponseSink* sink) { sink_ = sink; }
 
   private:
     enum class Kind : std::uint8_t { text, file, source, endless };  // endless: a source without a size
@@ -125,7 +171,6 @@ class EVC_API Response {
         type_ = type;
     }
     void set_type(std::string_view type);
-    void swap_with(Response& other);
     void drop_deferred();
     void drop_other_body() {
         if (kind_ != Kind::text) [[unlikely]]
@@ -143,6 +188,7 @@ class EVC_API Response {
     std::uint64_t size_ = 0;  // of the file or the source
     off_t file_offset_ = 0;
     DeferredState* deferred_ = nullptr;
+    ResponseSink* sink_ = nullptr;
     Status status_ = Status::ok;
     Kind kind_ = Kind::text;
     bool close_ = false;

@@ -19,6 +19,7 @@
 #include "evcorothread/tls_context.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
+#include "webby/ascii.h"
 #include "webby/directory.h"
 #include "webby/driver.h"
 #include "webby/offloaded_internal.h"
@@ -82,7 +83,10 @@ struct Server::Impl {
     explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {}
 
     void remember(const cutils::Result<void>& result) {
-        if (!result && !broken) broken = result.error();
+        if (!result) remember(result.error());
+    }
+    void remember(const cutils::Error& error) {
+        if (!broken) broken = error;
     }
     cutils::Result<std::unique_ptr<Driver>> make_driver(EvLoop& on, std::size_t share);
     cutils::Result<void> open(EvLoop& on);
@@ -102,8 +106,9 @@ struct Server::Impl {
     [[nodiscard]] std::size_t stack_count() const {
         return options.paradigm == Paradigm::coroutine ? options.max_active : 1;
     }
-    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+    void add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
              const RouteOptions& how);
+    void files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
     ServerOptions options;
@@ -352,7 +357,9 @@ cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
     }
 }
 
-Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
+    if (impl_->options.strict_hosts) impl_->application.refuse_unknown_hosts();
+}
 
 Server::~Server() {
     if (impl_->thread.joinable()) {
@@ -364,10 +371,10 @@ Server::~Server() {
 
 void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                  RouteOptions options) {
-    impl_->add(method, pattern, std::move(servlet), options);
+    impl_->add(impl_->application.default_site(), method, pattern, std::move(servlet), options);
 }
 
-void Server::Impl::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+void Server::Impl::add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                        const RouteOptions& how) {
     if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {
         if (offload_pool == nullptr)
@@ -381,20 +388,46 @@ void Server::Impl::add(Method method, std::string_view pattern, std::unique_ptr<
                 "\": its servlet blocks, and in the event paradigm that would stop all other connections: "
                 "register it with Blocking::offload, defer its response, or take another paradigm"));
     }
-    remember(application.add(method, pattern, std::move(servlet), how));
+    remember(site.add(method, pattern, std::move(servlet), how));
 }
 
 void Server::add_filter(std::unique_ptr<Filter> filter) { impl_->application.add_filter(std::move(filter)); }
 
-void Server::files(std::string_view prefix, const std::string& folder) {
+void Server::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
+    impl_->files(impl_->application.default_site(), prefix, folder, std::move(options));
+}
+
+void Server::Impl::files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how) {
     cutils::Result<Directory> root = Directory::open(folder);
-    if (!root) return impl_->remember(root.error());
+    if (!root) return remember(root.error());
+    if (!ascii::kFieldValue.has_all(how.cache_control))
+        return remember(cutils::Error(std::make_error_code(std::errc::invalid_argument), "cache_control"));
     if (prefix.ends_with('/')) prefix.remove_suffix(1);
-    add(Method::get, std::string(prefix) + "/*path", std::make_unique<StaticFiles>(std::move(*root)));
+    add(site, Method::get, std::string(prefix) + "/*path",
+        std::make_unique<StaticFiles>(std::move(*root), std::move(how)), {});
     if (prefix.empty()) return;
     const std::string location = percent_encode_path(prefix) + "/";
-    get(prefix,
-        [location](Request&, Response& response) { response.redirect(location, Status::moved_permanently); });
+    add(site, Method::get, prefix, make_servlet([location](Request&, Response& response) {
+            response.redirect(location, Status::moved_permanently);
+        }),
+        {});
+}
+
+VirtualHost Server::host(std::string_view name) {
+    cutils::Result<Site*> site = impl_->application.add_host(name);
+    if (!site) impl_->remember(site.error());
+    return {*this, site ? *site : nullptr};
+}
+
+void VirtualHost::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+                      RouteOptions options) {
+    if (site_ != nullptr) server_->impl_->add(*site_, method, pattern, std::move(servlet), options);
+}
+void VirtualHost::add_filter(std::unique_ptr<Filter> filter) {
+    if (site_ != nullptr) server_->impl_->application.add_filter(*site_, std::move(filter));
+}
+void VirtualHost::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
+    if (site_ != nullptr) server_->impl_->files(*site_, prefix, folder, std::move(options));
 }
 
 cutils::Result<void> Server::run() {

@@ -15,10 +15,12 @@
 #include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
 #include "webby/deferred.h"
+#include "webby/files_options.h"
 #include "webby/filter.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
 #include "webby/paradigm.h"
+#include "webby/routes.h"
 #include "webby/servlet.h"
 
 namespace evcorothread {
@@ -27,6 +29,25 @@ class LoopGroup;
 }  // namespace evcorothread
 
 namespace webby {
+
+class Server;
+class Site;
+
+// One of a server's hosts, from Server::host(). Owner: a value; means something while the server lives.
+class EVC_API VirtualHost : public Routes<VirtualHost> {
+  public:
+    void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
+             RouteOptions options = {});
+    void add_filter(std::unique_ptr<Filter> filter);
+    // As Server::files.
+    void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
+
+  private:
+    friend class Server;
+    VirtualHost(Server& server, Site* site) : server_(&server), site_(site) {}
+    Server* server_;
+    Site* site_;  // null: the name was wrong, which the server remembers
+};
 
 struct ServerOptions {
     // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
@@ -51,7 +72,10 @@ struct ServerOptions {
     std::size_t threads = 64;
     std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
-    std::string access_log{};                 // a file, "-" for stdout, "" for none
+    // Requests for names that no host() serves are answered with 421 (RFC 9110 §15.5.20), not by what the
+    // server itself has.
+    bool strict_hosts = false;
+    std::string access_log{};  // a file, "-" for stdout, "" for none
 };
 
 // Usage:
@@ -72,7 +96,7 @@ struct ServerOptions {
 //         anywhere.
 // Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach(). In the
 //         event paradigm, a route with {.blocking = true} is wrong.
-class EVC_API Server {
+class EVC_API Server : public Routes<Server> {
   public:
     explicit Server(ServerOptions options = {});
     Server(const Server&) = delete;
@@ -81,33 +105,24 @@ class EVC_API Server {
     // loop's thread, outside its coroutines and callbacks.
     ~Server();
 
-    template <ServletFunction F>
-    void get(std::string_view pattern, F&& function, RouteOptions options = {}) {
-        add(Method::get, pattern, make_servlet(std::forward<F>(function)), options);
-    }
-    template <ServletFunction F>
-    void post(std::string_view pattern, F&& function, RouteOptions options = {}) {
-        add(Method::post, pattern, make_servlet(std::forward<F>(function)), options);
-    }
-    template <ServletFunction F>
-    void put(std::string_view pattern, F&& function, RouteOptions options = {}) {
-        add(Method::put, pattern, make_servlet(std::forward<F>(function)), options);
-    }
-    template <ServletFunction F>
-    void del(std::string_view pattern, F&& function, RouteOptions options = {}) {
-        add(Method::del, pattern, make_servlet(std::forward<F>(function)), options);
-    }
-    template <ServletFunction F>
-    void patch(std::string_view pattern, F&& function, RouteOptions options = {}) {
-        add(Method::patch, pattern, make_servlet(std::forward<F>(function)), options);
-    }
+    // get(), post(), put(), del(), patch(): see Routes.
     void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
              RouteOptions options = {});
+    // Sees the requests to all hosts, before their own filters do.
     void add_filter(std::unique_ptr<Filter> filter);
+
+    // What is served under this name; under names without a host() of their own everything is served that was
+    // added to the server itself, unless ServerOptions::strict_hosts.
+    //
+    //   VirtualHost docs = server.host("docs.example.org");    // "*.example.org", "example.org:8443",
+    //   "[::1]" docs.files("/", "./docs");
+    //
+    // The first one before those that fit less well: names before "*.", with a port before without.
+    [[nodiscard]] VirtualHost host(std::string_view name);
 
     // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with
     // ./public/x. See StaticFiles for what is served and what never is.
-    void files(std::string_view prefix, const std::string& folder);
+    void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
 
     // Serves in the calling thread until stop().
     // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served
@@ -155,6 +170,7 @@ class EVC_API Server {
     [[nodiscard]] Counts counts() const;
 
   private:
+    friend class VirtualHost;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

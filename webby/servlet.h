@@ -1,6 +1,7 @@
 // Servlet: what answers a request. An interface, and functions that fit it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -54,6 +55,10 @@ struct RouteOptions {
     // runs elsewhere (Blocking::offload), it starts when the body is complete.
     bool stream_body = false;
     Blocking blocking{};
+    // How long the answer may take from the servlet's start; then it is 503, unless the head is out. A
+    // coroutine's waits end in time; a servlet that computes, or blocks its OS thread, is not interrupted,
+    // but late all the same. 0: as long as it likes.
+    std::chrono::milliseconds deadline{0};
 };
 
 // Anything that can be called like a servlet.
@@ -66,6 +71,30 @@ class FunctionServlet final : public Servlet {
   private:
     F function_;
 };
+
+// An object for each connection that asks for it: what it remembers is that client's alone, and nothing needs
+// a lock. `factory` returns a std::unique_ptr<Servlet>; it is called at the connection's first request, on
+// whatever thread serves that; the object goes with the connection.
+//
+//   server.add(Method::get, "/next", make_servlet_per_connection([] { return std::make_unique<Counter>();
+//   }));
+template <class Factory>
+class ServletPerConnection final : public Servlet {
+  public:
+    explicit ServletPerConnection(Factory factory) : factory_(std::move(factory)) {}
+    void serve(Request& request, Response& response) override {
+        request.connection()
+            .get<Servlet>(this, [this] { return std::unique_ptr<Servlet>(factory_()); })
+            .serve(request, response);
+    }
+
+  private:
+    Factory factory_;
+};
+template <class Factory>
+[[nodiscard]] std::unique_ptr<Servlet> make_servlet_per_connection(Factory&& factory) {
+    return std::make_unique<ServletPerConnection<std::decay_t<Factory>>>(std::forward<Factory>(factory));
+}
 
 template <class F>
 concept ServletFunction = std::is_invocable_v<F&, Request&, Response&>;

@@ -16,6 +16,7 @@
 #include "nutils/sock_addr.h"
 #include "webby/exchange.h"
 #include "webby/limits.h"
+#include "webby/peer_gone_internal.h"
 
 namespace webby {
 
@@ -27,7 +28,7 @@ enum class SessionEnd { park, wait, close };
 struct Conversation {
     Exchange* exchange = nullptr;  // in the middle of something
     cutils::TimePoint until{};
-    std::uint32_t requests = 0;  // answered so far
+    ConnectionMemory memory{};
     std::uint32_t lingered = 0;  // bytes forgotten
     bool lingering = false;      // answered for the last time: waits for the client to close
     bool expired = false;        // `until` has passed
@@ -59,6 +60,9 @@ class Session final : public Wire {
             switch (want) {
                 case Exchange::Want::send:
                 case Exchange::Want::deferred: break;
+                case Exchange::Want::source:
+                    if (!exchange_.wait_for_source()) return SessionEnd::close;
+                    break;
                 case Exchange::Want::input:
                     if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
                     switch (receive()) {
@@ -73,13 +77,15 @@ class Session final : public Wire {
     }
 
     nutils::IoResult refill(cutils::Deadline deadline) override {
-        if (!send_output()) return {0, std::make_error_code(std::errc::broken_pipe)};
+        if (!send_output(deadline)) return {0, std::make_error_code(std::errc::broken_pipe)};
         const nutils::IoResult got = socket_.recv(engine_.input_space(), deadline);
         if (got) engine_.received(got.bytes);
         if (!got.eof()) return got;
         engine_.end_of_input();
         return {};
     }
+    std::error_code flush(cutils::Deadline deadline) override { return send_output(deadline).error; }
+    bool peer_gone() const override { return webby::peer_gone(socket_.fd()); }
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
     std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
     cutils::TimePoint now() const override { return socket_.lately(); }
@@ -90,19 +96,19 @@ class Session final : public Wire {
     enum class Received { something, nothing, failure };
 
     // The socket's I/O timeout limits each wait: a client that takes a little now and then may take all day.
-    bool send_output() {
-        if (!engine_.has_output()) return true;
+    IoResult send_output(Deadline deadline = Deadline::never) {
+        if (!engine_.has_output()) return {};
         const IoResult sent =
-            engine_.must_send() ? send_large() : socket_.send_all(engine_.output_text(), Deadline::never);
+            engine_.must_send() ? send_large(deadline) : socket_.send_all(engine_.output_text(), deadline);
         engine_.sent();
-        return static_cast<bool>(sent);
+        return sent;
     }
 
-    [[gnu::noinline]] IoResult send_large() {
+    [[gnu::noinline]] IoResult send_large(Deadline deadline) {
         const Http1Engine::Output output = engine_.output();
         std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
                                        iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-        if (output.file < 0) return socket_.send_all_v(pieces, Deadline::never);
+        if (output.file < 0) return socket_.send_all_v(pieces, deadline);
         return socket_.send_file(output);
     }
 

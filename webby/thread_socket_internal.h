@@ -52,11 +52,11 @@ class ThreadSocket {
     }
 
     IoResult send_all(std::string_view data, Deadline deadline) { return send_all(data, 0, deadline); }
-    IoResult send_all(std::string_view data, int flags, Deadline) {
+    IoResult send_all(std::string_view data, int flags, Deadline deadline) {
         std::size_t sent = 0;
         while (sent < data.size()) {
-            const IoResult some =
-                patiently([&] { return nutils::send_some(socket_.fd(), data.substr(sent), flags); });
+            const IoResult some = patiently(
+                [&] { return nutils::send_some(socket_.fd(), data.substr(sent), flags); }, deadline);
             if (some.error) return {sent, some.error};
             sent += some.bytes;
         }
@@ -75,7 +75,7 @@ class ThreadSocket {
     IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
         while (count > 0) {
             const IoResult some =
-                patiently([&] { return nutils::sendfile_some(socket_.fd(), file, offset, count); });
+                patiently([&] { return nutils::sendfile_some(socket_.fd(), file, offset, count); }, deadline);
             if (some.error == std::errc::invalid_argument || some.error == std::errc::function_not_supported)
                 return send_by_reading(file, offset, count, deadline);
             if (some.error) return some;
@@ -94,6 +94,7 @@ class ThreadSocket {
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const {
         return nutils::SockAddr::peer_of(socket_.fd());
     }
+    [[nodiscard]] int fd() const { return socket_.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
 
   private:
@@ -105,14 +106,14 @@ class ThreadSocket {
         return Deadline::earlier(deadline, io_timeout_, lately());
     }
     template <class Try>
-    IoResult patiently(Try&& attempt) {
+    IoResult patiently(Try&& attempt, Deadline deadline) {
         for (;;) {
             const IoResult some = attempt();
             if (!some.would_block()) return some;
-            if (const std::error_code error = wait_for_room()) return {0, error};
+            if (const std::error_code error = poll_until(socket_.fd(), POLLOUT, limited(deadline)))
+                return {0, error};
         }
     }
-    std::error_code wait_for_room() { return poll_until(socket_.fd(), POLLOUT, lately() + io_timeout_); }
     IoResult send_by_reading(int file, off_t offset, std::size_t count, Deadline deadline) {
         std::array<char, 16 * 1024> piece;
         while (count > 0) {

@@ -53,7 +53,7 @@ class ThreadTlsSocket {
     [[nodiscard]] bool may_recv() const { return side_.may_recv || tls_.has_pending(); }
     IoResult try_recv(std::span<char> buffer) { return tls_.try_recv(buffer); }
     IoResult recv(std::span<char> buffer, Deadline deadline) {
-        deadline = Deadline::earlier(deadline, io_timeout_, lately());
+        deadline = limited(deadline);
         for (;;) {
             const IoResult got = tls_.try_recv(buffer);
             if (!got.would_block()) return got;
@@ -61,9 +61,9 @@ class ThreadTlsSocket {
         }
     }
 
-    IoResult send_all(std::string_view data, Deadline) {
-        if (const std::error_code error = send_records(data)) return {0, error};
-        return {data.size(), flush()};
+    IoResult send_all(std::string_view data, Deadline deadline) {
+        if (const std::error_code error = send_records(data, deadline)) return {0, error};
+        return {data.size(), flush(deadline)};
     }
     IoResult send_all_v(std::span<iovec> pieces, Deadline) {
         std::size_t filled = 0;
@@ -101,11 +101,15 @@ class ThreadTlsSocket {
         return nutils::SockAddr::peer_of(side_.socket.fd());
     }
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_.info(); }
+    [[nodiscard]] int fd() const { return side_.socket.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
 
   private:
     static constexpr std::size_t kRecord = 16 * 1024;
 
+    [[nodiscard]] Deadline limited(Deadline deadline) const {
+        return Deadline::earlier(deadline, io_timeout_, lately());
+    }
     // What TLS itself has to say goes out on the way.
     std::error_code wait(short events, Deadline deadline) {
         const bool room = tls_.wants_room();
@@ -115,21 +119,21 @@ class ThreadTlsSocket {
         const std::error_code flushed = tls_.flush();
         return flushed == nutils::NetError::would_block ? std::error_code() : flushed;
     }
-    std::error_code send_records(std::string_view data) {
+    std::error_code send_records(std::string_view data, Deadline deadline = Deadline::never) {
         while (!data.empty()) {
             const IoResult some = tls_.try_send(data);
             data.remove_prefix(some.bytes);
             if (!some.error) continue;
             if (!some.would_block()) return some.error;
-            if (const std::error_code error = wait(POLLOUT, lately() + io_timeout_)) return error;
+            if (const std::error_code error = wait(POLLOUT, limited(deadline))) return error;
         }
         return {};
     }
-    std::error_code flush() {
+    std::error_code flush(Deadline deadline = Deadline::never) {
         for (;;) {
             const std::error_code error = tls_.flush();
             if (error != nutils::NetError::would_block) return error;
-            if (const std::error_code waited = wait(POLLOUT, lately() + io_timeout_)) return waited;
+            if (const std::error_code waited = wait(POLLOUT, limited(deadline))) return waited;
         }
     }
     std::error_code gather(std::string_view piece, std::size_t& filled) {

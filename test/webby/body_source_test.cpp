@@ -111,6 +111,14 @@ TEST(BodySource, SmallPiecesShareAChunk) {
                 get());
 }
 
+TEST(BodySource, OneThatDribblesDoesNotHoldTheOthersUp) {
+    script.text = letters(100);
+    script.step = 1;
+    const std::string heard = get();
+    STRCMP_CONTAINS("\r\n20\r\nabc", heard.c_str());
+    CHECK(heard.ends_with("\r\n4\r\nstuv\r\n0\r\n\r\n"));
+}
+
 TEST(BodySource, AnEmptyOneIsOnlyTheLastChunk) {
     CHECK_EQUAL(std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), get());
 }
@@ -173,6 +181,21 @@ TEST(BodySource, IsReadOnlyAsFastAsItIsSent) {
     CHECK_EQUAL(reads + 1, script.reads);
     talk.start_again();  // its connection ended
     LONGS_EQUAL(0, script.alive);
+}
+
+TEST(BodySource, GoesWhenItsConnectionDoes) {
+    script.text = letters(1'000'000);
+    Conversation talk(app);
+    Http1Engine& engine = talk.exchange().engine();
+    const std::string_view input = "GET /made HTTP/1.1\r\nHost: a\r\n\r\n";
+    input.copy(engine.input_space().data(), input.size());
+    engine.received(input.size());
+    CHECK(talk.exchange().advance() == Exchange::Want::send);
+    LONGS_EQUAL(1, script.alive);
+    engine.forget_output();
+    LONGS_EQUAL(0, script.alive);
+    CHECK_FALSE(engine.has_output());
+    CHECK(engine.next() == Http1Engine::Step::close);
 }
 
 TEST(BodySource, WhatWasAskedMeanwhileIsAnsweredAfterIt) {

@@ -26,7 +26,7 @@ class Conversation final : public webby::Wire {
         : limits_(limits),
           context_{.application = application, .limits = limits_, .timeouts = timeouts_},
           exchange_(limits_) {
-        exchange_.begin(context_, *this);
+        exchange_.begin(context_, *this, memory_);
     }
 
     // Gives the server `input` in pieces of `fragment` bytes, and takes what it says.
@@ -47,7 +47,7 @@ class Conversation final : public webby::Wire {
 
     // A new connection, with the same exchange.
     void start_again() {
-        exchange_.begin(context_, *this);
+        exchange_.begin(context_, *this, memory_);
         heard_.clear();
         closed_ = false;
         sends_ = 0;
@@ -73,6 +73,10 @@ class Conversation final : public webby::Wire {
         exchange_.engine().end_of_input();
         return {0, {}};
     }
+    std::error_code flush(cutils::Deadline) override {
+        take_output();
+        return {};
+    }
     nutils::SockAddr peer() const override { return nutils::SockAddr::loopback(4711); }
     cutils::TimePoint now() const override { return cutils::TimePoint(); }
 
@@ -89,6 +93,10 @@ class Conversation final : public webby::Wire {
                     break;
                 case webby::Exchange::Want::send:
                 case webby::Exchange::Want::deferred: take_output(); break;
+                case webby::Exchange::Want::source:
+                    take_output();
+                    closed_ = !exchange_.wait_for_source();
+                    break;
                 case webby::Exchange::Want::close:
                     take_output();
                     closed_ = true;
@@ -125,6 +133,7 @@ class Conversation final : public webby::Wire {
 
     webby::Limits limits_;
     webby::Timeouts timeouts_{};
+    webby::ConnectionMemory memory_;
     webby::ExchangeContext context_;
     webby::Exchange exchange_;
     std::string_view waiting_;

@@ -365,6 +365,7 @@ TEST(Http1Engine, TheSteadyStateAllocatesNothing) {
     struct Quiet final : Wire {
         nutils::IoResult refill(cutils::Deadline) override { return {}; }
         nutils::SockAddr peer() const override { return {}; }
+        std::error_code flush(cutils::Deadline) override { return {}; }
         cutils::TimePoint now() const override { return {}; }
     } wire;
     const std::string_view input = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
@@ -376,13 +377,14 @@ TEST(Http1Engine, TheSteadyStateAllocatesNothing) {
         return waits;
     };
     Exchange exchange(own);
-    exchange.begin(context, wire);
+    ConnectionMemory memory;
+    exchange.begin(context, wire, memory);
     for (int i = 0; i < 3; ++i) CHECK(request(exchange));
     bool fine = true;
     test_support::AllocationFaults faults;
     faults.fail_all();
     for (int i = 0; i < 10; ++i) {
-        exchange.begin(context, wire);
+        exchange.begin(context, wire, memory);
         fine = fine && request(exchange);
     }
     faults.stop();

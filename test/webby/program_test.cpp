@@ -53,6 +53,25 @@ TEST(Program, SaysWhatItServesAndServesIt) {
     LONGS_EQUAL(0, program.wait());
 }
 
+TEST(Program, ServesFilesAsItIsTold) {
+    if (program_path().empty()) return;
+    folder.write("start.htm", "<h1>start</h1>");
+    folder.write("start.htm.gz", "GZIP");
+    folder.write("sub/a.txt", "a");
+    usual.insert(usual.end(), {"--index", "start.htm", "--index", "index.html", "--listing", "--spa-fallback",
+                               "index.html", "--cache-control", "max-age=7", "--precompressed"});
+    Program program(usual);
+    auto socket = nutils::BlockingSocket::connect(address_in(program.line()), 10s).value();
+    const std::string start = ask(socket, "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    STRCMP_CONTAINS("\r\nCache-Control: max-age=7\r\n", start.c_str());
+    STRCMP_CONTAINS("\r\n\r\nGZIP", start.c_str());
+    STRCMP_CONTAINS("./a.txt", ask(socket, "GET /sub/ HTTP/1.1\r\nHost: a\r\n\r\n").c_str());
+    STRCMP_CONTAINS("<h1>home</h1>", ask(socket, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n").c_str());
+    program.signal(SIGTERM);
+    LONGS_EQUAL(0, program.wait());
+    STRCMP_CONTAINS("2 webby: ", refuses({"--listen", "127.0.0.1:0", "--cache-control", "a\nb"}).c_str());
+}
+
 TEST(Program, ServesWithSeveralWorkersAndEndsThemOnASignal) {
     if (program_path().empty()) return;
     usual.insert(usual.end(), {"--workers", "3"});

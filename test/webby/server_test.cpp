@@ -190,3 +190,36 @@ TEST(Server, MoreConnectionsThanAllowedWaitToBeAccepted) {
     loop.run();
     CHECK(waited >= 4s && waited < 4100ms);
 }
+
+TEST(Server, ABodyThatIsMadeMeanwhileComesAsFastAsItIsTaken) {
+    class Letters final : public BodySource {
+      public:
+        nutils::IoResult read(std::span<char> buffer) override {
+            if (left_ == 0) return {0, nutils::NetError::eof};
+            const std::size_t size = std::min(buffer.size(), left_);
+            std::fill_n(buffer.begin(), size, 'm');
+            left_ -= size;
+            return {size, {}};
+        }
+
+      private:
+        std::size_t left_ = 8'000'000;
+    };
+    serve().get("/made", [](Request&, Response& r) { r.source(std::make_unique<Letters>(), 8'000'000); });
+    attach();
+    std::size_t body = 0;
+    bool answered_meanwhile = false;
+    client([&](Client& c) {
+        c.say(get("/made"));
+        (void)this_evthread::delay(10s);  // what fits between us is sent, and no more is made
+        const std::string heard = c.hear();
+        body = heard.size() - heard.find("\r\n\r\n") - 4;
+    });
+    client([&](Client& c) {
+        (void)this_evthread::delay(5s);
+        answered_meanwhile = c.ask(get("/hello")) == ok("hello\n");
+    });
+    loop.run();
+    CHECK_EQUAL(8'000'000, body);
+    CHECK(answered_meanwhile);
+}

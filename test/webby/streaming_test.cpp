@@ -1,0 +1,318 @@
+// Bodies that are written as they come, by servlets or by others, under every paradigm.
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "evcorothread/cross_event.h"
+#include "test/webby/started_server.h"
+#include "webby/compression.h"
+#include "webby/content_coding.h"
+#include "webby/event_hub.h"
+#include "webby/response_stream.h"
+
+using namespace webby_test;
+
+namespace {
+
+class StreamingFixture : public StartedServerFixture {
+  public:
+    std::mutex mutex;
+    std::vector<ResponseStream> streams;
+    std::atomic<int> written{0};
+
+    void keep(ResponseStream stream) {
+        const std::lock_guard lock(mutex);
+        streams.push_back(std::move(stream));
+    }
+    ResponseStream first_stream() {
+        CHECK(soon([this] {
+            const std::lock_guard lock(mutex);
+            return !streams.empty();
+        }));
+        const std::lock_guard lock(mutex);
+        return streams.front();
+    }
+    void teardown() override {
+        streams.clear();
+        StartedServerFixture::teardown();
+    }
+};
+
+}  // namespace
+
+TEST_GROUP_BASE(Streaming, StreamingFixture){};
+
+TEST(Streaming, WhatIsWrittenComesInChunksOrUntilTheEnd) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        make(paradigm).get("/", [](Request&, Response& r) {
+            r.add_header("Content-Type", "text/x");
+            CHECK_EQUAL(3, r.write("abc", 10s).bytes);
+            CHECK(!r.flush(10s));
+            CHECK_EQUAL(2, r.write("de", 10s).bytes);
+        });
+        server->start().value();
+        const std::string chunked = talk(get("/"));
+        STRCMP_CONTAINS("Transfer-Encoding: chunked\r\n", chunked.c_str());
+        STRCMP_CONTAINS("Content-Type: text/x\r\n", chunked.c_str());
+        CHECK_EQUAL("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", body_of(chunked));
+        const std::string old = talk("GET / HTTP/1.0\r\n\r\n");
+        CHECK(old.find("Transfer-Encoding") == std::string::npos);
+        CHECK_EQUAL("abcde", body_of(old));
+        CHECK_EQUAL("", body_of(talk("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")));
+    }
+}
+
+TEST(Streaming, WithoutAnybodyWhoMayWaitWhatIsWrittenIsGathered) {
+    make(Paradigm::event).get("/", [](Request&, Response& r) {
+        CHECK_EQUAL(3, r.write("abc", 10s).bytes);
+        CHECK_EQUAL(2, r.write("de", 10s).bytes);
+    });
+    server->start().value();
+    const std::string heard = talk(get("/"));
+    STRCMP_CONTAINS("Content-Length: 5\r\n", heard.c_str());
+    CHECK_EQUAL("abcde", body_of(heard));
+}
+
+TEST(Streaming, AConnectionGoesOnAfterAWrittenBody) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/", [](Request&, Response& r) { (void)r.write(std::string(100'000, 'x'), 10s); });
+        server->get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
+        server->start().value();
+        const std::string heard = talk("GET / HTTP/1.1\r\nHost: a\r\n\r\n" + get("/hello"));
+        STRCMP_CONTAINS("hello\n", heard.c_str());
+        CHECK(heard.size() > 100'000);
+    }
+}
+
+TEST(Streaming, ASlowClientSlowsTheWriterDown) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        written = 0;
+        make(paradigm).get("/", [this](Request&, Response& r) {
+            for (int i = 0; i < 1000; ++i) {
+                if (!r.write(std::string(30'000, 'x'), 10s)) return;
+                ++written;
+            }
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        int before = -1;
+        CHECK(soon([&] { return std::exchange(before, written.load()) == written && written > 0; }));
+        CHECK(written < 1000);  // the kernel's buffers are full
+        const std::string heard = hear_all(c);
+        CHECK_EQUAL(1000, written);
+        CHECK(heard.size() > 30'000'000);
+        CHECK(heard.ends_with("0\r\n\r\n"));
+    }
+}
+
+TEST(Streaming, AClientThatTakesNothingEndsTheWriting) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        std::atomic<bool> timed_out{false}, again{false};
+        make(paradigm).get("/", [&](Request&, Response& r) {
+            nutils::IoResult sent;
+            while ((sent = r.write(std::string(30'000, 'x'), 50ms))) {
+            }
+            again = !r.write("x", 50ms);
+            timed_out = sent.timed_out();
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        CHECK(soon([&] { return timed_out.load(); }));
+        CHECK(again);
+        CHECK(!hear_all(c).ends_with("0\r\n\r\n"));
+    }
+}
+
+TEST(Streaming, AnExceptionAfterTheHeadCutsTheConnection) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        make(paradigm).get("/", [](Request&, Response& r) {
+            (void)r.write("abc", 10s);
+            throw std::runtime_error("oops");
+        });
+        server->start().value();
+        const std::string heard = talk("GET / HTTP/1.1\r\nHost: a\r\n\r\n" + get("/"));
+        CHECK_EQUAL("3\r\nabc\r\n", body_of(heard));
+        STRCMP_CONTAINS("exception: oops [request ", log->text().c_str());
+    }
+}
+
+TEST(Streaming, ABodyIsReadAndAnsweredAtTheSameTime) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        make(paradigm).post("/echo",
+                            [](Request& q, Response& r) {
+                                char buffer[1000];
+                                nutils::IoResult got;
+                                while ((got = q.read_body(buffer, 10s)))
+                                    if (!r.write({buffer, got.bytes}, 10s) || r.flush(10s)) return;
+                            },
+                            {.stream_body = true});
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nConnection: close\r\n\r\nabc", 10s));
+        STRCMP_CONTAINS("3\r\nabc\r\n", hear_until(c, "abc\r\n").c_str());
+        CHECK(c.send_all("def", 10s));
+        CHECK_EQUAL("3\r\ndef\r\n0\r\n\r\n", hear_all(c));
+    }
+}
+
+TEST(Streaming, OthersWriteToAStreamWhenTheyLike) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        STRCMP_CONTAINS("chunked", hear_until(c, "\r\n\r\n").c_str());  // before anything is written
+        ResponseStream stream = first_stream();
+        streams.clear();
+        CHECK(stream.write("one"));
+        CHECK_EQUAL("3\r\none\r\n", hear_until(c, "one\r\n"));
+        CHECK(stream.write("two"));
+        CHECK_EQUAL("3\r\ntwo\r\n", hear_until(c, "two\r\n"));
+        CHECK(stream.wanted());
+        stream = {};
+        CHECK_EQUAL("0\r\n\r\n", hear_all(c));
+    }
+}
+
+TEST(Streaming, AStreamTakesNoMoreThanItMay) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream(100'000)); });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        ResponseStream stream = first_stream();
+        const std::string piece(60'000, 'x');
+        CHECK(soon([&] { return !stream.write(piece) && stream.waiting() > 40'000; }));  // nobody reads
+        CHECK(!stream.write(std::string(100'001, 'x')));
+        stream.cut();
+        CHECK(!stream.wanted());
+        CHECK(!hear_all(c).ends_with("0\r\n\r\n"));
+    }
+}
+
+TEST(Streaming, AStreamKnowsWhenNobodyListensAnyMore) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        server->start().value();
+        {
+            BlockingSocket c = client();
+            CHECK(c.send_all(get("/"), 10s));
+            (void)hear_until(c, "\r\n\r\n");
+        }
+        ResponseStream stream = first_stream();
+        CHECK(soon([&] { return !stream.wanted(); }));
+        CHECK(!stream.write("x"));
+    }
+}
+
+TEST(Streaming, AStreamOutlivesItsServer) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        ResponseStream stream = first_stream();
+        server.reset();
+        CHECK(!stream.write("x"));
+    }
+}
+
+TEST(Streaming, StoppingEndsStreams) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+        CHECK(first_stream().write("abc"));
+        (void)hear_until(c, "abc\r\n");
+        server->stop();
+        CHECK_EQUAL("0\r\n\r\n", hear_all(c));
+        server->join();
+    }
+}
+
+TEST(Streaming, EventsReachAllWhoListen) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.history = 2});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        BlockingSocket a = client(), b = client();
+        for (BlockingSocket* const c : {&a, &b}) {
+            CHECK(c->send_all(get("/news"), 10s));
+            const std::string head = hear_until(*c, ":\n\n");
+            STRCMP_CONTAINS("Content-Type: text/event-stream\r\n", head.c_str());
+            STRCMP_CONTAINS("Cache-Control: no-cache\r\n", head.c_str());
+        }
+        CHECK_EQUAL(2, hub.publish({.data = "two\nlines", .name = "price", .id = "1"}));
+        for (BlockingSocket* const c : {&a, &b})
+            STRCMP_CONTAINS("id: 1\nevent: price\ndata: two\ndata: lines\n\n",
+                            hear_until(*c, "lines\n\n").c_str());
+        CHECK_EQUAL(2, hub.publish({.data = "x", .id = "2"}));
+        BlockingSocket late = client();
+        CHECK(late.send_all(get("/news", "Last-Event-ID: 1\r\n"), 10s));
+        STRCMP_CONTAINS("id: 2\ndata: x\n\n", hear_until(late, "data: x\n\n").c_str());
+        CHECK_EQUAL(3, hub.counts().listeners);
+        hub.close();
+        CHECK(hear_all(late).ends_with("0\r\n\r\n"));
+        server.reset();
+    }
+}
+
+TEST(Streaming, ACompressedStreamComesAsSoonAsItIsThere) {
+    if (content_codings().empty()) return;
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) {
+            r.add_header("Content-Type", "text/plain");
+            keep(r.stream());
+        });
+        server->add_filter(std::make_unique<Compression>());
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/", "Accept-Encoding: gzip\r\n"), 10s));
+        STRCMP_CONTAINS("Content-Encoding: gzip\r\n", hear_until(c, "\r\n\r\n").c_str());
+        for (int i = 0; i < 3; ++i) {
+            CHECK(first_stream().write("something new\n"));
+            CHECK(hear_until(c, "\r\n").size() > 4);  // a chunk, at once
+        }
+        streams.clear();
+        CHECK(hear_all(c).ends_with("0\r\n\r\n"));
+    }
+}
+
+TEST(Streaming, AListenerThatIsTooSlowIsDropped) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.most_waiting = 50'000});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        BlockingSocket slow = client();
+        CHECK(slow.send_all(get("/news"), 10s));
+        (void)hear_until(slow, ":\n\n");
+        const std::string data(20'000, 'x');
+        CHECK(soon([&] {
+            for (int i = 0; i < 10; ++i) (void)hub.publish({.data = data});
+            return hub.counts().dropped == 1;
+        }));
+        CHECK_EQUAL(0, hub.counts().listeners);
+        server.reset();
+    }
+}
+
+TEST(Streaming, AnEventThatNobodyCouldReadIsNotPublished) {
+    CHECK_EQUAL("", to_wire({.data = "x", .name = "a\nb"}));
+    CHECK_EQUAL("", to_wire({.data = "x", .id = "a\rb"}));
+    CHECK_EQUAL("retry: 500\ndata: \n\n", to_wire({.retry = 500ms}));
+    CHECK_EQUAL("data: a\ndata: b\ndata: c\ndata: \n\n", to_wire({.data = "a\rb\r\nc\n"}));
+    EventHub hub;
+    CHECK_EQUAL(0, hub.publish({.data = "x", .name = "a\nb"}));
+    STRCMP_CONTAINS("line break", log->text().c_str());
+}

@@ -1,0 +1,41 @@
+// Compression: a filter that makes bodies smaller for clients that can take it.
+#pragma once
+
+#include <cstdint>
+
+#include "cutils/export.h"
+#include "webby/filter.h"
+
+namespace webby {
+
+struct CompressionOptions {
+    std::uint64_t minimum = 1024;     // bytes; smaller bodies stay as they are
+    std::uint64_t whole = 64 * 1024;  // bytes; larger ones are coded while they are sent, in chunks
+};
+
+// Codes what is_compressible() in what the client likes best of content_codings(): zstd, br, gzip.
+//
+//   server.add_filter(std::make_unique<webby::Compression>());
+//
+// Leaves alone: what has a Content-Encoding or Content-Range already, 206, what is small, and what
+// Cache-Control: no-transform protects. Says Vary: Accept-Encoding wherever it could have done something;
+// makes the ETag of what it coded weak (W/), since the bytes are others now; HEAD has the fields of GET. Add
+// it first: it is then the last to see a response.
+//
+// Owner:  the application. Any thread.
+// Cost:   a look at the response's fields; what it codes, as ContentEncoder. A whole body stalls its thread
+// for up to
+//         a millisecond.
+class EVC_API Compression final : public Filter {
+  public:
+    explicit Compression(CompressionOptions options = {}) : options_(options) {}
+    void on_response(const Request& request, Response& response) override;
+
+  private:
+    CompressionOptions options_;
+};
+
+// Adds a name to the response's Vary, unless it is there. For whoever chooses by a field of the request.
+EVC_API void add_vary(Response& response, std::string_view name);
+
+}  // namespace webby
