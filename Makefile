@@ -53,6 +53,9 @@ $(call programs_in,tutorial/logrelay,evcorothread)
 $(OUT)/obj/tutorial/%.o: CPPFLAGS_ALL += -Ievcorothread/compat
 $(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-sign-conversion
 
+# The fuzz targets.
+$(if $(filter fuzz,$(MODE)),$(call fuzz_programs))
+
 # The benchmarks.
 $(call bench_programs)
 

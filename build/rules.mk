@@ -17,10 +17,12 @@ FLAGS_release := -O3 -g -fno-plt
 FLAGS_debug := -O0 -g3
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# With CXX=clang++: build/fuzz.sh.
+FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_coverage := -O0 -g --coverage
 MODE_FLAGS := $(FLAGS_$(MODE))
 ifeq ($(MODE_FLAGS),)
-$(error MODE=$(MODE) is not one of: release debug asan tsan coverage)
+$(error MODE=$(MODE) is not one of: release debug asan tsan coverage fuzz)
 endif
 
 # Position-independent objects serve the archive and the shared library alike. Hidden by default: the ABI is what
@@ -183,6 +185,17 @@ tutorial: $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp $(1)/*.c)))
 endef
 programs_in = $(eval $(call programs_in_template,$(strip $(1)),$(strip $(2))))
 
+# Every test/fuzz/NAME_fuzz.cpp is a program out/fuzz/fuzz/NAME, in MODE=fuzz.
+define fuzz_template
+OBJECTS += $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp)
+$(OUT)/fuzz/$(1): $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp) $$(call archives,webby)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby)
+fuzz: $(OUT)/fuzz/$(1)
+endef
+fuzz_programs = $(foreach f,$(patsubst test/fuzz/%_fuzz.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp)),$(eval $(call fuzz_template,$(f))))
+
 # Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
 define bench_template
 OBJECTS += $$(call objects,bench/$(1).cpp)
@@ -215,7 +228,7 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
-.PHONY: all libraries programs tests tutorial bench test clean distclean install
+.PHONY: all libraries programs tests tutorial bench fuzz test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
 bench: $(patsubst bench/%.cpp,$(OUT)/bench/%,$(wildcard bench/*.cpp))

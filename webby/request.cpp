@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <random>
 
+#include "webby/cookie.h"
+#include "webby/form.h"
 #include "webby/uri.h"
 
 namespace webby {
@@ -21,6 +23,18 @@ std::string_view Request::id() const {
     const int size = std::snprintf(text, sizeof text, "%08" PRIx32 "-%" PRIx64, start,
                                    count.fetch_add(1, std::memory_order_relaxed) + 1);
     return id_.assign(text, static_cast<std::size_t>(size));
+}
+
+std::optional<std::string_view> Request::cookie(std::string_view name) const {
+    for (CookieReader cookies(headers()); cookies.next();)
+        if (cookies.name() == name) return cookies.value();
+    return {};
+}
+
+cutils::Result<FormFields> Request::form(const FormLimits& limits) const {
+    if (!is_form_type(header("Content-Type")))
+        return cutils::Error(std::make_error_code(std::errc::not_supported), "form: not the type of a form");
+    return FormFields::parse(body(), limits);
 }
 
 }  // namespace webby

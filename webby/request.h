@@ -12,6 +12,7 @@
 #include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
+#include "webby/form.h"
 #include "webby/headers.h"
 #include "webby/http_types.h"
 #include "webby/request_head.h"
@@ -57,6 +58,12 @@ class EVC_API Request {
     // The decoded value of the first query parameter of that name: in "?q=a+b", query_param("q") is "a b".
     [[nodiscard]] std::optional<std::string> query_param(std::string_view name) const;
 
+    // All of the query's parameters, decoded, in order; several may have the same name.
+    // Errors: those of FormFields::parse().
+    [[nodiscard]] cutils::Result<FormFields> query_fields(const FormLimits& limits = {}) const {
+        return FormFields::parse(query(), limits);
+    }
+
     // What the route's ":name" or "*name" matched; empty when the route has no such part.
     //
     //   server.get("/hello/:name", …)      "/hello/Ada"  ->  param("name") == "Ada"
@@ -73,11 +80,22 @@ class EVC_API Request {
         return head_.headers.find(name).value_or(std::string_view());
     }
 
+    // The value of the first cookie of that name. See cookie.h for all of them, and for setting some.
+    [[nodiscard]] std::optional<std::string_view> cookie(std::string_view name) const;
+
     // Whether the client wants the connection kept; the server may close it all the same.
     [[nodiscard]] bool keep_alive() const { return head_.keep_alive; }
 
     // The whole body. Empty for a route that reads it itself (RouteOptions::stream_body).
     [[nodiscard]] std::string_view body() const { return body_; }
+
+    // The fields of a body that is an application/x-www-form-urlencoded form. For multipart/form-data see
+    // multipart.h.
+    //
+    // Before: not a route that reads its body itself.
+    // Errors: errc::not_supported when Content-Type says it is something else; those of FormFields::parse().
+    //         body_status() says what to answer.
+    [[nodiscard]] cutils::Result<FormFields> form(const FormLimits& limits = {}) const;
 
     // Content-Length; nothing when there is none or the body is chunked.
     [[nodiscard]] std::optional<std::uint64_t> content_length() const {
@@ -112,10 +130,14 @@ class EVC_API Request {
     // waits end then by themselves, with timed_out; others may look.
     [[nodiscard]] cutils::Deadline deadline() const { return deadline_; }
 
-    // What this request is called in logs: a random number and a count, in hex, unless a filter has chosen
-    // something else.
+    // What tells this request from others in logs: a random number and a count, in hex, unless a filter has
+    // chosen something else (request_id_filter.h). Lifetime: until set_id().
     [[nodiscard]] std::string_view id() const;
     void set_id(std::string_view id) { id_ = id; }
+    [[nodiscard]] bool has_id() const { return !id_.empty(); }  // somebody has asked, or set it
+    // Who the client has proved to be; empty when no filter has said so (basic_auth_filter.h).
+    [[nodiscard]] const std::string& user() const { return head_.user; }
+    void set_user(std::string_view user) { head_.user = user; }
 
     // What filters and servlets remember of this request, and of this connection.
     [[nodiscard]] StateMap& state() const { return state_; }

@@ -27,6 +27,7 @@ struct RequestHead {
     Place query;
     std::string decoded_path;
     Headers headers;
+    std::string user;            // what a filter has found its client to be
     std::string last_good_host;  // of an earlier request: see plain_head.cpp
 
     std::uint64_t content_length = 0;
@@ -52,6 +53,7 @@ struct RequestHead {
     void clear() {
         method_name = target = authority = path = query = {};
         decoded_path.clear();
+        user.clear();
         headers.clear();
         content_length = 0;
         method = Method::other;

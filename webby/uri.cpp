@@ -144,18 +144,6 @@ std::string percent_encode_path(std::string_view path) {
     return out;
 }
 
-std::optional<std::string> form_value(std::string_view form, std::string_view name) {
-    while (!form.empty()) {
-        const std::string_view pair = form.substr(0, form.find('&'));
-        const std::size_t equals = pair.find('=');
-        if (percent_decode(pair.substr(0, equals), true) == name)
-            return equals == std::string_view::npos ? std::string()
-                                                    : percent_decode(pair.substr(equals + 1), true);
-        form.remove_prefix(pair.size() < form.size() ? pair.size() + 1 : form.size());
-    }
-    return {};
-}
-
 bool is_valid_host(std::string_view host) {
     const char* const begin = host.data();
     const char* const end = begin + host.size();

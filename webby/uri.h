@@ -44,9 +44,6 @@ EVC_API std::string percent_decode(std::string_view text, bool plus_is_space = f
 // Encodes what may not stand in the path of a URI, so that the result is safe in a Location field. "/" stays.
 EVC_API std::string percent_encode_path(std::string_view path);
 
-// The decoded value of the first parameter of that (decoded) name in a query or form body: "a=1&b=two+words".
-EVC_API std::optional<std::string> form_value(std::string_view form, std::string_view name);
-
 // Whether `host` can be the value of a Host field: a name, an IPv4 address or an [IPv6] one, then perhaps
 // ":port". An empty one cannot: an http URI always has a host.
 EVC_API bool is_valid_host(std::string_view host);

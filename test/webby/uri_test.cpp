@@ -83,17 +83,6 @@ TEST(Uri, EncodingLeavesNothingThatCouldBreakAHeader) {
     STRCMP_EQUAL("/a%20b/%0D%0Ac%3F%25", percent_encode_path("/a b/\r\nc?%").c_str());
 }
 
-TEST(Uri, FormValuesAreFoundAndDecoded) {
-    const std::string_view form = "a=1&b=two+words&c%20d=%26&e&=x&b=later";
-    CHECK(form_value(form, "a") == "1");
-    CHECK(form_value(form, "b") == "two words");
-    CHECK(form_value(form, "c d") == "&");
-    CHECK(form_value(form, "e") == "");
-    CHECK_FALSE(form_value(form, "f").has_value());
-    CHECK_FALSE(form_value("", "a").has_value());
-    CHECK_FALSE(form_value("&&&", "a").has_value());
-}
-
 TEST(Uri, HostsAreJudged) {
     for (const char* host :
          {"a", "example.com", "example.com:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b-c.d", "a:"})
