@@ -36,7 +36,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
     FdWatch& watch() { return *guest.socket_.watch(); }
 
-    std::error_code park(Deadline until, bool is_idle = true) {
+    std::error_code park(Deadline until, Next::Kind how = Next::Kind::park) {
         if (const std::error_code error = watch().ensure_registered()) return error;
         watch().listener = this;
         if (until.is_never())
@@ -44,7 +44,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         else
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
-        place = is_idle ? Place::parked : Place::in_between;
+        place = how == Next::Kind::park ? Place::parked : Place::in_between;
+        for_room = how == Next::Kind::wait_writable;
         ++count();
         return {};
     }
@@ -62,6 +63,10 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     void readable(FdWatch&) override {
         unpark();
         take_stack();
+    }
+    // What has arrived is not forgotten: the watch knows.
+    void changed(FdWatch& its_watch, bool may_read, bool may_write) override {
+        if (for_room ? may_write : may_read) readable(its_watch);
     }
     void take_stack() {
         if (!parking.core.stack_free_now() || !start()) {
@@ -105,13 +110,14 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                 next = Next::close();
             }
             const bool wanted =
-                next.kind_ == Next::Kind::wait || (next.kind_ == Next::Kind::park && !parking.draining);
+                next.kind_ == Next::Kind::park ? !parking.draining : next.kind_ != Next::Kind::close;
             if (!wanted || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
-            if (!may_read()) break;
+            // The kernel has just refused to take more: when it does, that is an edge, on the next pass.
+            if (next.kind_ == Next::Kind::wait_writable || !may_read()) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
         thread = nullptr;
-        if (park(next.until_, next.kind_ == Next::Kind::park)) leave();
+        if (park(next.until_, next.kind_)) leave();
     }
 
     // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
@@ -163,6 +169,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     TimerRoom room;
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
     enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
+    bool for_room = false;  // waits for the kernel to take more, not for something to arrive
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}

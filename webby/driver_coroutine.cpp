@@ -84,7 +84,10 @@ class CoroutineDriver::Connection : public EvParking::Guest {
 
   protected:
     EvParking::Next serve() override { return driver_.converse(socket(), conversation_); }
-    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
+    bool expired() final {
+        // Who does not take an answer needs no other one.
+        return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
+    }
 
     Impl& driver_;
     Conversation conversation_;
@@ -133,6 +136,7 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& co
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    if (end == SessionEnd::wait_writable) return EvParking::Next::wait_writable(conversation.until);
     exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
     return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
