@@ -46,11 +46,13 @@ class EVC_API EvParking {
         // The same in the middle of something, half a request say: it holds no stack either, but does not
         // count as parked, and neither close_parked() nor drain() closes it.
         static Next wait(Deadline until) { return Next(until, Kind::wait); }
+        // The same until the kernel takes more of an answer; what arrives meanwhile has to wait.
+        static Next wait_writable(Deadline until) { return Next(until, Kind::wait_writable); }
         static Next close() { return Next(Deadline::never, Kind::close); }
 
       private:
         friend class EvParking;
-        enum class Kind : std::uint8_t { park, wait, close };
+        enum class Kind : std::uint8_t { park, wait, wait_writable, close };
         Next(Deadline until, Kind kind) : until_(until), kind_(kind) {}
         Deadline until_;
         Kind kind_;
@@ -65,8 +67,9 @@ class EVC_API EvParking {
         virtual ~Guest();
 
       protected:
-        // Called in a coroutine thread when the socket may be read: data, the end of the stream, or an error.
-        // An exception is logged and closes the connection.
+        // Called in a coroutine thread when the socket may be read (data, the end of the stream, or an
+        // error), or, after wait_writable(), when there is room. An exception is logged and closes the
+        // connection.
         virtual Next serve() = 0;
         // Called on the loop when the deadline has passed. True: serve() is called once more, to say so to
         // the client; false: it is closed. Must not wait.

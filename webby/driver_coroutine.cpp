@@ -125,7 +125,10 @@ class CoroutineDriver::Connection : public EvParking::Guest {
         (void)socket().try_send(kFullAnswer);
         (void)socket().shutdown_send();
     }
-    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
+    bool expired() final {
+        // Who does not take an answer needs no other one.
+        return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
+    }
     std::optional<Next> without_stack() final {
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
         const bool begins = conversation_.exchange == nullptr && proxy_ == nullptr;
@@ -208,6 +211,7 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& co
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    if (end == SessionEnd::wait_writable) return EvParking::Next::wait_writable(conversation.until);
     exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
     if (end == SessionEnd::close) return EvParking::Next::close();

@@ -24,6 +24,7 @@
 #include "webby/exchange.h"
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
 
@@ -397,12 +398,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // In records; sent_ says how far it went before.
     [[gnu::noinline]] Sent send_encrypted() {
         const Http1Engine::Output output = exchange_->engine().output();
-        const std::uint64_t memory = output.text.size() + output.body.size();
-        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
-        std::unique_ptr<char[]> room;
+        const std::uint64_t all = total_size(output);
+        const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecordSize));
+        const std::unique_ptr<char[]> room(size > 0 ? new char[size] : nullptr);
         for (int steps = 0; sent_ < all; ++steps) {
-            if (steps == kTurns) return others_first();
-            const IoResult record = next_record(output, memory, all, room);
+            if (steps == kStepsInARow) return others_first();
+            const IoResult record = next_record(output, sent_, {room.get(), size});
             if (record.error) return Sent::failure;
             const IoResult some = tls_->layer.try_send({room.get(), record.bytes});
             if (!took(some)) return Sent::failure;
@@ -411,25 +412,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         const std::error_code error = tls_->layer.flush();
         if (!error) return Sent::all;
         return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
-    }
-    // The next piece of text, body and file, as long as a record may be.
-    IoResult next_record(const Http1Engine::Output& output, std::uint64_t memory, std::uint64_t all,
-                         std::unique_ptr<char[]>& room) {
-        constexpr std::size_t kRecord = 16 * 1024;
-        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecord));
-        if (room == nullptr) room.reset(new char[size]);
-        std::size_t filled = 0;
-        std::uint64_t skip = sent_;
-        for (const std::string_view piece : {output.text, output.body}) {
-            const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece.size()));
-            skip -= from;
-            filled += piece.copy(room.get() + filled, size - filled, from);
-        }
-        if (filled == size) return {filled, {}};
-        const auto done = static_cast<off_t>(sent_ + filled - memory);
-        const IoResult got =
-            nutils::read_at(output.file, {room.get() + filled, size - filled}, output.offset + done);
-        return {filled + got.bytes, got.error};
     }
 
     // --- output ---
@@ -467,35 +449,14 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // In steps: sent_ says how far it went before. Until the kernel takes no more; it will say when it does.
     [[gnu::noinline]] Sent send_large() {
         const Http1Engine::Output output = exchange_->engine().output();
-        const std::uint64_t memory = output.text.size() + output.body.size();
-        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
+        const std::uint64_t all = total_size(output);
         for (int steps = 0; sent_ < all; ++steps) {
-            if (steps == kTurns) return others_first();
-            const IoResult some = sent_ < memory ? send_memory(output) : send_file(output, sent_ - memory);
+            if (steps == kStepsInARow) return others_first();
+            const IoResult some = send_step(watch_, output, sent_);
             if (!took(some)) return Sent::failure;
             if (some.would_block()) return Sent::some;
         }
         return Sent::all;
-    }
-    IoResult send_memory(const Http1Engine::Output& output) {
-        const auto from = static_cast<std::size_t>(sent_);
-        const std::string_view text = output.text.substr(std::min(from, output.text.size()));
-        const std::string_view body = output.body.substr(from - std::min(from, output.text.size()));
-        if (body.empty()) return watch_.try_send(text, output.file >= 0 ? MSG_MORE : 0);
-        const std::array<iovec, 2> pieces = {iovec{const_cast<char*>(text.data()), text.size()},
-                                             iovec{const_cast<char*>(body.data()), body.size()}};
-        return watch_.try_sendv(pieces);
-    }
-    IoResult send_file(const Http1Engine::Output& output, std::uint64_t done) {
-        off_t offset = output.offset + static_cast<off_t>(done);
-        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(output.count - done, kFilePiece));
-        const IoResult some = watch_.try_sendfile(output.file, offset, count);
-        if (some.error != std::errc::invalid_argument && some.error != std::errc::function_not_supported)
-            return some;
-        std::array<char, 16 * 1024> piece;  // for a file that sendfile(2) does not take
-        const IoResult got =
-            nutils::read_at(output.file, {piece.data(), std::min(count, piece.size())}, offset);
-        return got.error ? IoResult{0, got.error} : watch_.try_send({piece.data(), got.bytes});
     }
 
     // --- the end ---
@@ -524,9 +485,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         }
     }
 
-    static constexpr int kTurns = 32;  // in one callback
+    static constexpr int kTurns = 32;  // of reading, in one callback
     static constexpr std::chrono::seconds kSlowSource{15};
-    static constexpr std::uint64_t kFilePiece = 1024 * 1024;
 
     Impl& driver_;
     EvWatch watch_;

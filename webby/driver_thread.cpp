@@ -54,7 +54,7 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     // The thread that is woken says so to the client.
     void expire() {
         conversation.expired = true;
-        (void)::shutdown(socket.fd(), SHUT_RD);
+        (void)::shutdown(socket.fd(), conversation.writing ? SHUT_RDWR : SHUT_RD);
     }
     // Ends it unless something has arrived, which then is served.
     void end_if_unused() {
@@ -492,14 +492,15 @@ void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
         cutils::log(cutils::LogLevel::error,
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
-    if (end != SessionEnd::wait) give_back(worker, connection);
+    if (end == SessionEnd::park || end == SessionEnd::close) give_back(worker, connection);
     if (end == SessionEnd::close || !park(connection, end, EPOLL_CTL_MOD)) remove(connection);
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.
 bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operation) {
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.events = EPOLLONESHOT;
+    event.events |= how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
     event.data.ptr = &connection;
     const std::lock_guard lock(mutex);  // whoever is woken has to wait for it: we have finished here first
     connection.served = false;
