@@ -28,7 +28,7 @@ $(call library,evcorothread,corothread nutils cutils)
 $(call library,webby,evcorothread corothread nutils cutils)
 
 # The programs.
-$(call program,webby,webby/main.cpp,webby)
+$(call program,webby,webby/main.cpp $(wildcard webby/program/*.cpp),webby)
 
 # One test program a layer: test/<layer>/*_test.cpp with the fixtures of test/support.
 $(call test_program,cutils,cutils)
