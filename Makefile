@@ -31,7 +31,7 @@ $(OUT)/obj/evcorothread/gdb_layout.cpp.o: evcorothread/gdb/evcorothread-gdb.py
 $(call library,webby,evcorothread corothread nutils cutils)
 
 # The programs.
-$(call program,webby,webby/main.cpp,webby)
+$(call program,webby,webby/main.cpp $(wildcard webby/program/*.cpp),webby)
 
 # Finds pthread mutexes that are held across a switch: preloaded, or linked whole into a static program.
 $(eval $(call lock_check_library))

@@ -82,6 +82,11 @@ struct LoopGroup::Impl {
                                                          const GroupListenOptions& options);
     Result<GroupListener> open(const nutils::SockAddr& address, GroupListener::Handler handler,
                                GroupListener::RawHandler raw, const GroupListenOptions& options);
+    // Whether a socket file is ours to remove.
+    enum class OwnFile { no, yes };
+    Result<GroupListener> open(std::vector<nutils::UniqueFd> listeners, GroupListener::Handler handler,
+                               GroupListener::RawHandler raw, const GroupListenOptions& listen,
+                               OwnFile own_file);
     std::shared_ptr<GroupPort> make_port(const GroupListenOptions& options, bool takes_stacks);
     void close_gates(std::size_t index);
     void call_end_hooks(EvLoop& loop, std::size_t index);
@@ -282,7 +287,14 @@ Result<GroupListener> LoopGroup::Impl::open(const nutils::SockAddr& address, Gro
     EVC_CHECK(running, "LoopGroup::listen() before start()");
     Result<std::vector<nutils::UniqueFd>> made = make_listeners(address, listen);
     if (!made) return made.error();
-    std::vector<nutils::UniqueFd> listeners = *std::move(made);
+    return open(*std::move(made), std::move(handler), std::move(raw), listen, OwnFile::yes);
+}
+
+Result<GroupListener> LoopGroup::Impl::open(std::vector<nutils::UniqueFd> listeners,
+                                            GroupListener::Handler handler, GroupListener::RawHandler raw,
+                                            const GroupListenOptions& listen, OwnFile own_file) {
+    const Result<nutils::SockAddr> local = nutils::SockAddr::local_of(listeners.front().get());
+    if (!local) return local.error();
     const bool shared = listeners.size() == 1 && !listen.reuse_port;
     if (shared)
         if (Result<void> started = start_accepting(); !started) return started.error();
@@ -292,8 +304,9 @@ Result<GroupListener> LoopGroup::Impl::open(const nutils::SockAddr& address, Gro
     port->options = listen;
     port->name = listen.name;
     port->options.name = port->name;
-    port->local = nutils::SockAddr::local_of(listeners.front().get()).value_or(address);
-    if (port->local.is_unix() && !port->local.is_abstract()) port->unlink_path = port->local.path();
+    port->local = *local;
+    if (own_file == OwnFile::yes && port->local.is_unix() && !port->local.is_abstract())
+        port->unlink_path = port->local.path();
     port->gates.resize(options.loops + 1);
     for (const auto& member : members) port->loops.push_back(&*member->loop);
     for (std::size_t i = 0; i < listeners.size(); ++i) {
@@ -397,6 +410,16 @@ Result<GroupListener> LoopGroup::listen_raw(const nutils::SockAddr& address,
                                             GroupListener::RawHandler handler, GroupListenOptions options) {
     EVC_CHECK(handler != nullptr, "LoopGroup::listen_raw() without a function for the connections");
     return impl_->open(address, nullptr, std::move(handler), options);
+}
+
+Result<GroupListener> LoopGroup::adopt_raw(nutils::UniqueFd listener, GroupListener::RawHandler handler,
+                                           GroupListenOptions options) {
+    EVC_CHECK(handler != nullptr, "LoopGroup::adopt_raw() without a function for the connections");
+    EVC_CHECK(impl_->running, "LoopGroup::adopt_raw() before start()");
+    options.reuse_port = false;
+    std::vector<nutils::UniqueFd> one;
+    one.push_back(std::move(listener));
+    return impl_->open(std::move(one), nullptr, std::move(handler), options, Impl::OwnFile::no);
 }
 
 std::uint64_t LoopGroup::at_end(std::function<void(EvLoop&, std::size_t)> f) {

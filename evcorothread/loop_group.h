@@ -89,6 +89,13 @@ class EVC_API LoopGroup {
                                                            GroupListener::RawHandler handler,
                                                            GroupListenOptions options = {});
 
+    // Takes over a socket that listens already (socket activation, a parent's). Of the options, those about
+    // listening are ignored; a socket file stays where it is. Before: running.
+    // Errors: of getsockname(2). It is closed then.
+    [[nodiscard]] cutils::Result<GroupListener> adopt_raw(nutils::UniqueFd listener,
+                                                          GroupListener::RawHandler handler,
+                                                          GroupListenOptions options = {});
+
     // Calls `f` on the thread of each loop when that has run for the last time, before what is left there is
     // canceled: for those who keep something on it (a timer, a server's connections), which must go before
     // the loop does. Forgotten once called; before that, by forget(). Before: running.

@@ -3,39 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "cutils/log.h"
-#include "webby/ascii.h"
-#include "webby/http_date.h"
 
 namespace webby {
 namespace {
-
-void append_escaped(std::string& out, std::string_view text) {
-    static constexpr char kHex[] = "0123456789abcdef";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (!ascii::is_control(c) && byte < 0x80 && c != '"' && c != '\\') {
-            out += c;
-        } else {
-            out += "\\x";
-            out += kHex[byte >> 4];
-            out += kHex[byte & 15];
-        }
-    }
-}
-
-// "[06/Nov/1994:08:49:37 +0000]", made of "Sun, 06 Nov 1994 08:49:37 GMT".
-void append_time(std::string& out, std::time_t when) {
-    std::array<char, kHttpDateSize> date;
-    write_http_date(when, date.data());
-    const std::string_view text(date.data(), date.size());
-    out.append("[").append(text.substr(5, 2)).append("/").append(text.substr(8, 3)).append("/");
-    out.append(text.substr(12, 4)).append(":").append(text.substr(17, 8)).append(" +0000]");
-}
 
 std::string peer_name(const Request& request) {
     const nutils::SockAddr peer = request.client().address;
@@ -43,52 +18,58 @@ std::string peer_name(const Request& request) {
     return peer.is_unix() ? "unix:" : "-";
 }
 
+nutils::UniqueFd open_file(const std::string& path) {
+    return nutils::UniqueFd(path == "-"
+                                ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                                : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+}
+
 }  // namespace
 
-cutils::Result<AccessLog> AccessLog::open(const std::string& path) {
-    nutils::UniqueFd file(path == "-"
-                              ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                              : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+cutils::Result<AccessLogFile> AccessLogFile::open(const std::string& path) {
+    nutils::UniqueFd file = open_file(path);
     if (!file) return cutils::Error::from_errno("access log " + path);
-    return AccessLog(std::move(file));
+    return AccessLogFile(path, std::move(file));
 }
 
-cutils::Result<AccessLog> AccessLog::duplicate() const {
-    nutils::UniqueFd file(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 3));
-    if (!file) return cutils::Error::from_errno("access log");
-    return AccessLog(std::move(file));
+// The number stays, so that nobody who writes needs to know: dup3(2) changes what it means, between two
+// writes.
+cutils::Result<void> AccessLogFile::reopen() const {
+    if (path_ == "-") return {};
+    const nutils::UniqueFd file = open_file(path_);
+    if (!file || ::dup3(file.get(), fd_.get(), O_CLOEXEC) < 0)
+        return cutils::Error::from_errno("access log " + path_);
+    return {};
 }
 
-void AccessLog::format(std::string& out, std::string_view peer, std::string_view method,
-                       std::string_view target, Version version, Status status, std::uint64_t body_bytes,
-                       std::time_t when) {
-    out.append(peer).append(" - - ");
-    append_time(out, when);
-    out += " \"";
-    if (method.empty()) {
-        out += '-';
-    } else {
-        append_escaped(out, method);
-        out += ' ';
-        append_escaped(out, target);
-        out.append(" ").append(to_string(version));
+void AccessLog::add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when,
+                    std::optional<std::chrono::nanoseconds> took) {
+    const std::string peer = peer_name(request);
+    AccessLine line{.peer = peer,
+                    .user = request.user(),
+                    .method = request.method_name(),
+                    .target = request.target(),
+                    .version = request.version(),
+                    .status = status,
+                    .bytes = body_bytes,
+                    .when = when,
+                    .took = took};
+    if (format_ != AccessLogFormat::common) {
+        line.referer = request.header("Referer");
+        line.user_agent = request.header("User-Agent");
     }
-    out.append("\" ")
-        .append(std::to_string(to_number(status)))
-        .append(" ")
-        .append(std::to_string(body_bytes));
-}
-
-void AccessLog::add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when) {
-    format(lines_, peer_name(request), request.method_name(), request.target(), request.version(), status,
-           body_bytes, when);
+    if (format_ == AccessLogFormat::json) {
+        line.host = request.host();
+        line.id = request.id();
+    }
+    append_access_line(lines_, format_, line);
     lines_ += '\n';
     if (lines_.size() >= kFlushAt) flush();
 }
 
 void AccessLog::flush() {
     for (std::size_t done = 0; done < lines_.size();) {
-        const ssize_t written = ::write(file_.get(), lines_.data() + done, lines_.size() - done);
+        const ssize_t written = ::write(fd_, lines_.data() + done, lines_.size() - done);
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) {
             if (!std::exchange(complained_, true))

@@ -1,50 +1,66 @@
-// AccessLog: one line for every request, in the common log format.
+// AccessLog: one line for every request.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "nutils/unique_fd.h"
+#include "webby/access_line.h"
 #include "webby/request.h"
 
 namespace webby {
 
-//   127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /hello HTTP/1.1" 200 14
+// The file that the access logs of a server's loops and threads append to.
 //
-// What the client chose stands there escaped, so that a line is always one line and its quotes are ours:
-// control characters, quotes, backslashes and bytes above ASCII become \xNN. Times are UTC.
-//
+// Owner:  the server; outlives the logs.
+// Thread: any.
+class EVC_API AccessLogFile {
+  public:
+    // Appends to a file; "-" is stdout. Errors: the errno of open(2), with the path.
+    [[nodiscard]] static cutils::Result<AccessLogFile> open(const std::string& path);
+
+    // Opens the path again, for all who write: after somebody has moved the file away (logrotate). No line is
+    // lost or torn. Nothing, for stdout.
+    // Errors: those of open(); then the old file stays.
+    [[nodiscard]] cutils::Result<void> reopen() const;
+
+    [[nodiscard]] int fd() const { return fd_.get(); }
+
+  private:
+    AccessLogFile(std::string path, nutils::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+    std::string path_;
+    nutils::UniqueFd fd_;
+};
+
 // Owner:  one for each loop or thread. Lines gather and are written with one write(2) at flush().
 // Errors: what cannot be written is dropped, with a line in the log the first time.
 class EVC_API AccessLog {
   public:
-    // Appends to a file; "-" is stdout. Errors: the errno of open(2), with the path.
-    [[nodiscard]] static cutils::Result<AccessLog> open(const std::string& path);
+    explicit AccessLog(const AccessLogFile& file, AccessLogFormat format = AccessLogFormat::common)
+        : fd_(file.fd()), format_(format) {}
 
-    // Another one, for another thread, that writes to the same file. Errors: of fcntl(2).
-    [[nodiscard]] cutils::Result<AccessLog> duplicate() const;
+    // Another one, for another thread, that writes to the same file in the same format.
+    [[nodiscard]] cutils::Result<AccessLog> duplicate() const { return AccessLog(fd_, format_); }
 
-    void add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when);
+    // took: since the end of its head; nothing for a request that was refused.
+    void add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when,
+             std::optional<std::chrono::nanoseconds> took = {});
     // Whether lines wait for flush(); it is called by itself when many do.
     [[nodiscard]] bool has_lines() const { return !lines_.empty(); }
     void flush();
 
-    // The line for one request, without a newline. A request that was refused before its line was read has
-    // "-" there.
-    static void format(std::string& out, std::string_view peer, std::string_view method,
-                       std::string_view target, Version version, Status status, std::uint64_t body_bytes,
-                       std::time_t when);
-
   private:
-    explicit AccessLog(nutils::UniqueFd file) : file_(std::move(file)) {}
+    AccessLog(int fd, AccessLogFormat format) : fd_(fd), format_(format) {}
 
     static constexpr std::size_t kFlushAt = 16 * 1024;
 
-    nutils::UniqueFd file_;
+    int fd_;
+    AccessLogFormat format_;
     std::string lines_;
     bool complained_ = false;
 };

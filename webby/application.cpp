@@ -117,6 +117,19 @@ cutils::Result<Site*> Application::add_host(std::string_view host) {
     return made;
 }
 
+Site& Application::common_site() {
+    if (common_ == nullptr) common_ = std::make_unique<Site>();
+    return *common_;
+}
+
+Application::Match Application::find_by_host(Request& request) const {
+    if (common_ != nullptr) {
+        const Match match = find_in(common_.get(), request);
+        if (match.endpoint != nullptr || !match.allowed.empty()) return match;
+    }
+    return find_in(site_of(request.host()), request);
+}
+
 const Site* Application::site_of(std::string_view host) const {
     const std::string_view name = name_of(host);
     const std::string_view port = port_of(host);

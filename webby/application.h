@@ -74,6 +74,9 @@ class EVC_API Application {
     [[nodiscard]] Site& default_site() { return default_; }
     // From now on other names than those of add_host() are answered with 421.
     void refuse_unknown_hosts() { strict_ = true; }
+    // What is the same under every name, even one that is refused: looked at before all sites, and seen by no
+    // filter. For whoever watches the server.
+    [[nodiscard]] Site& common_site();
 
     // --- one request ---
 
@@ -82,8 +85,8 @@ class EVC_API Application {
     };
     // Who will answer; fills the request's parameters. Called when the head is complete.
     [[nodiscard]] Match find(Request& request) const {
-        if (!hosts_.empty() || strict_) [[unlikely]]
-            return find_in(site_of(request.host()), request);
+        if (!hosts_.empty() || strict_ || common_ != nullptr) [[unlikely]]
+            return find_by_host(request);
         return find_in(&default_, request);
     }
 
@@ -123,6 +126,7 @@ class EVC_API Application {
         if (site == nullptr) return {};
         return {site->router_.find(request.method(), request.path(), request.params()), site};
     }
+    [[nodiscard]] Match find_by_host(Request& request) const;
     [[nodiscard]] const Site* site_of(std::string_view host) const;
     [[nodiscard]] bool enter_filters(const Match& match, Request& request, Response& response,
                                      std::size_t& entered) const;
@@ -133,6 +137,7 @@ class EVC_API Application {
 
     Site default_;
     std::vector<std::unique_ptr<Site>> hosts_;
+    std::unique_ptr<Site> common_;
     std::vector<std::unique_ptr<Filter>> filters_;  // of all
     bool strict_ = false;
     bool wants_close_ = false;

@@ -57,7 +57,14 @@ cutils::TimePoint Exchange::input_deadline(cutils::TimePoint now) {
 void Exchange::log(std::uint64_t bytes) {
     const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
     context_->access_log->add(request_, response_.status(), bodyless ? 0 : bytes,
-                              context_->dates.unix_time(wire_->now()));
+                              context_->dates.unix_time(wire_->now()), took());
+}
+
+// Since the head was complete; nothing for what was refused before.
+std::optional<std::chrono::nanoseconds> Exchange::took() {
+    const cutils::TimePoint since = std::exchange(started_, cutils::TimePoint());
+    if (since == cutils::TimePoint()) return {};
+    return cutils::monotonic_now() - since;
 }
 
 inline void Exchange::respond() {
@@ -191,6 +198,8 @@ inline void Exchange::start() {
     gathers_ = streaming_ = writing_ = failed_ = false;
     end_told_ = false;
     filters_entered_ = 0;
+    if (context_->access_log != nullptr) [[unlikely]]
+        started_ = cutils::monotonic_now();
     match_ = context_->application.find(request_);
     if (!context_->application.enter(match_, request_, response_, filters_entered_)) return finish();
     const Router::Endpoint* const endpoint = match_.endpoint;

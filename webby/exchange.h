@@ -186,6 +186,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void take_piece();
     void run_response_data();
     void log(std::uint64_t bytes);
+    std::optional<std::chrono::nanoseconds> took();
     bool settle();
     bool wait_for(DeferredState& state);
     void abandon_deferred();
@@ -219,6 +220,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     Waiting waiting_for_input_ = Waiting::nothing;  // what input_since_ is about
     std::uint64_t waiting_in_request_ = 0;
     cutils::TimePoint input_since_{};
+    cutils::TimePoint started_{};  // with an access log: when the head was complete
 
     std::mutex mutex_;  // of these two
     DeferredState* waiting_for_ = nullptr;

@@ -1,8 +1,10 @@
 #include "webby/server.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <latch>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -13,6 +15,7 @@
 #include "cutils/log.h"
 #include "evcorothread/cross_event.h"
 #include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_timer.h"
 #include "evcorothread/group_listener.h"
 #include "evcorothread/loop_group.h"
 #include "evcorothread/offload.h"
@@ -23,6 +26,7 @@
 #include "webby/directory.h"
 #include "webby/driver.h"
 #include "webby/offloaded_internal.h"
+#include "webby/own_listener_internal.h"
 #include "webby/static_files.h"
 #include "webby/uri.h"
 
@@ -30,6 +34,7 @@ namespace webby {
 
 using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
+using evcorothread::EvTimer;
 using evcorothread::GroupListener;
 using evcorothread::GroupListenOptions;
 using evcorothread::LoopGroup;
@@ -44,6 +49,7 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
 
     // On its loop.
     void end(std::size_t index) {
+        if (index == 0) delay.reset();
         if (drivers[index] == nullptr) return;
         drivers[index].reset();  // before anybody hears of it
         const std::lock_guard lock(mutex);
@@ -72,6 +78,7 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
     }
 
     std::vector<std::unique_ptr<Driver>> drivers;
+    std::optional<EvTimer> delay;  // the first loop's: before the drain
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t left;
@@ -92,12 +99,24 @@ struct Server::Impl {
     cutils::Result<void> open(EvLoop& on);
     cutils::Result<void> open(LoopGroup& on);
     cutils::Result<void> open_tls();
-    // Calls f(address, TLS or null) for each address of the options, and stops at the first error.
+    cutils::Result<void> open_log();
+    // What there is to listen at: an address, or a socket that listens.
+    struct Place {
+        nutils::SockAddr address;
+        nutils::UniqueFd listener;
+        const TlsContext* tls;  // null: plain HTTP
+    };
+    static cutils::Result<Place> place_of(const std::string& text, const TlsContext* tls);
+    // Calls f(place) for each address of the options, and stops at the first error.
     template <class F>
     cutils::Result<void> for_each_address(F f);
     cutils::Result<void> make_fleet(LoopGroup& on);
     cutils::Result<void> listen(LoopGroup& on);
+    cutils::Result<nutils::SockAddr> listen(EvLoop& on, Place place);
+    void begin_drain();
+    void begin_drain_later();
     void drain_fleet();
+    void drain_driver();
     Counts counts_of_fleet() const;
     void end_fleet();
     void close();
@@ -117,8 +136,12 @@ struct Server::Impl {
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
     std::optional<TlsContext> tls;                // outlives the drivers; set once, with the lock held
-    std::unique_ptr<AddressLimit> address_limit;  // outlives the drivers, too
+    std::optional<AccessLogFile> log_file;        // the same
+    std::unique_ptr<AddressLimit> address_limit;  // the same
     std::unique_ptr<Driver> driver;
+    std::vector<std::unique_ptr<OwnListener>> own_listeners;  // of the driver
+    std::optional<EvTimer> delay;                             // before the drain
+    std::atomic<bool> going_on{true};                         // until stop()
     std::thread thread;
 
     // stop() may come from any thread, also while the loop is just ending, and what it posts may run after we
@@ -127,7 +150,7 @@ struct Server::Impl {
     bool stopping = false;
     EvLoop* loop = nullptr;  // while it serves
     struct Link {
-        Driver* driver;
+        Impl* server;
     };
     std::shared_ptr<Link> link;
 
@@ -145,11 +168,7 @@ cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, st
         return cutils::Error(std::make_error_code(std::errc::invalid_argument),
                              "HTTPS needs stacks of eight pages or more");
     std::unique_ptr<AccessLog> log;
-    if (!options.access_log.empty()) {
-        cutils::Result<AccessLog> opened = AccessLog::open(options.access_log);
-        if (!opened) return opened.error();
-        log = std::make_unique<AccessLog>(std::move(*opened));
-    }
+    if (log_file) log = std::make_unique<AccessLog>(*log_file, options.access_log_format);
     const auto share_of = [share](std::size_t all) { return (all + share - 1) / share; };
     return webby::make_driver(
         options.paradigm, on, application,
@@ -176,12 +195,32 @@ cutils::Result<void> Server::Impl::open_tls() {
     return {};
 }
 
+cutils::Result<void> Server::Impl::open_log() {
+    if (options.access_log.empty()) return {};
+    cutils::Result<AccessLogFile> opened = AccessLogFile::open(options.access_log);
+    if (!opened) return opened.error();
+    const std::lock_guard lock(mutex);
+    log_file = *std::move(opened);
+    return {};
+}
+
+cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& text, const TlsContext* tls) {
+    if (text.starts_with("fd:")) {
+        cutils::Result<nutils::UniqueFd> listener = take_listener(text);
+        if (!listener) return listener.error();
+        return Place{{}, *std::move(listener), tls};
+    }
+    const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
+    if (!address) return address.error();
+    return Place{*address, {}, tls};
+}
+
 template <class F>
 cutils::Result<void> Server::Impl::for_each_address(F f) {
     const auto all = [&](const std::vector<std::string>& texts, const TlsContext* with) {
         for (const std::string& text : texts) {
-            const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
-            const cutils::Result<nutils::SockAddr> local = address ? f(*address, with) : address.error();
+            cutils::Result<Place> place = place_of(text, with);
+            const cutils::Result<nutils::SockAddr> local = place ? f(*std::move(place)) : place.error();
             if (!local) return cutils::Result<void>(local.error());
             addresses.push_back(*local);
         }
@@ -191,29 +230,51 @@ cutils::Result<void> Server::Impl::for_each_address(F f) {
     return all(options.listen_tls, tls ? &*tls : nullptr);
 }
 
+cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
+    const bool file = !place.listener && place.address.is_unix() && options.socket_mode >= 0;
+    if (!place.listener && !file) return driver->listen(place.address, place.tls);
+    if (file) {
+        cutils::Result<nutils::UniqueFd> made =
+            nutils::listen_stream(place.address, {.permissions = options.socket_mode});
+        if (!made) return made.error();
+        place.listener = *std::move(made);
+    }
+    const bool waits = options.when_full == WhenFull::wait;  // otherwise the driver sees to it
+    const std::size_t most = waits ? options.max_connections : std::numeric_limits<std::size_t>::max();
+    cutils::Result<std::unique_ptr<OwnListener>> own =
+        OwnListener::open(on, std::move(place.listener), *driver, {place.tls, most, file});
+    if (!own) return own.error();
+    own_listeners.push_back(*std::move(own));
+    return own_listeners.back()->address();
+}
+
 // From here on we listen.
 cutils::Result<void> Server::Impl::open(EvLoop& on) {
     EVC_CHECK(driver == nullptr && fleet == nullptr,
               "webby::Server: run(), start() and attach() are for once");
     if (broken) return *broken;
-    if (cutils::Result<void> ready = open_tls(); !ready) return ready;
+    if (cutils::Result<void> opened = open_tls(); !opened) return opened;
+    if (cutils::Result<void> opened = open_log(); !opened) return opened;
     cutils::Result<std::unique_ptr<Driver>> made = make_driver(on, 1);
     if (!made) return made.error();
     driver = *std::move(made);
-    cutils::Result<void> opened =
-        for_each_address([this](const nutils::SockAddr& address, const TlsContext* with) {
-            return driver->listen(address, with);
-        });
+    cutils::Result<void> opened = for_each_address([&](Place place) { return listen(on, std::move(place)); });
     if (!opened) {
+        own_listeners.clear();
         driver.reset();
         addresses.clear();
         return opened;
     }
     const std::lock_guard lock(mutex);
-    link = std::make_shared<Link>(Link{driver.get()});
+    link = std::make_shared<Link>(Link{this});
     loop = &on;
-    if (stopping) driver->drain();
+    if (stopping) drain_driver();
     return {};
+}
+
+void Server::Impl::drain_driver() {
+    for (const auto& listener : own_listeners) listener->close();
+    driver->drain();
 }
 
 // --- on a group ---
@@ -224,7 +285,8 @@ cutils::Result<void> Server::Impl::open(LoopGroup& on) {
     EVC_CHECK(!on.here(),
               "webby::Server::attach() on one of the group's own loops: it would wait for itself");
     if (broken) return *broken;
-    if (cutils::Result<void> ready = open_tls(); !ready) return ready;
+    if (cutils::Result<void> done = open_tls(); !done) return done;
+    if (cutils::Result<void> done = open_log(); !done) return done;
     cutils::Result<void> opened = make_fleet(on);
     if (opened) opened = listen(on);
     if (!opened) {
@@ -265,20 +327,20 @@ cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
     GroupListenOptions how;
     if (options.when_full == WhenFull::wait)
         how.per_loop = (options.max_connections + on.size() - 1) / on.size();
-    return for_each_address(
-        [&](const nutils::SockAddr& address, const TlsContext* with) -> cutils::Result<nutils::SockAddr> {
-            cutils::Result<GroupListener> listener = on.listen_raw(
-                address,
-                [all = fleet, with](EvLoop&, std::size_t index, nutils::UniqueFd fd,
-                                    const nutils::SockAddr& peer, ConnectionTicket place) {
-                    if (all->drivers[index])
-                        all->drivers[index]->adopt(std::move(fd), peer, std::move(place), with);
-                },
-                how);
-            if (!listener) return listener.error();
-            listeners.push_back(*std::move(listener));
-            return listeners.back().local_address();
-        });
+    how.permissions = options.socket_mode;
+    return for_each_address([&](Place place) -> cutils::Result<nutils::SockAddr> {
+        const auto hand_over = [all = fleet, with = place.tls](
+                                   EvLoop&, std::size_t index, nutils::UniqueFd fd,
+                                   const nutils::SockAddr& peer, ConnectionTicket ticket) {
+            if (all->drivers[index]) all->drivers[index]->adopt(std::move(fd), peer, std::move(ticket), with);
+        };
+        cutils::Result<GroupListener> listener = place.listener
+                                                     ? on.adopt_raw(std::move(place.listener), hand_over, how)
+                                                     : on.listen_raw(place.address, hand_over, how);
+        if (!listener) return listener.error();
+        listeners.push_back(*std::move(listener));
+        return listeners.back().local_address();
+    });
 }
 
 void Server::Impl::drain_fleet() {
@@ -339,9 +401,11 @@ void Server::Impl::close() {
     if (fleet != nullptr) return end_fleet();
     {
         const std::lock_guard lock(mutex);
-        if (link) link->driver = nullptr;
+        if (link) link->server = nullptr;
         loop = nullptr;
     }
+    delay.reset();
+    own_listeners.clear();
     driver.reset();
 }
 
@@ -428,6 +492,8 @@ VirtualHost Server::host(std::string_view name) {
     return {*this, site ? *site : nullptr};
 }
 
+VirtualHost Server::default_host() { return {*this, &impl_->application.default_site()}; }
+
 void VirtualHost::add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                       RouteOptions options) {
     if (site_ != nullptr) server_->impl_->add(*site_, method, pattern, std::move(servlet), options);
@@ -482,11 +548,41 @@ cutils::Result<void> Server::attach(LoopGroup& group) { return impl_->open(group
 
 void Server::stop() {
     const std::lock_guard lock(impl_->mutex);
-    impl_->stop_asked.set();
-    if (std::exchange(impl_->stopping, true) || impl_->loop == nullptr) return;
-    if (impl_->fleet != nullptr) return impl_->drain_fleet();
-    impl_->loop->post([link = impl_->link] {
-        if (link->driver != nullptr) link->driver->drain();
+    impl_->going_on = false;
+    if (std::exchange(impl_->stopping, true)) return;
+    if (impl_->loop != nullptr && impl_->options.drain_delay.count() > 0) return impl_->begin_drain_later();
+    impl_->begin_drain();
+}
+
+// With the lock held.
+void Server::Impl::begin_drain() {
+    stop_asked.set();
+    if (loop == nullptr) return;
+    if (fleet != nullptr) return drain_fleet();
+    loop->post([link = link] {
+        if (link->server != nullptr) link->server->drain_driver();
+    });
+}
+
+// The timer ends with what it belongs to, so what it calls is there.
+void Server::Impl::begin_drain_later() {
+    const auto drain = [this] {
+        const std::lock_guard lock(mutex);
+        begin_drain();
+    };
+    const std::chrono::milliseconds when = options.drain_delay;
+    if (fleet == nullptr)
+        return loop->post([drain, when, on = loop, link = link] {
+            if (link->server == nullptr) return;
+            link->server->delay.emplace(*on, drain);
+            link->server->delay->start(when);
+        });
+    const std::lock_guard lock(fleet->mutex);
+    if (fleet->left == 0) return;
+    group->post(0, [drain, when, on = loop, all = fleet] {
+        if (!all->drivers[0]) return;
+        all->delay.emplace(*on, drain);
+        all->delay->start(when);
     });
 }
 
@@ -499,6 +595,28 @@ cutils::Result<void> Server::reload_certificates() {
     if (context == nullptr)
         return cutils::Error(std::make_error_code(std::errc::not_supported), "this server has no TLS");
     return context->reload();
+}
+
+cutils::Result<void> Server::reopen_access_log() {
+    const AccessLogFile* file = nullptr;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        if (impl_->log_file) file = &*impl_->log_file;
+    }
+    if (file == nullptr)
+        return cutils::Error(std::make_error_code(std::errc::not_supported), "this server has no access log");
+    return file->reopen();
+}
+
+void Server::health(std::string_view path) {
+    impl_->add(impl_->application.common_site(), Method::get, path,
+               make_servlet([&going_on = impl_->going_on](Request&, Response& response) {
+                   const bool well = going_on.load(std::memory_order_relaxed);
+                   response.status(well ? Status::ok : Status::service_unavailable);
+                   response.set_header("Cache-Control", "no-store");
+                   response.text(well ? "ok\n" : "draining\n");
+               }),
+               {});
 }
 
 const std::vector<nutils::SockAddr>& Server::addresses() const { return impl_->addresses; }

@@ -14,6 +14,7 @@
 #include "cutils/result.h"
 #include "evcorothread/tls_context.h"
 #include "nutils/sock_addr.h"
+#include "webby/access_line.h"
 #include "webby/deferred.h"
 #include "webby/files_options.h"
 #include "webby/filter.h"
@@ -52,9 +53,13 @@ class EVC_API VirtualHost : public Routes<VirtualHost> {
 
 struct ServerOptions {
     // "127.0.0.1:8080", "[::1]:8080", "unix:/run/web.sock"; port 0 takes a free one, see Server::addresses().
+    // "fd:3": a socket that listens already, from whoever started this process (nutils/service_manager.h,
+    // process::Workers). The server closes it; a socket file of its is not the server's to remove.
     std::vector<std::string> listen{"127.0.0.1:8080"};
     // The same, for HTTPS: needs tls.certificates. Only HTTPS: listen = {}.
     std::vector<std::string> listen_tls{};
+    // Of the files of unix sockets (0660); -1: what the process's umask leaves.
+    int socket_mode = -1;
     // Certificates, perhaps several (SNI), whether clients show one, the oldest version. ALPN is the
     // server's: "http/1.1". A handshake has Timeouts::head.
     evcorothread::TlsServerOptions tls{};
@@ -82,10 +87,14 @@ struct ServerOptions {
     // Whose Forwarded or X-Forwarded-For fields are believed: Request::client(). None, as it stands.
     ForwardedTrust forwarded{};
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
+    // How long stop() only says that the end is near (health() answers 503), and serves all that comes,
+    // before it stops listening: as long as load balancers need to notice.
+    std::chrono::milliseconds drain_delay{0};
     // Requests for names that no host() serves are answered with 421 (RFC 9110 §15.5.20), not by what the
     // server itself has.
     bool strict_hosts = false;
     std::string access_log{};  // a file, "-" for stdout, "" for none
+    AccessLogFormat access_log_format = AccessLogFormat::common;
 };
 
 // Usage:
@@ -129,10 +138,16 @@ class EVC_API Server : public Routes<Server> {
     //
     // The first one before those that fit less well: names before "*.", with a port before without.
     [[nodiscard]] VirtualHost host(std::string_view name);
+    // What is served under all other names, as the same kind of thing.
+    [[nodiscard]] VirtualHost default_host();
 
     // Serves the files of `folder` below `prefix`: files("/static", "./public") answers /static/x with
     // ./public/x. See StaticFiles for what is served and what never is.
     void files(std::string_view prefix, const std::string& folder, FilesOptions options = {});
+
+    // What load balancers ask, at the path `path` under every name: 200 "ok", and from stop() on 503
+    // "draining". No filter sees it. See ServerOptions::drain_delay.
+    void health(std::string_view path);
 
     // Serves in the calling thread until stop().
     // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served
@@ -154,7 +169,8 @@ class EVC_API Server : public Routes<Server> {
     //           loops, and waits until each has cut what is still in flight.
     cutils::Result<void> attach(evcorothread::LoopGroup& group);
 
-    // Stops listening, closes idle connections, lets requests in flight finish (ServerOptions::drain).
+    // After ServerOptions::drain_delay, in which only health() changes its answer: stops listening, closes
+    // idle connections, lets requests in flight finish (ServerOptions::drain).
     // Returns at once; run() returns, the started thread ends, the attached loop runs out of our work, when
     // that is done. Any thread, any number of times; before run(), start() or attach() it makes them stop as
     // soon as they have begun.
@@ -164,6 +180,11 @@ class EVC_API Server : public Routes<Server> {
     // Errors: those of evcorothread::TlsContext::reload, and then the old ones stay; errc::not_supported
     //         without listen_tls, or before it serves.
     cutils::Result<void> reload_certificates();
+
+    // Opens the access log's path again, for all loops: after somebody has moved the file away. Any thread.
+    // Errors: of open(2), and then the old file stays; errc::not_supported without access_log, or before it
+    //         serves.
+    cutils::Result<void> reopen_access_log();
 
     // Where it listens, in the order of ServerOptions::listen, then of listen_tls, with real ports. After
     // start() or attach(), or in run().

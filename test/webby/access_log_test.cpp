@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "test/webby/conversation.h"
 #include "test/webby/temp_folder.h"
@@ -16,28 +18,34 @@
 using namespace webby;
 using namespace webby_test;
 
+namespace {
+
+std::string text_of(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What a log of that format has after one conversation.
+std::string logged(AccessLogFormat format, std::string_view input) {
+    TempFolder folder;
+    Application app;
+    app.add(Method::get, "/", make_servlet([](Request& q, Response& r) {
+                q.set_user("ada");
+                r.text("hello");
+            }))
+        .value();
+    const AccessLogFile file = AccessLogFile::open(folder.path() + "/log").value();
+    AccessLog log(file, format);
+    Conversation talk(app);
+    talk.context().access_log = &log;
+    talk.say(input);
+    log.flush();
+    return text_of(folder.path() + "/log");
+}
+
+}  // namespace
+
 TEST_GROUP_BASE(AccessLog, test_support::Fixture){};
-
-TEST(AccessLog, LinesAreInTheCommonFormat) {
-    std::string line;
-    AccessLog::format(line, "127.0.0.1", "GET", "/hello?a=b", Version::http_1_1, Status::ok, 14, 784111777);
-    STRCMP_EQUAL("127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] \"GET /hello?a=b HTTP/1.1\" 200 14",
-                 line.c_str());
-}
-
-TEST(AccessLog, WhatTheClientChoseIsEscaped) {
-    std::string line;
-    AccessLog::format(line, "::1", "GET", "/\"\\\x1b\xc3\xa4\n", Version::http_1_0, Status::not_found, 0, 0);
-    STRCMP_EQUAL(
-        "::1 - - [01/Jan/1970:00:00:00 +0000] \"GET /\\x22\\x5c\\x1b\\xc3\\xa4\\x0a HTTP/1.0\" 404 0",
-        line.c_str());
-}
-
-TEST(AccessLog, ARequestWithoutALineHasADash) {
-    std::string line;
-    AccessLog::format(line, "::1", "", "", Version::http_1_1, Status::bad_request, 5, 0);
-    STRCMP_CONTAINS("] \"-\" 400 5", line.c_str());
-}
 
 TEST(AccessLog, EveryAnswerIsALineInTheFile) {
     TempFolder folder;
@@ -45,7 +53,8 @@ TEST(AccessLog, EveryAnswerIsALineInTheFile) {
     Application app;
     app.add(Method::get, "/", make_servlet([](Request&, Response& r) { r.text("hello"); })).value();
     {
-        AccessLog log = AccessLog::open(path).value();
+        const AccessLogFile opened = AccessLogFile::open(path).value();
+        AccessLog log(opened);
         Conversation talk(app);
         talk.context().access_log = &log;
         talk.say("GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /x HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n");
@@ -62,7 +71,67 @@ TEST(AccessLog, EveryAnswerIsALineInTheFile) {
 }
 
 TEST(AccessLog, AFileThatCannotBeOpenedIsAnErrorWithItsName) {
-    const auto log = AccessLog::open("/nonexistent/access.log");
+    const auto log = AccessLogFile::open("/nonexistent/access.log");
     CHECK_FALSE(log.ok());
     STRCMP_CONTAINS("/nonexistent/access.log", log.error().message().c_str());
+}
+
+TEST(AccessLog, CombinedLinesHaveTheRefererAndTheUserAgent) {
+    const std::string line =
+        logged(AccessLogFormat::combined,
+               "GET / HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: t\"x\r\n\r\n");
+    STRCMP_CONTAINS("127.0.0.1 - ada [", line.c_str());
+    STRCMP_CONTAINS("] \"GET / HTTP/1.1\" 200 5 \"http://b/\" \"t\\x22x\"\n", line.c_str());
+}
+
+TEST(AccessLog, JsonLinesHaveTheHostTheIdAndTheTimeTaken) {
+    const std::string line =
+        logged(AccessLogFormat::json, "GET / HTTP/1.1\r\nHost: a:81\r\nUser-Agent: t\r\n\r\n");
+    STRCMP_CONTAINS("\"user\":\"ada\",\"host\":\"a:81\",\"method\":\"GET\",\"target\":\"/\"", line.c_str());
+    STRCMP_CONTAINS(",\"status\":200,\"bytes\":5,\"seconds\":0.0", line.c_str());
+    STRCMP_CONTAINS(",\"id\":\"", line.c_str());
+    STRCMP_CONTAINS(",\"referer\":null,\"user_agent\":\"t\"}\n", line.c_str());
+}
+
+TEST(AccessLog, ARefusedRequestTookNoTime) {
+    const std::string lines =
+        logged(AccessLogFormat::json, "GET / HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n");
+    const std::string last = lines.substr(lines.find('\n') + 1);
+    STRCMP_CONTAINS("\"method\":null,\"target\":null,\"version\":null,\"status\":400", last.c_str());
+    STRCMP_CONTAINS("\"seconds\":null", last.c_str());
+}
+
+TEST(AccessLog, IsReopenedForAllWhoWriteAfterItWasMovedAway) {
+    TempFolder folder;
+    const std::string path = folder.path() + "/access.log";
+    Application app;
+    const AccessLogFile file = AccessLogFile::open(path).value();
+    AccessLog log(file);
+    AccessLog other = log.duplicate().value();
+    Conversation talk(app);
+    talk.context().access_log = &log;
+    talk.say("GET /before HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    std::filesystem::rename(path, path + ".1");
+    file.reopen().value();
+    talk.say("GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    talk.context().access_log = &other;
+    talk.say("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+    other.flush();
+    STRCMP_CONTAINS("/before", text_of(path + ".1").c_str());
+    CHECK(text_of(path + ".1").find("/after") == std::string::npos);
+    STRCMP_CONTAINS("/after", text_of(path).c_str());
+    STRCMP_CONTAINS("/other", text_of(path).c_str());
+}
+
+TEST(AccessLog, StaysWhereItWasWhenItCannotBeReopened) {
+    TempFolder folder;
+    const std::string path = folder.path() + "/sub";
+    std::filesystem::create_directory(path);
+    const AccessLogFile file = AccessLogFile::open(path + "/log").value();
+    std::filesystem::rename(path, path + ".1");
+    CHECK_FALSE(file.reopen().ok());
+    LONGS_EQUAL(5, ::write(file.fd(), "still", 5));
+    STRCMP_EQUAL("still", text_of(path + ".1/log").c_str());
 }

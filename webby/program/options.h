@@ -1,0 +1,20 @@
+// The options of the command line, which are the keys of the configuration file, too.
+#pragma once
+
+#include <string>
+
+#include "webby/program/arguments.h"
+
+namespace CLI {
+class App;
+}
+
+namespace webby::program {
+
+// Lifetime: the arguments outlive the parser, which writes to them.
+void describe(CLI::App& parser, Arguments& arguments);
+
+// What belongs together among the options, once all are read. Empty, or what is wrong.
+[[nodiscard]] std::string complete(const CLI::App& parser, Arguments& arguments);
+
+}  // namespace webby::program
