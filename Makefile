@@ -25,10 +25,15 @@ $(call library,cutils,)
 $(call library,nutils,cutils)
 $(call library,corothread,cutils)
 $(call library,evcorothread,corothread nutils cutils)
+# The library carries its gdb script.
+$(OUT)/obj/evcorothread/gdb_layout.cpp.o: evcorothread/gdb/evcorothread-gdb.py
 $(call library,webby,evcorothread corothread nutils cutils)
 
 # The programs.
 $(call program,webby,webby/main.cpp,webby)
+
+# Finds pthread mutexes that are held across a switch: preloaded, or linked whole into a static program.
+$(eval $(call lock_check_library))
 
 # One test program a layer: test/<layer>/*_test.cpp with the fixtures of test/support.
 $(call test_program,cutils,cutils)

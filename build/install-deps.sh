@@ -17,6 +17,7 @@ packages=(
     libclang-rt-14-dev                        # sanitizer runtimes of clang
     clang-format                              # build/check.sh
     curl procps                               # the end-to-end tests
+    gdb                                       # the tests of its script
 )
 bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk nghttp2-client valgrind strace linux-perf util-linux)
 

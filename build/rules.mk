@@ -132,6 +132,21 @@ $(OUT)/lib/libbutils.so:
 	$(Q)ln -sf libbutils.so.$(SOVERSION) $@
 libraries: $(OUT)/lib/libbutils.a $(OUT)/lib/libbutils.so
 
+# libevclockcheck: needs nothing of ours when it is linked; what it asks for is in the program, or it says so.
+define lock_check_library
+OBJECTS += $$(call objects,lockcheck/lock_check.cpp)
+$$(call objects,lockcheck/lock_check.cpp): CXXFLAGS_ALL += $(LIB_FLAGS)
+$(OUT)/lib/libevclockcheck.a: $$(call objects,lockcheck/lock_check.cpp)
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+$(OUT)/lib/libevclockcheck.so: $$(call objects,lockcheck/lock_check.cpp)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$(CXX) -shared -Wl,-soname,libevclockcheck.so -o $$@ $$^ $(LDFLAGS_ALL)
+libraries: $(OUT)/lib/libevclockcheck.a $(OUT)/lib/libevclockcheck.so
+endef
+
 # $(call program,NAME,SOURCES,LIBRARY)
 define program_template
 PROGRAMS += $(OUT)/bin/$(1)
