@@ -66,11 +66,13 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     void take_stack() {
         if (!parking.core.stack_free_now() || !start()) {
             ++parking.waiting;
+            since = parking.core.now();
             parking.core.wait_for_stack(*this);
         }
     }
     void stack_available() override {
         --parking.waiting;
+        guest.waited_ = parking.core.now() - since;
         if (!start()) {
             ++parking.waiting;
             parking.core.wait_for_stack(*this);
@@ -161,6 +163,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     Impl& parking;
     Guest& guest;
     TimerRoom room;
+    TimePoint since{};             // it waits for a stack
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
     enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
 };

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "cutils/export.h"
 #include "evcorothread/ev_loop.h"
@@ -71,12 +72,15 @@ class EVC_API EvParking {
         // the client; false: it is closed. Must not wait.
         virtual bool expired() { return false; }
         [[nodiscard]] EvSocket& socket() { return socket_; }
+        // How long it has waited for a stack before this call of serve(); asked again, 0.
+        [[nodiscard]] Duration take_wait() { return std::exchange(waited_, Duration{}); }
 
       private:
         friend class EvParking;
         struct Bay;
         EvSocket socket_;
         std::unique_ptr<Bay> bay_;
+        Duration waited_{};
     };
 
     // `name` is what the coroutines that serve are called.
