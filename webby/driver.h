@@ -24,12 +24,15 @@ class TlsContext;
 
 namespace webby {
 
+class MetricsBoard;
+
 struct DriverOptions {
     Limits limits{};
     Timeouts timeouts{};
     std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long drain() lets requests in flight go on
     std::size_t threads = 64;                 // of ThreadDriver, at most
+    MetricsBoard* metrics = nullptr;          // where to count; null: nowhere. Outlives the driver
 };
 
 // Owner:  the server. Destroyed when finished(), or when its loop no longer runs; cuts what is in flight.
@@ -66,6 +69,7 @@ class EVC_API Driver {
         std::size_t idle = 0;     // without a stack, a thread, or an exchange
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
+        std::size_t threads = 0;  // of ThreadDriver
     };
     [[nodiscard]] virtual Counts counts() const = 0;
 };

@@ -14,6 +14,7 @@
 #include "webby/exchange.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/loop_socket_internal.h"
+#include "webby/metrics_board_internal.h"
 #include "webby/session_internal.h"
 
 namespace webby {
@@ -41,14 +42,19 @@ struct CoroutineDriver::Impl {
           drain_timer(loop, [this] { parking.cancel_active(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
+        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
         parking.on_gone([this] { gone(); });
     }
 
     void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
     // Serves a connection as long as there is something to do.
     template <class Stream>
-    EvParking::Next converse(Stream& stream, Conversation& conversation);
+    EvParking::Next converse(Stream& stream, Conversation& conversation, cutils::Duration queued);
     void gone();
+    void count_closed() {
+        context.metrics->closed.add();
+        if (context.draining.load(std::memory_order_relaxed)) context.metrics->drained.add();
+    }
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
         if (access_log && access_log->has_lines() && !log_timer.running()) log_timer.start(kFlushAfter);
@@ -73,18 +79,29 @@ struct CoroutineDriver::Impl {
 class CoroutineDriver::Connection : public EvParking::Guest {
   public:
     Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
-        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
+        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {
+        if (MetricsCell* const metrics = driver_.context.metrics) metrics->accepted.add();
+    }
     ~Connection() override {
         if (Exchange* const exchange = conversation_.exchange) {
             exchange->end();
             driver_.exchanges.give(exchange);
         }
         conversation_.memory.tell_closed(driver_.context.application);
+        if (driver_.context.metrics != nullptr) driver_.count_closed();
     }
 
   protected:
-    EvParking::Next serve() override { return driver_.converse(socket(), conversation_); }
-    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
+    EvParking::Next serve() override { return driver_.converse(socket(), conversation_, take_wait()); }
+    bool expired() final {
+        if (conversation_.exchange == nullptr) count_expired();
+        return conversation_.expired = conversation_.exchange != nullptr;
+    }
+    [[nodiscard]] virtual bool has_begun() const { return true; }
+    void count_expired() const {
+        if (MetricsCell* const metrics = driver_.context.metrics)
+            metrics->count_timeout(has_begun() ? TimeoutKind::idle : TimeoutKind::handshake);
+    }
 
     Impl& driver_;
     Conversation conversation_;
@@ -102,12 +119,15 @@ class CoroutineDriver::TlsConnection final : public Connection {
   private:
     EvParking::Next serve() override {
         if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
-        return driver_.converse(tls_, conversation_);
+        return driver_.converse(tls_, conversation_, take_wait());
     }
+    bool has_begun() const override { return tls_.is_open(); }
 
     bool shake_hands() {
         cutils::Result<TlsSocket> made =
             TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
+        if (MetricsCell* const metrics = driver_.context.metrics)
+            count_handshake(*metrics, made ? std::error_code() : made.error().code());
         if (made)
             tls_ = *std::move(made);
         else if (driver_.handshakes.failed(made.error(), driver_.loop.now()))
@@ -120,16 +140,19 @@ class CoroutineDriver::TlsConnection final : public Connection {
 };
 
 template <class Stream>
-EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation) {
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation,
+                                                cutils::Duration queued) {
     Exchange*& exchange = conversation.exchange;
     const bool is_new = exchange == nullptr;
     if (is_new) exchange = exchanges.take();
     LoopSocket<Stream> socket(stream, loop);
     Session session(context, socket, conversation);
-    if (is_new)
+    if (is_new) {
         exchange->begin(context, session, conversation.memory);
-    else
+        exchange->count_queued(queued);
+    } else {
         exchange->resume(context, session);
+    }
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
@@ -207,8 +230,8 @@ void CoroutineDriver::when_finished(std::function<void()> function) {
 }
 
 Driver::Counts CoroutineDriver::counts() const {
-    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),
-            impl_->context.requests};
+    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(), impl_->context.requests,
+            0};
 }
 
 }  // namespace webby

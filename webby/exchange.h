@@ -23,6 +23,7 @@
 #include "webby/http1_engine.h"
 #include "webby/http_date.h"
 #include "webby/limits.h"
+#include "webby/metrics_cell.h"
 #include "webby/request.h"
 #include "webby/response.h"
 
@@ -41,6 +42,7 @@ struct ExchangeContext {
     const Timeouts& timeouts;
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
+    MetricsCell* metrics = nullptr;   // nobody wants any: null
     // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
     // responses. Null: the caller of advance() waits.
     evcorothread::EvLoop* event_loop = nullptr;
@@ -77,8 +79,9 @@ class Wire {
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
     // The client has closed, or at least will ask nothing more.
     virtual bool peer_gone() const { return false; }
-    // The driver's clock, as of lately.
+    // The driver's clock, as of lately; and read now.
     virtual cutils::TimePoint now() const = 0;
+    virtual cutils::TimePoint precise_now() const { return now(); }
 
   protected:
     ~Wire() = default;
@@ -106,7 +109,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
     // Blocks while a servlet on another thread uses the request.
-    ~Exchange() { abandon(); }
+    ~Exchange() {
+        abandon();
+        count_end();
+    }
 
     // Starts anew, for a connection that has just come or wakes up. Lifetime: of all, until the next begin()
     // or resume().
@@ -151,6 +157,26 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // When that is; never, if the route says nothing.
     [[nodiscard]] cutils::Deadline answer_deadline() const { return request_.deadline(); }
 
+    // Received and sent, for a driver: engine().received(), sent() and time_out(), and they are counted.
+    void received(std::size_t bytes) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->received.add(bytes);
+        engine_.received(bytes);
+    }
+    void sent(const nutils::IoResult& how) {
+        if (context_->metrics != nullptr) count_sent(how);
+        engine_.sent();
+    }
+    void time_out();
+    // The connection ends although its request, or its response, is not complete.
+    void count_cut() { cut_ = true; }
+    void count_timeout(TimeoutKind kind) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->count_timeout(kind);
+    }
+    // How long the first byte of a request has waited for a stack.
+    void count_queued(cutils::Duration time) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->queued.add(time);
+    }
+
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
 
@@ -189,6 +215,14 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void gather();
     void refuse();
     void respond();
+    void count_head();
+    void count_response();
+    void count_latency();
+    void count_sent(const nutils::IoResult& how);
+    void count_end() {
+        if (is_counted_) count_ended();
+    }
+    void count_ended();
 
     ExchangeContext* context_ = nullptr;
     Request request_;
@@ -212,6 +246,11 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     bool gathers_ = false;
     bool deferred_ = false;  // advance() has returned Want::deferred
 
+    // For the metrics.
+    bool is_counted_ = false;  // as active
+    bool cut_ = false;
+    cutils::TimePoint head_at_{};  // of a request that has no response yet
+
     enum class Waiting : std::uint8_t { nothing, head, body, drain };
     Waiting waiting_for_input_ = Waiting::nothing;  // what input_since_ is about
     std::uint64_t waiting_in_request_ = 0;
@@ -223,6 +262,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
 
     friend class ExchangePool;
     void put_aside() {
+        count_end();
         if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
             engine_.forget_output();
     }

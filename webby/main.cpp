@@ -36,6 +36,8 @@ struct Arguments {
     double io_timeout = 30;
     double idle_timeout = 60;
     double head_timeout = 10;
+    std::string status, metrics;  // paths; empty: none
+    double stall_limit = 0;
 };
 
 void describe_tls(CLI::App& program, Arguments& arguments) {
@@ -93,6 +95,31 @@ void describe_files(CLI::App& program, Arguments& arguments) {
     program.add_flag("--precompressed", files.precompressed,
                      "sends FILE.zst, FILE.br or FILE.gz instead of FILE to who takes it");
     program.add_flag("--compress", files.compress, "compresses text on the way, for clients that take it");
+}
+
+void describe_pages(CLI::App& program, Arguments& arguments, const CLI::Validator& seconds) {
+    const CLI::Validator path(
+        [](std::string& text) -> std::string {
+            return text.starts_with("/") && text.size() > 1 ? ""
+                                                            : "\"" + text + "\" is no path: begin with \"/\"";
+        },
+        "", "path");
+    program
+        .add_option("--status", arguments.status, "where a page shows how the server is, to loopback only")
+        ->check(path)
+        ->type_name("PATH");
+    program.add_option("--metrics", arguments.metrics, "where Prometheus finds the metrics, from anywhere")
+        ->check(path)
+        ->type_name("PATH");
+    program.add_option("--stall-limit", arguments.stall_limit, "logs what keeps a loop busy for longer")
+        ->check(seconds)
+        ->type_name("S");
+}
+
+// Before the files, which are everywhere else.
+void add_pages(const Arguments& arguments, webby::Server& server) {
+    if (!arguments.status.empty()) server.status_page(arguments.status);
+    if (!arguments.metrics.empty()) server.metrics_page(arguments.metrics);
 }
 
 void describe(CLI::App& program, Arguments& arguments) {
@@ -159,6 +186,7 @@ void describe(CLI::App& program, Arguments& arguments) {
         ->check(seconds)
         ->type_name("S")
         ->capture_default_str();
+    describe_pages(program, arguments, seconds);
     program.add_option("--access-log", server.access_log, "common log format; - for stdout")
         ->type_name("FILE|-");
 }
@@ -249,6 +277,7 @@ int serve(const Arguments& arguments) {
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
     evcorothread::EvLoop loop(stacks);
     webby::Server server(arguments.server);
+    add_pages(arguments, server);
     server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
@@ -274,6 +303,7 @@ int serve_with_workers(const Arguments& arguments) {
     if (const cutils::Result<void> started = workers.start(); !started)
         return complain(started.error().message());
     webby::Server server(arguments.server);
+    add_pages(arguments, server);
     server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(workers); !listening)
         return complain(listening.error().message());
@@ -305,6 +335,7 @@ int main(int argc, char** argv) {
     timeouts.io = to_milliseconds(arguments.io_timeout);
     timeouts.idle = to_milliseconds(arguments.idle_timeout);
     timeouts.head = to_milliseconds(arguments.head_timeout);
+    arguments.server.stall_limit = to_milliseconds(arguments.stall_limit);
     arguments.server.paradigm = webby::parse_paradigm(arguments.paradigm).value();
     if (arguments.server.paradigm != webby::Paradigm::coroutine) arguments.server.max_active = 1;
     raise_descriptor_limit();

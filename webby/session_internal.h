@@ -52,7 +52,7 @@ class Session final : public Wire {
         if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
         Exchange::Want want = Exchange::Want::input;
         if (std::exchange(conversation_.expired, false)) {
-            engine_.time_out();
+            exchange_.time_out();
             want = exchange_.advance();
         }
         for (;; want = exchange_.advance()) {
@@ -79,7 +79,7 @@ class Session final : public Wire {
     nutils::IoResult refill(cutils::Deadline deadline) override {
         if (!send_output(deadline)) return {0, std::make_error_code(std::errc::broken_pipe)};
         const nutils::IoResult got = socket_.recv(engine_.input_space(), deadline);
-        if (got) engine_.received(got.bytes);
+        if (got) exchange_.received(got.bytes);
         if (!got.eof()) return got;
         engine_.end_of_input();
         return {};
@@ -89,6 +89,7 @@ class Session final : public Wire {
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
     std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
     cutils::TimePoint now() const override { return socket_.lately(); }
+    cutils::TimePoint precise_now() const override { return socket_.now(); }
 
   private:
     using Deadline = cutils::Deadline;
@@ -100,7 +101,7 @@ class Session final : public Wire {
         if (!engine_.has_output()) return {};
         const IoResult sent =
             engine_.must_send() ? send_large(deadline) : socket_.send_all(engine_.output_text(), deadline);
-        engine_.sent();
+        exchange_.sent(sent);
         return sent;
     }
 
@@ -115,7 +116,7 @@ class Session final : public Wire {
     Received receive() {
         const IoResult got = socket_.try_recv(engine_.input_space());
         if (got) [[likely]] {
-            engine_.received(got.bytes);
+            exchange_.received(got.bytes);
             return Received::something;
         }
         if (got.would_block()) return Received::nothing;
