@@ -78,6 +78,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         const std::optional<Next> instead = guest.without_stack();
         if (instead) return go_to(*instead);
         ++parking.waiting;
+        since = parking.core.now();
         parking.core.wait_for_stack(*this);
     }
     // Without having been served.
@@ -86,6 +87,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
     void stack_available() override {
         --parking.waiting;
+        guest.waited_ = parking.core.now() - since;
         if (!start()) {
             ++parking.waiting;
             parking.core.wait_for_stack(*this);
@@ -177,6 +179,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     Impl& parking;
     Guest& guest;
     TimerRoom room;
+    TimePoint since{};             // it waits for a stack
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
     enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
     bool for_room = false;  // waits for the kernel to take more, not for something to arrive

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "cutils/export.h"
 #include "evcorothread/ev_loop.h"
@@ -78,12 +79,15 @@ class EVC_API EvParking {
         // turn. Otherwise what becomes of it now. Must not wait.
         virtual std::optional<Next> without_stack() { return {}; }
         [[nodiscard]] EvSocket& socket() { return socket_; }
+        // How long it has waited for a stack before this call of serve(); asked again, 0.
+        [[nodiscard]] Duration take_wait() { return std::exchange(waited_, Duration{}); }
 
       private:
         friend class EvParking;
         struct Bay;
         EvSocket socket_;
         std::unique_ptr<Bay> bay_;
+        Duration waited_{};
     };
 
     // `name` is what the coroutines that serve are called.

@@ -20,7 +20,7 @@ void log_exception(const Request& request, const char* what) {
 
 // Runs a user's code; what it throws ends here. False: it threw, and the response is a 500.
 template <class F>
-bool guarded(const Request& request, Response* response, F&& run) {
+bool guarded(std::atomic<std::uint64_t>& count, const Request& request, Response* response, F&& run) {
     try {
         run();
         return true;
@@ -29,6 +29,7 @@ bool guarded(const Request& request, Response* response, F&& run) {
     } catch (...) {
         log_exception(request, "not a std::exception");
     }
+    count.fetch_add(1, std::memory_order_relaxed);
     if (response != nullptr) {
         response->clear();
         response->error(Status::internal_error);
@@ -154,7 +155,7 @@ bool Application::enter_filters(const Match& match, Request& request, Response& 
                                 std::size_t& entered) const {
     const std::vector<Filter*>& filters = match.site->line().filters;
     bool go_on = true;
-    const bool done = guarded(request, &response, [&] {
+    const bool done = guarded(exceptions_, request, &response, [&] {
         while (go_on && entered < filters.size()) go_on = filters[entered++]->on_request(request, response);
     });
     return done && go_on;
@@ -163,7 +164,7 @@ bool Application::enter_filters(const Match& match, Request& request, Response& 
 bool Application::request_data(const Match& match, Request& request, Response& response,
                                std::string& piece) const {
     bool go_on = true;
-    const bool done = guarded(request, &response, [&] {
+    const bool done = guarded(exceptions_, request, &response, [&] {
         for (Filter* const filter : match.site->line().filters)
             if (go_on && filter->wants().request_data)
                 go_on = filter->on_request_data(request, response, piece);
@@ -173,7 +174,7 @@ bool Application::request_data(const Match& match, Request& request, Response& r
 
 bool Application::request_end(const Match& match, Request& request, Response& response) const {
     bool go_on = true;
-    const bool done = guarded(request, &response, [&] {
+    const bool done = guarded(exceptions_, request, &response, [&] {
         for (Filter* const filter : match.site->line().filters)
             if (go_on && filter->wants().request_data) go_on = filter->on_request_end(request, response);
     });
@@ -181,7 +182,7 @@ bool Application::request_end(const Match& match, Request& request, Response& re
 }
 
 bool Application::serve(const Match& match, Request& request, Response& response) const {
-    return guarded(request, &response, [&] {
+    return guarded(exceptions_, request, &response, [&] {
         if (match.endpoint != nullptr)
             match.endpoint->servlet->serve(request, response);
         else
@@ -193,13 +194,13 @@ void Application::leave_filters(const Match& match, const Request& request, Resp
                                 std::size_t entered) const {
     while (entered > 0) {
         Filter& filter = *match.site->line().filters[--entered];
-        guarded(request, &response, [&] { filter.on_response(request, response); });
+        guarded(exceptions_, request, &response, [&] { filter.on_response(request, response); });
     }
 }
 
 bool Application::response_data(const Match& match, const Request& request, std::size_t entered,
                                 std::string& piece) const {
-    return guarded(request, nullptr, [&] {
+    return guarded(exceptions_, request, nullptr, [&] {
         while (entered > 0) {
             Filter& filter = *match.site->line().filters[--entered];
             if (filter.wants().response_data) filter.on_response_data(request, piece);
@@ -210,7 +211,7 @@ bool Application::response_data(const Match& match, const Request& request, std:
 // What one puts behind the body passes those that come after it as a piece.
 bool Application::response_end(const Match& match, const Request& request, std::size_t entered,
                                std::string& last) const {
-    return guarded(request, nullptr, [&] {
+    return guarded(exceptions_, request, nullptr, [&] {
         while (entered > 0) {
             Filter& filter = *match.site->line().filters[--entered];
             if (!filter.wants().response_data) continue;

@@ -1,7 +1,9 @@
 // Application: what a server serves. Hosts, routes, filters, and how one request goes through them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -118,6 +120,9 @@ class EVC_API Application {
     [[nodiscard]] bool wants_close() const { return wants_close_; }
     void connection_closed(const nutils::SockAddr& peer, std::uint64_t requests, StateMap& state) const;
 
+    // How often servlets and filters have thrown. Any thread.
+    [[nodiscard]] std::uint64_t exceptions() const { return exceptions_.load(std::memory_order_relaxed); }
+
     // All of it at once, for tests. Before: match came from find() for this request; its body is there.
     void run(const Match& match, Request& request, Response& response) const;
 
@@ -141,6 +146,7 @@ class EVC_API Application {
     std::vector<std::unique_ptr<Filter>> filters_;  // of all
     bool strict_ = false;
     bool wants_close_ = false;
+    mutable std::atomic<std::uint64_t> exceptions_{0};
 };
 
 }  // namespace webby

@@ -26,6 +26,8 @@ class TlsContext;
 
 namespace webby {
 
+class MetricsBoard;
+
 struct DriverOptions {
     Limits limits{};
     Timeouts timeouts{};
@@ -38,6 +40,7 @@ struct DriverOptions {
     // number. Lifetime: they outlive the driver.
     const ForwardedTrust* trust = nullptr;
     AddressLimit* per_address = nullptr;
+    MetricsBoard* metrics = nullptr;  // where to count; null: nowhere. Outlives the driver
 };
 
 // Owner:  the server. Destroyed when finished(), or when its loop no longer runs; cuts what is in flight.
@@ -75,6 +78,7 @@ class EVC_API Driver {
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
         std::uint64_t refused = 0;  // connections and requests for which there was no place
+        std::size_t threads = 0;    // of ThreadDriver
     };
     [[nodiscard]] virtual Counts counts() const = 0;
 };

@@ -17,6 +17,7 @@
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/loop_socket_internal.h"
+#include "webby/metrics_board_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
 
@@ -46,6 +47,7 @@ struct CoroutineDriver::Impl {
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
         context.trust = options.trust;
+        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
         parking.on_gone([this] { gone(); });
         if (options.when_full == WhenFull::close_idle) parking.keep_order();
     }
@@ -58,8 +60,16 @@ struct CoroutineDriver::Impl {
     void resume();
     // Serves a connection as long as there is something to do.
     template <class Stream>
-    EvParking::Next converse(Stream& stream, Conversation& conversation);
+    EvParking::Next converse(Stream& stream, Conversation& conversation, cutils::Duration queued);
     void gone();
+    void count_refused() {
+        ++refused;
+        if (context.metrics != nullptr) context.metrics->refused.add(Status::service_unavailable);
+    }
+    void count_closed() {
+        context.metrics->closed.add();
+        if (context.draining.load(std::memory_order_relaxed)) context.metrics->drained.add();
+    }
     void lines_added() {
         constexpr std::chrono::milliseconds kFlushAfter{50};
         if (access_log && access_log->has_lines() && !log_timer.running()) log_timer.start(kFlushAfter);
@@ -91,6 +101,7 @@ class CoroutineDriver::Connection : public EvParking::Guest {
         if (driver.options.proxy_protocol)
             proxy_ = std::make_unique<ProxyReader>(*driver.options.trust,
                                                    driver.loop.now() + driver.options.timeouts.head);
+        if (MetricsCell* const metrics = driver_.context.metrics) metrics->accepted.add();
     }
     ~Connection() override {
         if (Exchange* const exchange = conversation_.exchange) {
@@ -98,6 +109,7 @@ class CoroutineDriver::Connection : public EvParking::Guest {
             driver_.exchanges.give(exchange);
         }
         conversation_.memory.tell_closed(driver_.context.application);
+        if (driver_.context.metrics != nullptr) driver_.count_closed();
     }
     [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
         AddressLimit* const limit = driver_.options.per_address;
@@ -106,7 +118,7 @@ class CoroutineDriver::Connection : public EvParking::Guest {
     // Says that there is no place for it, and waits for the client to close: otherwise what it still sends
     // would make the kernel reset the connection, answer and all.
     Next refuse() {
-        ++driver_.refused;
+        driver_.count_refused();
         say_full();
         conversation_.lingering = true;
         conversation_.until = driver_.loop.now() + driver_.options.timeouts.linger;
@@ -120,14 +132,20 @@ class CoroutineDriver::Connection : public EvParking::Guest {
             if (const std::optional<Next> next = read_proxy_header()) return *next;
         return serve_requests();
     }
-    virtual Next serve_requests() { return driver_.converse(socket(), conversation_); }
+    virtual Next serve_requests() { return driver_.converse(socket(), conversation_, take_wait()); }
     virtual void say_full() {
         (void)socket().try_send(kFullAnswer);
         (void)socket().shutdown_send();
     }
     bool expired() final {
+        if (conversation_.exchange == nullptr) count_expired();
         // Who does not take an answer needs no other one.
         return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
+    }
+    [[nodiscard]] virtual bool has_begun() const { return proxy_ == nullptr; }
+    void count_expired() const {
+        if (MetricsCell* const metrics = driver_.context.metrics)
+            metrics->count_timeout(has_begun() ? TimeoutKind::idle : TimeoutKind::handshake);
     }
     std::optional<Next> without_stack() final {
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
@@ -176,8 +194,9 @@ class CoroutineDriver::TlsConnection final : public Connection {
   private:
     Next serve_requests() override {
         if (!tls_.is_open() && !shake_hands()) return Next::close();
-        return driver_.converse(tls_, conversation_);
+        return driver_.converse(tls_, conversation_, take_wait());
     }
+    bool has_begun() const override { return tls_.is_open(); }
     void say_full() override {  // who has not shaken hands would not understand
         if (tls_.is_open() && tls_.try_send(kFullAnswer)) (void)tls_.shutdown_send();
         (void)socket().shutdown_send();
@@ -186,6 +205,8 @@ class CoroutineDriver::TlsConnection final : public Connection {
     bool shake_hands() {
         cutils::Result<TlsSocket> made =
             TlsSocket::accept_on(socket(), context_, Deadline(driver_.options.timeouts.head));
+        if (MetricsCell* const metrics = driver_.context.metrics)
+            count_handshake(*metrics, made ? std::error_code() : made.error().code());
         if (made)
             tls_ = *std::move(made);
         else if (driver_.handshakes.failed(made.error(), driver_.loop.now()))
@@ -198,16 +219,19 @@ class CoroutineDriver::TlsConnection final : public Connection {
 };
 
 template <class Stream>
-EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation) {
+EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& conversation,
+                                                cutils::Duration queued) {
     Exchange*& exchange = conversation.exchange;
     const bool is_new = exchange == nullptr;
     if (is_new) exchange = exchanges.take();
     LoopSocket<Stream> socket(stream, loop);
     Session session(context, socket, conversation);
-    if (is_new)
+    if (is_new) {
         exchange->begin(context, session, conversation.memory);
-    else
+        exchange->count_queued(queued);
+    } else {
         exchange->resume(context, session);
+    }
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
@@ -239,10 +263,7 @@ void CoroutineDriver::Impl::resume() {
 void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, const TlsContext* tls,
                                      ConnectionTicket place) {
     const bool is_full = !make_room();
-    if (is_full && parking.size() >= options.max_connections + kMostRefused) {
-        ++refused;
-        return;
-    }
+    if (is_full && parking.size() >= options.max_connections + kMostRefused) return count_refused();
     EvSocket socket(loop, std::move(fd));
     socket.set_idle_timeout(options.timeouts.io);
     std::unique_ptr<Connection> connection =
@@ -312,8 +333,9 @@ void CoroutineDriver::when_finished(std::function<void()> function) {
 }
 
 Driver::Counts CoroutineDriver::counts() const {
-    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(), impl_->context.requests,
-            impl_->refused};
+    return {
+        impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(), impl_->context.requests, 0,
+        impl_->refused};
 }
 
 }  // namespace webby

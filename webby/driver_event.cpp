@@ -24,6 +24,7 @@
 #include "webby/exchange.h"
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/metrics_board_internal.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
@@ -54,6 +55,7 @@ struct EventDriver::Impl {
         context.access_log = access_log.get();
         context.trust = options.trust;
         context.event_loop = &loop;
+        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
     }
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
@@ -62,6 +64,10 @@ struct EventDriver::Impl {
     bool make_room();
     void pause();
     void resume();
+    void count_refused() {
+        ++refused;
+        if (context.metrics != nullptr) context.metrics->refused.add(Status::service_unavailable);
+    }
     void gone();
     void cancel();
     void lines_added() {
@@ -108,7 +114,9 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                  {.readable = [this] { guarded(&Connection::on_readable); },
                   .writable = [this] { guarded(&Connection::on_writable); },
                   .expired = [this] { guarded(&Connection::on_expired); }}),
-          place_(std::move(place)) {}
+          place_(std::move(place)) {
+        if (MetricsCell* const metrics = driver_.context.metrics) metrics->accepted.add();
+    }
     ~Connection() {
         ListHook<Connection>::unlink();
         if (state_ == State::idle) --driver_.idle;
@@ -118,6 +126,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
             driver_.exchanges.give(exchange_);
         }
         memory_.tell_closed(driver_.context.application);
+        if (MetricsCell* const metrics = driver_.context.metrics) {
+            metrics->closed.add();
+            if (driver_.context.draining.load(std::memory_order_relaxed)) metrics->drained.add();
+        }
     }
 
     std::error_code start(const TlsContext* tls) {
@@ -145,7 +157,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     }
     // Says that there is no place for it. After: *this may be gone.
     void refuse() {
-        ++driver_.refused;
+        driver_.count_refused();
         if (tls_ == nullptr) (void)watch_.try_send(kFullAnswer);  // over TLS nobody would understand yet
         tls_.reset();
         begin_to_linger();
@@ -181,6 +193,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         return tls_ != nullptr ? std::optional(tls_->layer.info()) : std::nullopt;
     }
     cutils::TimePoint now() const override { return driver_.loop.now(); }
+    cutils::TimePoint precise_now() const override { return driver_.loop.precise_now(); }
     void answer_goes_on() override { guarded(&Connection::on_answer); }
 
   private:
@@ -238,6 +251,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
             case State::idle:
                 exchange_ = driver_.exchanges.take();
                 exchange_->begin(driver_.context, *this, memory_, this);
+                exchange_->count_queued({});  // callbacks wait for nothing but the loop
                 enter(State::reading);
                 watch_.expire(Deadline::never);
                 [[fallthrough]];
@@ -271,9 +285,21 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
             exchange_->source_is_slow();
             return go_on(exchange_->advance());
         }
-        if (state_ != State::reading) return end();
-        exchange_->engine().time_out();
+        if (state_ != State::reading) {
+            count_expired();
+            return end();
+        }
+        exchange_->time_out();
         go_on(exchange_->advance());
+    }
+
+    void count_expired() const {
+        MetricsCell* const metrics = driver_.context.metrics;
+        if (metrics == nullptr || state_ == State::lingering) return;
+        metrics->count_timeout(state_ == State::idle      ? TimeoutKind::idle
+                               : state_ == State::shaking ? TimeoutKind::handshake
+                                                          : TimeoutKind::write);
+        if (state_ == State::shaking) metrics->failed_handshakes.add();
     }
 
     // Turns the crank until something has to be waited for.
@@ -286,7 +312,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                     want_ = want;
                     enter(State::writing);
                     return watch_.expire(driver_.options.timeouts.io);
-                case Sent::failure: return end();
+                case Sent::failure: exchange_->count_cut(); return end();
             }
             switch (want) {
                 case Exchange::Want::send:
@@ -339,7 +365,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         Http1Engine& engine = exchange_->engine();
         const IoResult got = try_recv(engine.input_space());
         if (got) [[likely]] {
-            engine.received(got.bytes);
+            exchange_->received(got.bytes);
             return Received::something;
         }
         if (got.would_block()) return Received::nothing;
@@ -379,6 +405,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     void shake_hands() {
         const std::error_code error = tls_->layer.shake_hands();
         if (error == nutils::NetError::would_block) return;
+        if (MetricsCell* const metrics = driver_.context.metrics) count_handshake(*metrics, error);
         if (!error) {
             park();
             if (may_recv()) watch_.again();
@@ -430,7 +457,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                           : engine.must_send() || sent_ > 0 ? send_large()
                                                             : send_text(engine.output_text());
         if (sent != Sent::all) return sent;
-        engine.sent();
+        exchange_->sent({});
         sent_ = 0;
         return Sent::all;
     }
@@ -529,10 +556,7 @@ void EventDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& pe
                                  const TlsContext* tls) {
     if (context.draining) return;
     const bool is_full = !make_room();
-    if (is_full && count >= options.max_connections + kMostRefused) {
-        ++refused;
-        return;
-    }
+    if (is_full && count >= options.max_connections + kMostRefused) return count_refused();
     auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
     if (const std::error_code error = made->start(tls))
         return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
@@ -603,7 +627,7 @@ void EventDriver::when_finished(std::function<void()> function) {
 }
 
 Driver::Counts EventDriver::counts() const {
-    return {impl_->count, impl_->idle, 0, impl_->context.requests, impl_->refused};
+    return {impl_->count, impl_->idle, 0, impl_->context.requests, 0, impl_->refused};
 }
 
 }  // namespace webby

@@ -23,6 +23,7 @@
 #include "nutils/socket_ops.h"
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/metrics_board_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
 #include "webby/thread_socket_internal.h"
@@ -100,7 +101,9 @@ struct Worker {
                   .limits = options.limits,
                   .timeouts = options.timeouts,
                   .trust = options.trust},
-          exchanges(options.limits) {}
+          exchanges(options.limits) {
+        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
+    }
 
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
@@ -135,7 +138,7 @@ struct ThreadDriver::Impl {
     Connection* next(Worker& worker);
     void serve(Worker& worker, Connection& connection);
     SessionEnd converse(Worker& worker, Connection& connection);
-    bool shake_hands(Connection& connection, ThreadTlsSocket& socket);
+    bool shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket);
     template <class Socket>
     SessionEnd run(Worker& worker, Connection& connection, Socket& socket);
     void take(Connection& connection);
@@ -152,6 +155,7 @@ struct ThreadDriver::Impl {
     const DriverOptions options;
     std::unique_ptr<AccessLog> access_log;
     UniqueFd epoll, ending_event;
+    MetricsCell* metrics = nullptr;  // with the lock held, whoever it is that counts; none: null
 
     mutable std::mutex mutex;  // of all that follows
     cutils::List<Connection, Connection> connections;
@@ -195,6 +199,7 @@ ThreadDriver::Impl::Impl(EvLoop& the_loop, const Application& the_application,
     if (!epoll || !ending_event || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ending_event.get(), &event) != 0)
         throw std::system_error(errno, std::generic_category(), "webby: epoll");
     hold.emplace(loop);
+    if (options.metrics != nullptr) metrics = &options.metrics->add_cell();
 }
 
 ThreadDriver::Impl::~Impl() {
@@ -240,6 +245,7 @@ void ThreadDriver::Impl::refuse(Connection& connection) {
     connection.conversation.until = cutils::monotonic_now() + options.timeouts.linger;
     const std::lock_guard lock(mutex);
     ++refused;
+    if (metrics != nullptr) metrics->refused.add(Status::service_unavailable);
 }
 
 bool ThreadDriver::Impl::take_place(Connection& connection, const nutils::SockAddr& client) const {
@@ -284,6 +290,7 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, Con
             return;
         }
         connections.push_back(*made);
+        if (metrics != nullptr) metrics->accepted.add();
         if (++count >= options.max_connections && options.when_full == WhenFull::wait) pause();
     }
     Connection& connection = *made.release();
@@ -319,9 +326,14 @@ void ThreadDriver::Impl::close_expired() {
         Connection& connection = idle.front();
         unpark(connection);
         connection.end_if_unused();
+        if (metrics != nullptr) metrics->count_timeout(TimeoutKind::idle);
     }
     waiting.for_each([&](Connection& connection) {
         if (connection.expires > now) return;
+        if (metrics != nullptr && connection.tls != nullptr && !connection.tls->layer.is_shaken()) {
+            metrics->failed_handshakes.add();
+            metrics->count_timeout(TimeoutKind::handshake);
+        }
         unpark(connection);
         connection.expire();
     });
@@ -428,7 +440,7 @@ SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) 
     }
     ThreadTlsSocket socket(*connection.tls, options.timeouts.io);
     if (!connection.tls->layer.is_shaken() &&
-        (connection.conversation.expired || !shake_hands(connection, socket)))
+        (connection.conversation.expired || !shake_hands(worker, connection, socket)))
         return SessionEnd::close;
     const SessionEnd end = run(worker, connection, socket);
     if (end == SessionEnd::close) connection.tls->layer.say_goodbye();
@@ -466,9 +478,10 @@ void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
     worker.exchanges.give(exchange);
 }
 
-bool ThreadDriver::Impl::shake_hands(Connection& connection, ThreadTlsSocket& socket) {
+bool ThreadDriver::Impl::shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket) {
     const TimePoint now = cutils::monotonic_now();
     const std::error_code error = socket.shake_hands(now + options.timeouts.head);
+    if (worker.context.metrics != nullptr) count_handshake(*worker.context.metrics, error);
     if (!error) return true;
     const nutils::SockAddr peer = socket.peer().value_or(nutils::SockAddr());
     if (handshakes.failed(connection.tls->layer, error, peer, now))
@@ -541,6 +554,10 @@ void ThreadDriver::Impl::remove(Connection& connection) {
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;
+    if (metrics != nullptr) {
+        metrics->closed.add();
+        if (draining) metrics->drained.add();
+    }
     if (full || (draining && count == 0)) tell_loop();
 }
 
@@ -614,7 +631,7 @@ Driver::Counts ThreadDriver::counts() const {
     const std::lock_guard lock(impl_->mutex);
     std::uint64_t requests = 0;
     for (const auto& worker : impl_->workers) requests += worker->context.requests;
-    return {impl_->count, impl_->idle_count, 0, requests, impl_->refused};
+    return {impl_->count, impl_->idle_count, 0, requests, impl_->workers.size(), impl_->refused};
 }
 
 }  // namespace webby

@@ -31,6 +31,12 @@ void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& mem
     deferred_ = given_up_ = false;
     waiting_for_input_ = Waiting::nothing;
     engine_.reset(memory.requests);
+    if (context.metrics != nullptr) {
+        context.metrics->begun.add();
+        is_counted_ = true;
+        cut_ = false;
+        head_at_ = {};
+    }
 }
 
 cutils::TimePoint Exchange::input_deadline(cutils::TimePoint now) {
@@ -69,6 +75,7 @@ std::optional<std::chrono::nanoseconds> Exchange::took() {
 
 inline void Exchange::respond() {
     context_->count_request();
+    if (context_->metrics != nullptr) count_response();
     const cutils::TimePoint now = wire_->now();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
     if (context_->access_log != nullptr) log(response_.body_size());
@@ -100,7 +107,9 @@ bool Exchange::serve_until(cutils::Duration time) {
         failed_ = !context_->application.serve(match_, request_, response_);
     }
     if (response_.deferred() != nullptr) return settle();
-    if (wire_->now() >= end && !writing_) too_late();
+    if (wire_->now() < end) return true;
+    count_timeout(TimeoutKind::answer);
+    if (!writing_) too_late();
     return true;
 }
 
@@ -120,7 +129,10 @@ void Exchange::too_late() {
     } else if (!wait_for(state)) {
         const bool late = request_.deadline().passed(wire_->now());
         too_late();
-        if (!late) response_.close_connection();
+        if (late)
+            count_timeout(TimeoutKind::answer);
+        else
+            response_.close_connection();
         return true;
     }
     response_.take_deferred();
@@ -129,6 +141,7 @@ void Exchange::too_late() {
 
 bool Exchange::expire_deferred() {
     if (is_pinned()) return false;
+    count_timeout(TimeoutKind::answer);
     too_late();
     deferred_ = false;
     finish();
@@ -185,6 +198,48 @@ inline void Exchange::finish() {
     respond();
 }
 
+// --- what is counted ---
+
+void Exchange::count_head() {
+    context_->metrics->requests[static_cast<std::size_t>(request_.method())].add();
+    head_at_ = wire_->now();
+}
+
+void Exchange::count_response() {
+    context_->metrics->responses.add(response_.status());
+    if (head_at_ == cutils::TimePoint{}) return;  // refused before the head was complete
+    if (match_.site == nullptr) [[unlikely]]
+        context_->metrics->refused.add(response_.status());  // no such host
+    count_latency();
+}
+
+void Exchange::count_latency() {
+    context_->metrics->latency.add(wire_->precise_now() - head_at_);
+    head_at_ = {};
+}
+
+// How much of a large one has gone when it broke off, not every socket says.
+void Exchange::count_sent(const IoResult& how) {
+    const Http1Engine::Output output = engine_.output();
+    std::uint64_t size = output.text.size() + output.body.size();
+    if (output.file >= 0) size += output.count;
+    context_->metrics->sent.add(how.error ? how.bytes : size);
+    if (!how.error) return;
+    cut_ = true;
+    if (how.error == NetError::timed_out) count_timeout(TimeoutKind::write);
+}
+
+void Exchange::time_out() {
+    if (!engine_.is_idle()) count_timeout(engine_.is_reading_head() ? TimeoutKind::head : TimeoutKind::body);
+    engine_.time_out();
+}
+
+void Exchange::count_ended() {
+    is_counted_ = false;
+    context_->metrics->ended.add();
+    if (cut_ || engine_.is_in_the_middle()) context_->metrics->cut.add();
+}
+
 // The head is there: who will answer, and with the body or before it?
 inline void Exchange::start() {
     constexpr std::size_t kKeep = 64 * 1024;
@@ -200,6 +255,7 @@ inline void Exchange::start() {
     filters_entered_ = 0;
     if (context_->access_log != nullptr) [[unlikely]]
         started_ = cutils::monotonic_now();
+    if (context_->metrics != nullptr) count_head();
     match_ = context_->application.find(request_);
     if (!context_->application.enter(match_, request_, response_, filters_entered_)) return finish();
     const Router::Endpoint* const endpoint = match_.endpoint;
@@ -226,6 +282,7 @@ void Exchange::refuse() {
     request_.forget();
     response_.clear();
     response_.error(engine_.refusal());
+    if (MetricsCell* const metrics = context_->metrics) metrics->refused.add(engine_.refusal());
     respond();
 }
 
@@ -328,6 +385,7 @@ void Exchange::begin_stream() {
     context_->count_request();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
     engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
+    if (MetricsCell* const metrics = context_->metrics) metrics->responses.add(response_.status());
     writing_ = true;
     written_ = 0;
     write_error_ = {};
@@ -377,10 +435,12 @@ void Exchange::finish_stream() {
     }
     other_answer_.reset();
     if (context_->access_log != nullptr) log(written_);
+    if (context_->metrics != nullptr) count_latency();
     if (whole)
         engine_.end_stream();
     else
         engine_.cut();
+    cut_ |= !whole;
 }
 
 // --- filters that see the body of a response ---

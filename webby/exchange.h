@@ -23,6 +23,7 @@
 #include "webby/http1_engine.h"
 #include "webby/http_date.h"
 #include "webby/limits.h"
+#include "webby/metrics_cell.h"
 #include "webby/request.h"
 #include "webby/response.h"
 
@@ -42,6 +43,7 @@ struct ExchangeContext {
     const ForwardedTrust* trust = nullptr;  // nobody: null
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
+    MetricsCell* metrics = nullptr;   // nobody wants any: null
     // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
     // responses. Null: the caller of advance() waits.
     evcorothread::EvLoop* event_loop = nullptr;
@@ -79,8 +81,9 @@ class Wire {
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
     // The client has closed, or at least will ask nothing more.
     virtual bool peer_gone() const { return false; }
-    // The driver's clock, as of lately.
+    // The driver's clock, as of lately; and read now.
     virtual cutils::TimePoint now() const = 0;
+    virtual cutils::TimePoint precise_now() const { return now(); }
 
   protected:
     ~Wire() = default;
@@ -108,7 +111,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
     // Blocks while a servlet on another thread uses the request.
-    ~Exchange() { abandon(); }
+    ~Exchange() {
+        abandon();
+        count_end();
+    }
 
     // Starts anew, for a connection that has just come or wakes up. Lifetime: of all, until the next begin()
     // or resume().
@@ -153,6 +159,30 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // When that is; never, if the route says nothing.
     [[nodiscard]] cutils::Deadline answer_deadline() const { return request_.deadline(); }
 
+    // Received and sent, for a driver: engine().received(), sent() and time_out(), and they are counted.
+    void received(std::size_t bytes) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->received.add(bytes);
+        engine_.received(bytes);
+    }
+    void sent(const nutils::IoResult& how) {
+        if (context_->metrics != nullptr) count_sent(how);
+        engine_.sent();
+    }
+    void time_out();
+    // The connection ends although its request, or its response, is not complete.
+    void count_cut() { cut_ = true; }
+    // The client has taken nothing of the output for too long.
+    void write_timed_out() {
+        if (context_->metrics != nullptr) count_sent({0, nutils::NetError::timed_out});
+    }
+    void count_timeout(TimeoutKind kind) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->count_timeout(kind);
+    }
+    // How long the first byte of a request has waited for a stack.
+    void count_queued(cutils::Duration time) {
+        if (MetricsCell* const metrics = context_->metrics) metrics->queued.add(time);
+    }
+
     [[nodiscard]] Http1Engine& engine() { return engine_; }
     [[nodiscard]] const Http1Engine& engine() const { return engine_; }
 
@@ -193,6 +223,14 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void gather();
     void refuse();
     void respond();
+    void count_head();
+    void count_response();
+    void count_latency();
+    void count_sent(const nutils::IoResult& how);
+    void count_end() {
+        if (is_counted_) count_ended();
+    }
+    void count_ended();
 
     ExchangeContext* context_ = nullptr;
     Request request_;
@@ -216,6 +254,11 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     bool gathers_ = false;
     bool deferred_ = false;  // advance() has returned Want::deferred
 
+    // For the metrics.
+    bool is_counted_ = false;  // as active
+    bool cut_ = false;
+    cutils::TimePoint head_at_{};  // of a request that has no response yet
+
     enum class Waiting : std::uint8_t { nothing, head, body, drain };
     Waiting waiting_for_input_ = Waiting::nothing;  // what input_since_ is about
     std::uint64_t waiting_in_request_ = 0;
@@ -228,6 +271,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
 
     friend class ExchangePool;
     void put_aside() {
+        count_end();
         if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
             engine_.forget_output();
     }

@@ -14,6 +14,7 @@
 #include "evcorothread/tls_layer.h"
 #include "nutils/net_error.h"
 #include "nutils/sock_addr.h"
+#include "webby/metrics_cell.h"
 
 namespace webby {
 
@@ -21,6 +22,13 @@ namespace webby {
 inline constexpr std::string_view kPlainHttpAnswer =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n"
     "Connection: close\r\n\r\nThis port speaks HTTPS. Use https://.\n";
+
+// One more in the metrics.
+inline void count_handshake(MetricsCell& metrics, const std::error_code& error) {
+    if (!error) return metrics.handshakes.add();
+    metrics.failed_handshakes.add();
+    if (error == nutils::NetError::timed_out) metrics.count_timeout(TimeoutKind::handshake);
+}
 
 // At most one line a second. Any thread.
 class HandshakeReport {

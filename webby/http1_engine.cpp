@@ -65,6 +65,7 @@ void Http1Engine::reset(std::uint64_t requests) {
     requests_ = requests;
     eof_ = closing_soon_ = lingers_ = false;
     forget_output();
+    was_cut_ = false;
     if (output_.capacity() > kKeep) output_.shrink();
     if (is_idle()) return;  // the parser waits for a first byte already
     begin_ = end_ = at_ = 0;
@@ -385,6 +386,7 @@ std::size_t Http1Engine::fill(std::span<char> room) {
 void Http1Engine::cut() {
     source_.reset();
     source_waits_ = false;
+    was_cut_ = true;
     close(false);
 }
 

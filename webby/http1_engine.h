@@ -85,6 +85,10 @@ class EVC_API Http1Engine {
     // True between the first byte of a request and the end of its head.
     [[nodiscard]] bool is_reading_head() const { return phase_ == Phase::head && begin_ != end_; }
 
+    // True when a connection that ends now breaks off a request or a response: also after cut().
+    [[nodiscard]] bool is_in_the_middle() const {
+        return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
+    }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
     // How many requests have been answered.
@@ -223,6 +227,7 @@ class EVC_API Http1Engine {
     bool continued_ = false;
     bool closing_soon_ = false;
     bool lingers_ = false;
+    bool was_cut_ = false;
 };
 
 }  // namespace webby

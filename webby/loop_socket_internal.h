@@ -61,6 +61,7 @@ class LoopSocket {
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_info(stream_); }
     [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] cutils::TimePoint lately() const { return loop_.now(); }
+    [[nodiscard]] cutils::TimePoint now() const { return loop_.precise_now(); }
 
   private:
     Stream& stream_;

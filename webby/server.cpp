@@ -25,9 +25,12 @@
 #include "webby/ascii.h"
 #include "webby/directory.h"
 #include "webby/driver.h"
+#include "webby/loop_observer_internal.h"
+#include "webby/metrics_board_internal.h"
 #include "webby/offloaded_internal.h"
 #include "webby/own_listener_internal.h"
 #include "webby/static_files.h"
+#include "webby/status_page_internal.h"
 #include "webby/uri.h"
 
 namespace webby {
@@ -45,12 +48,13 @@ namespace {
 // The drivers on the loops of a group. Each is made, used and ended on its own loop: by the server's end, or
 // by the loop's, whichever is first.
 struct Fleet : std::enable_shared_from_this<Fleet> {
-    explicit Fleet(std::size_t count) : drivers(count), left(count) {}
+    explicit Fleet(std::size_t count) : drivers(count), observers(count), left(count) {}
 
     // On its loop.
     void end(std::size_t index) {
         if (index == 0) delay.reset();
         if (drivers[index] == nullptr) return;
+        observers[index].reset();
         drivers[index].reset();  // before anybody hears of it
         const std::lock_guard lock(mutex);
         gone_by(1);
@@ -60,14 +64,15 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
         left -= count;
         changed.notify_all();
     }
-    // Calls `f` for each on its loop, with what ends it for good. False: all are gone, and perhaps the group,
-    // too. It cannot be while one of them is left.
+    // They are to stop: calls `f` for each on its loop, with what ends it for good. False: all are gone, and
+    // perhaps the group, too. It cannot be while one of them is left.
     bool post_to_each(LoopGroup& group,
                       std::function<void(Driver& one, const std::function<void()>& end)> f) {
         const std::lock_guard lock(mutex);
         if (left == 0) return false;
         for (std::size_t i = 0; i < drivers.size(); ++i)
             group.post(i, [f, i, all = shared_from_this()] {
+                if (all->observers[i]) all->observers[i]->stop();
                 if (all->drivers[i]) f(*all->drivers[i], [all, i] { all->end(i); });
             });
         return true;
@@ -78,7 +83,8 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
     }
 
     std::vector<std::unique_ptr<Driver>> drivers;
-    std::optional<EvTimer> delay;  // the first loop's: before the drain
+    std::optional<EvTimer> delay;                          // the first loop's: before the drain
+    std::vector<std::unique_ptr<LoopObserver>> observers;  // none, where nobody wants metrics
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t left;
@@ -87,7 +93,9 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
 }  // namespace
 
 struct Server::Impl {
-    explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {}
+    explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {
+        if (options.metrics) count();
+    }
 
     void remember(const cutils::Result<void>& result) {
         if (!result) remember(result.error());
@@ -130,15 +138,30 @@ struct Server::Impl {
     void files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
+    // --- metrics ---
+    void count() {
+        if (board == nullptr) board = std::make_unique<MetricsBoard>();
+    }
+    [[nodiscard]] std::unique_ptr<LoopObserver> make_observer(EvLoop& on, Driver& its, std::size_t index);
+    // Calls f(observer) on the loop of that number, at once when that is the caller's. False: not now.
+    bool on_loop(std::size_t index, std::function<void(LoopObserver&)> f);
+    void look_at_loops(bool where);
+    ServerMetrics take_metrics(bool where);
+    void keep_updating();
+
     ServerOptions options;
     Application application;
     std::unique_ptr<evcorothread::OffloadPool> offload_pool;  // ends before the servlets
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
-    std::optional<TlsContext> tls;                // outlives the drivers; set once, with the lock held
-    std::optional<AccessLogFile> log_file;        // the same
-    std::unique_ptr<AddressLimit> address_limit;  // the same
+    std::optional<TlsContext> tls;                 // outlives the drivers; set once, with the lock held
+    std::optional<AccessLogFile> log_file;         // the same
+    std::unique_ptr<AddressLimit> address_limit;   // the same
+    std::unique_ptr<MetricsBoard> board;           // the same; null: nobody wants metrics
+    std::vector<std::shared_ptr<LoopSlot>> slots;  // of the loops, in their order
+    std::unique_ptr<StatusPage> status;
     std::unique_ptr<Driver> driver;
+    std::unique_ptr<LoopObserver> observer;
     std::vector<std::unique_ptr<OwnListener>> own_listeners;  // of the driver
     std::optional<EvTimer> delay;                             // before the drain
     std::atomic<bool> going_on{true};                         // until stop()
@@ -174,7 +197,7 @@ cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, st
         options.paradigm, on, application,
         DriverOptions{options.limits, options.timeouts, share_of(options.max_connections), options.drain,
                       share_of(options.threads), options.when_full, options.proxy_protocol,
-                      &options.forwarded, address_limit.get()},
+                      &options.forwarded, address_limit.get(), board.get()},
         std::move(log));
 }
 
@@ -265,6 +288,10 @@ cutils::Result<void> Server::Impl::open(EvLoop& on) {
         addresses.clear();
         return opened;
     }
+    if (board != nullptr) {
+        slots = {std::make_shared<LoopSlot>()};
+        observer = make_observer(on, *driver, 0);
+    }
     const std::lock_guard lock(mutex);
     link = std::make_shared<Link>(Link{this});
     loop = &on;
@@ -302,6 +329,8 @@ cutils::Result<void> Server::Impl::open(LoopGroup& on) {
 // A driver on each loop, made there.
 cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
     fleet = std::make_shared<Fleet>(on.size());
+    if (board != nullptr)
+        for (std::size_t i = 0; i < on.size(); ++i) slots.push_back(std::make_shared<LoopSlot>());
     group = &on;
     end_hook = on.at_end([all = fleet](EvLoop&, std::size_t index) { all->end(index); });
     std::mutex first_mutex;
@@ -311,6 +340,8 @@ cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
         cutils::Result<std::unique_ptr<Driver>> one = make_driver(member, on.size());
         if (one) {
             fleet->drivers[index] = *std::move(one);
+            if (board != nullptr)
+                fleet->observers[index] = make_observer(member, *fleet->drivers[index], index);
         } else {
             const std::scoped_lock lock(first_mutex, fleet->mutex);
             fleet->gone_by(1);
@@ -394,6 +425,7 @@ cutils::Result<void> Server::Impl::serve_with_workers(const std::function<void()
 }
 
 void Server::Impl::close() {
+    if (status != nullptr) status->close();
     if (fleet != nullptr) {
         const std::lock_guard lock(mutex);
         loop = nullptr;
@@ -406,6 +438,7 @@ void Server::Impl::close() {
     }
     delay.reset();
     own_listeners.clear();
+    observer.reset();
     driver.reset();
 }
 
@@ -556,11 +589,14 @@ void Server::stop() {
 
 // With the lock held.
 void Server::Impl::begin_drain() {
+    if (status != nullptr) status->close();  // or streams would keep it from ending
     stop_asked.set();
     if (loop == nullptr) return;
     if (fleet != nullptr) return drain_fleet();
     loop->post([link = link] {
-        if (link->server != nullptr) link->server->drain_driver();
+        if (link->server == nullptr) return;
+        if (link->server->observer != nullptr) link->server->observer->stop();
+        link->server->drain_driver();
     });
 }
 
@@ -620,6 +656,106 @@ void Server::health(std::string_view path) {
 }
 
 const std::vector<nutils::SockAddr>& Server::addresses() const { return impl_->addresses; }
+
+// --- metrics ---
+
+std::unique_ptr<LoopObserver> Server::Impl::make_observer(EvLoop& on, Driver& its, std::size_t index) {
+    const std::size_t share = slots.size();
+    LoopObserver::Options how{options.paradigm, (options.threads + share - 1) / share, options.stall_limit};
+    try {
+        return std::make_unique<LoopObserver>(on, its, slots[index], how);
+    } catch (const std::system_error& error) {
+        cutils::log(cutils::LogLevel::warning, "webby: nobody watches for stalls: %s", error.what());
+    }
+    how.stall_limit = {};
+    return std::make_unique<LoopObserver>(on, its, slots[index], how);
+}
+
+bool Server::Impl::on_loop(std::size_t index, std::function<void(LoopObserver&)> f) {
+    LoopObserver* here = nullptr;
+    {
+        const std::lock_guard lock(mutex);
+        if (loop == nullptr) return false;
+        if (fleet == nullptr) {
+            if (loop->on_loop_thread())
+                here = observer.get();
+            else
+                loop->post([link = link, f] {
+                    if (link->server != nullptr && link->server->observer != nullptr)
+                        f(*link->server->observer);
+                });
+        } else {
+            const std::lock_guard fleet_lock(fleet->mutex);
+            if (fleet->left == 0) return false;
+            if (group->here() == index)
+                here = fleet->observers[index].get();
+            else
+                group->post(index, [all = fleet, index, f] {
+                    if (all->observers[index]) f(*all->observers[index]);
+                });
+        }
+    }
+    if (here != nullptr) f(*here);
+    return true;
+}
+
+// A loop that does not answer is not asked again and again.
+void Server::Impl::look_at_loops(bool where) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        if (slots[i]->asked.exchange(true, std::memory_order_relaxed)) continue;
+        if (!on_loop(i, [where](LoopObserver& one) { one.look(where); })) slots[i]->asked = false;
+    }
+}
+
+ServerMetrics Server::Impl::take_metrics(bool where) {
+    if (board == nullptr) return {};
+    look_at_loops(where);
+    ServerMetrics all = board->sum();
+    all.taken = cutils::monotonic_now();
+    all.paradigm = options.paradigm;
+    all.exceptions = application.exceptions();
+    for (const auto& slot : slots) all.loops.push_back(slot->get());
+    const std::lock_guard lock(mutex);
+    all.draining = stopping;
+    return all;
+}
+
+// Once a second on the first loop, while somebody looks at the status page.
+void Server::Impl::keep_updating() {
+    (void)on_loop(0, [this](LoopObserver& first) {
+        first.every_second([this] {
+            if (!status->has_viewers()) return false;
+            status->update(take_metrics(true));
+            return true;
+        });
+    });
+}
+
+ServerMetrics Server::metrics() const { return impl_->take_metrics(false); }
+
+void Server::metrics_page(std::string_view path, MetricsPageOptions options) {
+    impl_->count();
+    get(path, [impl = impl_.get(), options = std::move(options)](Request& request, Response& response) {
+        if (!options.access.admits(request, response)) return;
+        response.set_header("Cache-Control", "no-store");
+        response.body(to_prometheus(impl->take_metrics(false), options), PrometheusText::kContentType);
+    });
+}
+
+void Server::status_page(std::string_view path, StatusOptions options) {
+    EVC_CHECK(impl_->status == nullptr, "webby::Server::status_page() is for once");
+    impl_->count();
+    impl_->status = std::make_unique<StatusPage>(std::move(options));
+    get(path, [impl = impl_.get()](Request& request, Response& response) {
+        if (impl->status->access().admits(request, response))
+            impl->status->show(request, response, impl->take_metrics(true));
+    });
+    get(std::string(path) + "/events", [impl = impl_.get()](Request& request, Response& response) {
+        if (!impl->status->access().admits(request, response)) return;
+        impl->status->subscribe(request, response, impl->take_metrics(false));
+        impl->keep_updating();
+    });
+}
 
 Server::Counts Server::counts() const {
     if (impl_->fleet != nullptr) return impl_->counts_of_fleet();

@@ -21,9 +21,12 @@
 #include "webby/forwarded.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
+#include "webby/metrics_page.h"
 #include "webby/paradigm.h"
 #include "webby/routes.h"
+#include "webby/server_metrics.h"
 #include "webby/servlet.h"
+#include "webby/status_page.h"
 
 namespace evcorothread {
 class EvLoop;
@@ -95,6 +98,12 @@ struct ServerOptions {
     bool strict_hosts = false;
     std::string access_log{};  // a file, "-" for stdout, "" for none
     AccessLogFormat access_log_format = AccessLogFormat::common;
+    // Counts what Server::metrics() tells. metrics_page() and status_page() switch it on by themselves.
+    bool metrics = false;
+    // How long a servlet, or another coroutine, may keep a loop from getting on; longer is logged with a
+    // backtrace, and counted. 0: not watched. See evcorothread::StallDetector: it uses SIGRTMIN + 7, which
+    // the loops' threads let through from then on.
+    std::chrono::milliseconds stall_limit{0};
 };
 
 // Usage:
@@ -189,6 +198,28 @@ class EVC_API Server : public Routes<Server> {
     // Where it listens, in the order of ServerOptions::listen, then of listen_tls, with real ports. After
     // start() or attach(), or in run().
     [[nodiscard]] const std::vector<nutils::SockAddr>& addresses() const;
+
+    // What has been counted since the server was made, and how it stands. Any thread, at any time; never
+    // waits. What only a loop can say of itself (ServerMetrics::loops) is as of now for the loop that asks,
+    // and a single one's in its own servlets; the others say it for the next time that somebody asks.
+    // Cost: adds up about 6 KiB of counts for each loop and OS thread that serves.
+    [[nodiscard]] ServerMetrics metrics() const;
+
+    // Shows them at `path` as Prometheus reads them (text format 0.0.4), with the application's own.
+    //
+    //   server.metrics_page("/metrics");
+    //
+    // From now on counts. Call it before run(), start(), attach().
+    void metrics_page(std::string_view path, MetricsPageOptions options = {});
+
+    // A page for people at `path`: requests, latencies, connections, stacks, what coroutines wait for, as
+    // charts that move; without JavaScript a table. It needs nothing from elsewhere. Others than loopback get
+    // 403, unless the options say more.
+    //
+    //   server.status_page("/-/status");
+    //
+    // While somebody looks, a look a second; else nothing but the counting. Call it as metrics_page().
+    void status_page(std::string_view path, StatusOptions options = {});
 
     struct Counts {
         std::size_t connections = 0;

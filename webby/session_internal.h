@@ -57,17 +57,20 @@ class Session final : public Wire {
         if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
         Exchange::Want want = Exchange::Want::input;
         if (std::exchange(conversation_.writing, false)) {
-            if (conversation_.expired) return SessionEnd::close;
+            if (conversation_.expired) {
+                exchange_.write_timed_out();
+                return SessionEnd::close;
+            }
             want = conversation_.want;
         } else if (std::exchange(conversation_.expired, false)) {
-            engine_.time_out();
+            exchange_.time_out();
             want = exchange_.advance();
         }
         for (int sends = 1;; want = exchange_.advance(), ++sends) {
             switch (try_send_output()) {
                 case Sent::all: break;
                 case Sent::some: return wait_for_room(want);
-                case Sent::failure: return SessionEnd::close;
+                case Sent::failure: exchange_.count_cut(); return SessionEnd::close;
             }
             switch (want) {
                 case Exchange::Want::send:
@@ -94,7 +97,7 @@ class Session final : public Wire {
     nutils::IoResult refill(cutils::Deadline deadline) override {
         if (!send_output(deadline)) return {0, std::make_error_code(std::errc::broken_pipe)};
         const nutils::IoResult got = socket_.recv(engine_.input_space(), deadline);
-        if (got) engine_.received(got.bytes);
+        if (got) exchange_.received(got.bytes);
         if (!got.eof()) return got;
         engine_.end_of_input();
         return {};
@@ -104,6 +107,7 @@ class Session final : public Wire {
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
     std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
     cutils::TimePoint now() const override { return socket_.lately(); }
+    cutils::TimePoint precise_now() const override { return socket_.now(); }
 
   private:
     using Deadline = cutils::Deadline;
@@ -136,8 +140,8 @@ class Session final : public Wire {
     Sent flush_output() {
         if (const std::error_code error = socket_.try_flush())
             return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
+        exchange_.sent({static_cast<std::size_t>(conversation_.sent), {}});
         conversation_.sent = 0;
-        engine_.sent();
         return Sent::all;
     }
     SessionEnd wait_for_room(Exchange::Want next) {
@@ -152,14 +156,14 @@ class Session final : public Wire {
     IoResult send_output(Deadline deadline = Deadline::never) {
         if (!engine_.has_output()) return {};
         const IoResult sent = socket_.send_all(engine_.output_text(), deadline);
-        engine_.sent();
+        exchange_.sent(sent);
         return sent;
     }
 
     Received receive() {
         const IoResult got = socket_.try_recv(engine_.input_space());
         if (got) [[likely]] {
-            engine_.received(got.bytes);
+            exchange_.received(got.bytes);
             return Received::something;
         }
         if (got.would_block()) return Received::nothing;

@@ -81,6 +81,7 @@ class ThreadSocket {
     }
     [[nodiscard]] int fd() const { return socket_.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
+    [[nodiscard]] static cutils::TimePoint now() { return cutils::monotonic_now(); }
 
   private:
     IoResult noted(IoResult got, std::size_t asked) {

@@ -82,6 +82,7 @@ class ThreadTlsSocket {
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_.info(); }
     [[nodiscard]] int fd() const { return side_.socket.fd(); }
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
+    [[nodiscard]] static cutils::TimePoint now() { return cutils::monotonic_now(); }
 
   private:
     [[nodiscard]] Deadline limited(Deadline deadline) const {

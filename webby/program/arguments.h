@@ -21,6 +21,13 @@ struct Arguments {
     double io_timeout = 30;
     double idle_timeout = 60;
     double head_timeout = 10;
+    std::string access_log_format{to_string(AccessLogFormat::common)};
+    double drain_timeout = 30;
+    double drain_delay = 0;
+    double stall_limit = 0;
+    std::string status, metrics, health;  // paths; empty: none
+    std::string trust;                    // networks
+    bool forwarded = false;
 };
 
 // One line on stderr, whatever it has to say; the exit code.

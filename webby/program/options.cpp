@@ -144,8 +144,70 @@ void describe_times(CLI::App& parser, Arguments& arguments) {
 }
 
 void describe_log(CLI::App& parser, Arguments& arguments) {
-    parser.add_option("--access-log", arguments.server.access_log, "common log format; - for stdout")
+    parser.add_option("--access-log", arguments.server.access_log, "a line for each request; - for stdout")
         ->type_name("FILE|-");
+    parser.add_option("--access-log-format", arguments.access_log_format, "of those lines")
+        ->check(CLI::IsMember({"common", "combined", "json"}))
+        ->type_name("NAME")
+        ->capture_default_str();
+}
+
+// Pages about the server itself, and how it ends.
+void describe_pages(CLI::App& parser, Arguments& arguments) {
+    const CLI::Validator path(
+        [](std::string& text) -> std::string {
+            return text.starts_with("/") && text.size() > 1 ? ""
+                                                            : "\"" + text + "\" is no path: begin with \"/\"";
+        },
+        "", "path");
+    parser.add_option("--status", arguments.status, "where a page shows how the server is, to loopback only")
+        ->check(path)
+        ->type_name("PATH");
+    parser.add_option("--metrics", arguments.metrics, "where Prometheus finds the metrics, from anywhere")
+        ->check(path)
+        ->type_name("PATH");
+    parser
+        .add_option("--health", arguments.health,
+                    "where load balancers ask: 200 while it serves, 503 once it is to stop")
+        ->check(path)
+        ->type_name("PATH");
+    parser.add_option("--stall-limit", arguments.stall_limit, "logs what keeps a loop busy for longer")
+        ->check(seconds(0.001))
+        ->type_name("S");
+    parser
+        .add_option("--drain-timeout", arguments.drain_timeout,
+                    "how long requests in flight may go on after SIGTERM")
+        ->check(seconds(0.001))
+        ->type_name("S")
+        ->capture_default_str();
+    parser
+        .add_option("--drain-delay", arguments.drain_delay,
+                    "how long it goes on accepting after SIGTERM, while --health says 503")
+        ->check(seconds(0.001))
+        ->type_name("S");
+}
+
+// Who the clients are, and how many.
+void describe_clients(CLI::App& parser, Arguments& arguments) {
+    ServerOptions& server = arguments.server;
+    parser.add_flag("--proxy-protocol", server.proxy_protocol,
+                    "connections begin with a PROXY header (1 or 2); from --trust only");
+    parser
+        .add_option("--trust", arguments.trust,
+                    "networks of our proxies: whose PROXY headers and X-Forwarded-For are believed")
+        ->type_name("NETWORK,...");
+    parser.add_flag("--forwarded", arguments.forwarded,
+                    "believe Forwarded (RFC 7239) instead of X-Forwarded-For");
+    parser.add_option("--max-per-address", server.max_per_address, "connections of one client at most")
+        ->check(count())
+        ->type_name("N");
+    parser
+        .add_option("--when-full", server.when_full,
+                    "new connections and requests without a place: wait, refuse with 503, or close the "
+                    "connection that has been idle longest")
+        ->transform(CLI::Transformer(std::map<std::string, WhenFull>{
+            {"wait", WhenFull::wait}, {"refuse", WhenFull::refuse}, {"close-idle", WhenFull::close_idle}}))
+        ->type_name("wait|refuse|close-idle");
 }
 
 }  // namespace
@@ -158,6 +220,13 @@ void describe(CLI::App& parser, Arguments& arguments) {
     describe_work(parser, arguments);
     describe_times(parser, arguments);
     describe_log(parser, arguments);
+    describe_pages(parser, arguments);
+    describe_clients(parser, arguments);
+    parser
+        .set_config("--config", "",
+                    "a file with these options, one NAME = VALUE a line; the command line wins")
+        ->type_name("FILE");
+    parser.allow_config_extras(CLI::config_extras_mode::error);
 }
 
 std::string complete(const CLI::App& parser, Arguments& arguments) {
@@ -173,6 +242,18 @@ std::string complete(const CLI::App& parser, Arguments& arguments) {
     server.timeouts.io = to_milliseconds(arguments.io_timeout);
     server.timeouts.idle = to_milliseconds(arguments.idle_timeout);
     server.timeouts.head = to_milliseconds(arguments.head_timeout);
+    server.access_log_format = parse_access_log_format(arguments.access_log_format).value();
+    server.drain = to_milliseconds(arguments.drain_timeout);
+    server.drain_delay = to_milliseconds(arguments.drain_delay);
+    server.stall_limit = to_milliseconds(arguments.stall_limit);
+    if (arguments.forwarded) server.forwarded.by = ForwardedBy::forwarded;
+    if (!arguments.trust.empty()) {
+        cutils::Result<nutils::IpNetworkList> networks = nutils::IpNetworkList::parse(arguments.trust);
+        if (!networks) return "--trust: " + networks.error().message();
+        server.forwarded.networks = *std::move(networks);
+    } else if (server.proxy_protocol) {
+        return "--proxy-protocol needs --trust: whose headers are believed";
+    }
     server.paradigm = parse_paradigm(arguments.paradigm).value();
     if (server.paradigm != Paradigm::coroutine) server.max_active = 1;
     return {};

@@ -30,11 +30,19 @@ void announce(const Arguments& arguments, const Server& server) {
     std::fflush(stdout);
 }
 
+// Before the files, which are everywhere else.
+void add_pages(const Arguments& arguments, Server& server) {
+    if (!arguments.status.empty()) server.status_page(arguments.status);
+    if (!arguments.metrics.empty()) server.metrics_page(arguments.metrics);
+    if (!arguments.health.empty()) server.health(arguments.health);
+}
+
 int serve_alone(const Arguments& arguments) {
     corothread::StackPool stacks(
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
     evcorothread::EvLoop loop(stacks);
     Server server(arguments.server);
+    add_pages(arguments, server);
     server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
         return complain(listening.error().message());
@@ -60,6 +68,7 @@ int serve_with_workers(const Arguments& arguments) {
     if (const cutils::Result<void> started = workers.start(); !started)
         return complain(started.error().message());
     Server server(arguments.server);
+    add_pages(arguments, server);
     server.files("/", arguments.root, arguments.files);
     if (const cutils::Result<void> listening = server.attach(workers); !listening)
         return complain(listening.error().message());
