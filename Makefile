@@ -4,7 +4,8 @@
 #   make test               builds and runs every test program
 #   make MODE=asan test     the same under AddressSanitizer and UBSan; also debug, tsan
 #   make tutorial bench     the tutorial programs; the benchmarks
-#   make install PREFIX=/usr/local DESTDIR=
+#   make install PREFIX=/usr/local DESTDIR=       make uninstall with the same takes it away again
+#   make docs               the reference from the headers (Doxygen: build/install-deps.sh --docs)
 #   make clean              removes out/<mode>/;  make distclean removes out/
 #
 # How things are built stands in build/rules.mk; what is built stands here.
@@ -25,10 +26,15 @@ $(call library,cutils,)
 $(call library,nutils,cutils)
 $(call library,corothread,cutils)
 $(call library,evcorothread,corothread nutils cutils)
+# The library carries its gdb script.
+$(OUT)/obj/evcorothread/gdb_layout.cpp.o: evcorothread/gdb/evcorothread-gdb.py
 $(call library,webby,evcorothread corothread nutils cutils)
 
 # The programs.
 $(call program,webby,webby/main.cpp,webby)
+
+# Finds pthread mutexes that are held across a switch: preloaded, or linked whole into a static program.
+$(eval $(call lock_check_library))
 
 # One test program a layer: test/<layer>/*_test.cpp with the fixtures of test/support.
 $(call test_program,cutils,cutils)
@@ -44,6 +50,7 @@ $(call programs_in,tutorial/echo,evcorothread)
 $(call programs_in,tutorial/delay,evcorothread)
 $(call programs_in,tutorial/servers,evcorothread)
 $(call programs_in,tutorial/greet,evcorothread)
+$(call programs_in,tutorial/chat,evcorothread)
 $(call programs_in,tutorial/use_cases,evcorothread)
 $(call programs_in,tutorial/ordering,evcorothread)
 $(call programs_in,tutorial/fetch,evcorothread)

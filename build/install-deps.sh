@@ -4,6 +4,9 @@
 #
 #   build/install-deps.sh           what the libraries, webby and the tests need
 #   build/install-deps.sh --bench   also what bench/ compares with
+#   build/install-deps.sh --deb     also what build/package-deb.sh and build/test-debs.sh need
+#   build/install-deps.sh --docs    also what `make docs` needs
+#   build/install-deps.sh --abi     also what build/check-abi.sh needs
 set -euo pipefail
 
 packages=(
@@ -17,10 +20,18 @@ packages=(
     libclang-rt-14-dev                        # sanitizer runtimes of clang
     clang-format                              # build/check.sh
     curl procps                               # the end-to-end tests
+    gdb                                       # the tests of its script
+    cmake mandoc                              # test/consumers: find_package, man pages without warnings
 )
 bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk nghttp2-client valgrind strace linux-perf util-linux)
+deb_packages=(debhelper dpkg-dev lintian debootstrap)
 
-[ "${1:-}" = "--bench" ] && packages+=("${bench_packages[@]}")
+case ${1:-} in
+--bench) packages+=("${bench_packages[@]}") ;;
+--deb) packages+=("${deb_packages[@]}") ;;
+--docs) packages+=(doxygen) ;;
+--abi) packages+=(abigail-tools) ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -82,6 +82,22 @@ SYSLIBS_corothread := -lboost_context
 SYSLIBS_evcorothread := -lboost_context -levent_core -levent_pthreads $(TLS_LIBS)
 SYSLIBS_webby := $(COMPRESSION_LIBS)
 
+# Every symbol of ours carries the release that made it, e.g. EVCOROTHREAD_0.1: a program that was built against another
+# ABI is refused in words, and two copies in one process do not take each other's. What is exported, EVC_API decides.
+# What the standard library leaves in ours (weak, shared by all) stays as it is: waiters of std::atomic meet in it.
+ABI_NODE := EVCOROTHREAD_$(word 1,$(subst ., ,$(VERSION))).$(word 2,$(subst ., ,$(VERSION)))
+EXPORTS := $(OUT)/lib/exports.map
+OUR_NAMES := 6cutils 6nutils 10corothread 12evcorothread 5webby
+$(EXPORTS): build/rules.mk Makefile
+	@mkdir -p $(@D)
+	@{ echo '$(ABI_NODE) {'; echo '  global:'; \
+	   printf '    %s;\n' 'EV[A-Z]*_*' 'STACKS_*' 'IPADDRESS_*' 'SOCKADDR_*' 'CTHREAD_*' \
+	       $(foreach n,$(OUR_NAMES),'_ZN$(n)*' '_ZNK$(n)*' '_ZT[ISVTC]N$(n)*' '_ZT[WH]N$(n)*' '_ZT[hvc]*_N$(n)*' '_ZT[hvc]*_NK$(n)*' '_ZZN$(n)*' '_ZZNK$(n)*' '_ZGVN$(n)*'); \
+	   echo '};'; } > $@
+
+# Libraries find each other beside them. A distribution's are in a folder that the loader knows: RPATH=
+RPATH ?= $$ORIGIN
+
 comma := ,
 LIBRARIES :=
 PROGRAMS :=
@@ -104,11 +120,11 @@ $(OUT)/lib/lib$(1).a: $$(OBJECTS_$(1))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
-$(OUT)/lib/lib$(1).so.$(VERSION): $$(OBJECTS_$(1)) $(foreach l,$(2),$(OUT)/lib/lib$(l).so)
+$(OUT)/lib/lib$(1).so.$(VERSION): $$(OBJECTS_$(1)) $(EXPORTS) $(foreach l,$(2),$(OUT)/lib/lib$(l).so)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$(CXX) -shared -Wl,-soname,lib$(1).so.$(SOVERSION) -Wl,--no-undefined -Wl,--as-needed \
-	    -Wl,-rpath,'$$$$ORIGIN' $(LDFLAGS_ALL) -o $$@ \
+	    -Wl,--version-script=$(EXPORTS) $(if $(RPATH),-Wl$(comma)-rpath$(comma)'$(subst $$,$$$$,$(RPATH))') $(LDFLAGS_ALL) -o $$@ \
 	    $$(OBJECTS_$(1)) -L$(OUT)/lib $(foreach l,$(2),-l:lib$(l).so) $(SYSLIBS_$(1))
 $(OUT)/lib/lib$(1).so: $(OUT)/lib/lib$(1).so.$(VERSION)
 	$$(Q)ln -sf lib$(1).so.$(VERSION) $(OUT)/lib/lib$(1).so.$(SOVERSION)
@@ -131,6 +147,21 @@ $(OUT)/lib/libbutils.so:
 	$(Q)ln -sf libbutils.so.$(SOVERSION) $(OUT)/lib/libbutilssh.so
 	$(Q)ln -sf libbutils.so.$(SOVERSION) $@
 libraries: $(OUT)/lib/libbutils.a $(OUT)/lib/libbutils.so
+
+# libevclockcheck: needs nothing of ours when it is linked; what it asks for is in the program, or it says so.
+define lock_check_library
+OBJECTS += $$(call objects,lockcheck/lock_check.cpp)
+$$(call objects,lockcheck/lock_check.cpp): CXXFLAGS_ALL += $(LIB_FLAGS)
+$(OUT)/lib/libevclockcheck.a: $$(call objects,lockcheck/lock_check.cpp)
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $(AR) rcs $$@ $$^
+$(OUT)/lib/libevclockcheck.so: $$(call objects,lockcheck/lock_check.cpp)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$(CXX) -shared -Wl,-soname,libevclockcheck.so -o $$@ $$^ $(LDFLAGS_ALL)
+libraries: $(OUT)/lib/libevclockcheck.a $(OUT)/lib/libevclockcheck.so
+endef
 
 # $(call program,NAME,SOURCES,LIBRARY)
 define program_template

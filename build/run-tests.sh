@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
 #   build/run-tests.sh out/release [more output folders]
+# Then, for out/release, the gdb script and the lock check (test/gdb, test/lockcheck).
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
+# CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 set -uo pipefail
 passed=0 failed=0
 for out in "$@"; do
@@ -41,5 +43,26 @@ if [ "${ORDERS:-0}" -gt 0 ] && [ -x out/release/test/test_evcorothread ]; then
     passed=$((passed + good)) failed=$((failed + bad))
     rm -f "$log"
 fi
+
+# count NAME COMMAND...: something that ends with a line "N passed, N failed"; shows what it said when it failed.
+count() {
+    local name=$1 log good='' bad=''
+    shift
+    log=$(mktemp)
+    "$@" >"$log" 2>&1
+    read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log" | tail -n 1)
+    [ -n "${bad:-}" ] || { good=0 bad=1; }
+    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 60
+    printf '%-40s %5d passed %5d failed\n' "$name" "$good" "$bad"
+    passed=$((passed + good)) failed=$((failed + bad))
+    rm -f "$log"
+}
+# With the released libraries, once the shared ones are there too.
+if [ "${1:-}" = out/release ] && [ -e out/release/lib/libevcorothread.so ]; then
+    command -v gdb >/dev/null && count test/gdb/run.sh test/gdb/run.sh out/release
+    count test/lockcheck/run.sh test/lockcheck/run.sh out/release
+fi
+[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" timeout 1500 test/consumers/run.sh --quick out/release
+[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" timeout 1500 build/check-docs.sh out/release
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

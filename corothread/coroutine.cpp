@@ -72,6 +72,7 @@ CoroutineBase::Block* CoroutineBase::create(StackPool& pool, const BodyType& typ
     sanitizer::created(block->context.sanitizer, stack.bottom, stack.size);
     block->context.left_off =
         evc_make_fcontext(body, static_cast<std::size_t>(body - stack.bottom), &Block::entry);
+    mark_outermost(block->context.left_off);
     body_memory = body;
     return block;
 }
@@ -85,6 +86,7 @@ void CoroutineBase::discard(Block* block) {
 }
 
 void CoroutineBase::Block::entry(Transfer transfer) {
+    is_outermost();
     Block& block = *static_cast<Side*>(transfer.data)->block;  // who jumps here first is its resumer
     arrive(block.context, transfer);
     try {

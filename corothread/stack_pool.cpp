@@ -9,6 +9,7 @@
 #include <system_error>
 #include <vector>
 
+#include "corothread/pool_list_internal.h"
 #include "corothread/sanitizer_internal.h"
 #include "corothread/stack_guard_internal.h"
 #include "cutils/check.h"
@@ -101,9 +102,11 @@ StackPool::StackPool(Options options) : options_(options) {
         ::munmap(base_, bytes);
         throw;
     }
+    PoolList::enter(*this);
 }
 
 StackPool::~StackPool() {
+    PoolList::leave(*this);
     EVC_CHECK(in_use() == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
     ::munmap(base_, slot_bytes_ * options_.count);
 }
@@ -167,6 +170,26 @@ std::size_t StackPool::high_water() const {
     for (std::size_t i = 0; i < made_; ++i)
         deepest = std::max(deepest, high_water(stack(static_cast<std::uint32_t>(i))));
     return deepest;
+}
+
+StackAdvice StackPool::advise() const {
+    const std::size_t deepest = high_water();
+    const std::size_t page = page_size();
+    const std::size_t used = deepest / page;
+    const std::size_t scale = std::max<std::size_t>(stack_bytes_ / (options_.pages * page), 1);
+    const std::size_t wanted = deepest == stack_bytes_ ? 2 * used : used + (used + 1) / 2;
+    const std::size_t pages = std::max<std::size_t>((wanted + scale - 1) / scale, 2);
+    std::string text = "stacks of " + std::to_string(options_.pages) + " pages";
+    if (scale > 1) text += " (times " + std::to_string(scale) + " in this build)";
+    text += ": at most " + std::to_string(used) + " of " + std::to_string(stack_bytes_ / page) + " used; ";
+    if (deepest == 0)
+        return {0, stack_bytes_, options_.pages, text + "nothing has run yet, so there is nothing to advise"};
+    text += "pages = " + std::to_string(pages);
+    text += deepest == stack_bytes_   ? ", or more: the deepest has used all there is"
+            : pages > options_.pages  ? " would leave room for half as much again"
+            : pages == options_.pages ? " is right"
+                                      : " would do";
+    return {deepest, stack_bytes_, pages, text};
 }
 
 void StackPool::notify() {

@@ -18,6 +18,16 @@ ThreadLocals ThreadLocals::of_this_thread() {
     return {reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()), &errno};
 }
 
+void mark_outermost([[maybe_unused]] void* start_frame) {
+#if defined(__x86_64__)
+    // Words 7 and 8 are rbp and where to begin: a push of rbp, as if it had been a call from there, and a
+    // jump to the entry function.
+    auto* const words = static_cast<std::uintptr_t*>(start_frame);
+    const auto maker = reinterpret_cast<std::uintptr_t>(&evc_make_fcontext);
+    if (words[7] - maker < 0x80 && words[8] - maker < 0x80) words[7] = 0;
+#endif
+}
+
 StartFrame::StartFrame(Entry entry) : entry_(entry) {
     alignas(16) char first[512] = {};
     alignas(16) char second[1024] = {};
@@ -27,7 +37,9 @@ StartFrame::StartFrame(Entry entry) : entry_(entry) {
     const auto* const frame2 = static_cast<char*>(evc_make_fcontext(top2, 512, entry));
     same_everywhere_ =
         frame1 == top1 - kSize && frame2 == top2 - kSize && std::memcmp(frame1, frame2, kSize) == 0;
-    if (same_everywhere_) std::memcpy(bytes_, frame1, kSize);
+    if (!same_everywhere_) return;
+    std::memcpy(bytes_, frame1, kSize);
+    mark_outermost(bytes_);
 }
 
 [[gnu::noinline]] void switch_in_catch(Context& self, Context& to, const ThreadLocals& locals) {

@@ -83,6 +83,12 @@ struct Context {
 #endif
 }
 
+// Marks what make_fcontext has made as where its stack begins. The entry function never returns, and what it
+// would return to is code in the middle of make_fcontext, without unwind information: debuggers, profilers
+// and backtrace() would go on into nowhere. Zero, as return address and as frame pointer, tells all of them
+// to stop. Nothing is done to a frame that does not look as expected.
+EVC_API void mark_outermost(void* start_frame);
+
 // What make_fcontext writes at the top of a new stack, to be copied there instead: it stores the
 // floating-point control words, which costs as much as a switch. Copies only what was seen to be the same
 // wherever it lies.
@@ -110,6 +116,13 @@ class StartFrame {
     Entry entry_;
     bool same_everywhere_;
 };
+
+// In a coroutine's entry function: the same for those who go by unwind information. Nobody is above it.
+[[gnu::always_inline]] inline void is_outermost() {
+#if defined(__x86_64__)
+    __asm__ volatile(".cfi_undefined rip");
+#endif
+}
 
 // First thing on a stack that was just jumped to: the one who jumped is told where it left off.
 [[gnu::always_inline]] inline void arrive([[maybe_unused]] Context& self, Transfer transfer) {

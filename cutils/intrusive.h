@@ -59,6 +59,14 @@ class List {
         return element;
     }
 
+    // The first element that fits, or null.
+    template <class F>
+    [[nodiscard]] T* find_if(F&& fits) {
+        for (Hook* hook = root_.next_; hook != &root_; hook = hook->next_)
+            if (T& element = static_cast<T&>(*hook); fits(element)) return &element;
+        return nullptr;
+    }
+
     // Walks the list; the element visited (and only it) may leave the list meanwhile.
     template <class F>
     void for_each(F&& visit) {

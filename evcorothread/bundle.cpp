@@ -56,7 +56,7 @@ void Bundle::cancel() {
 
 Wake Bundle::wait_for_event(bool any, Deadline deadline) {
     EVC_CHECK(waiter_ == nullptr, "two coroutines wait for one bundle");
-    WaitPoint point = ThreadCore::point(ThreadCore::current(), "children of a bundle");
+    WaitPoint point = ThreadCore::point(ThreadCore::current(), "children of a bundle", WaitKind::bundle);
     waiter_ = &point;
     any_ = any;
     const Wake cause = ThreadCore::wait(point, deadline);

@@ -118,6 +118,7 @@ class EVC_API Bundle {
   private:
     friend struct ThreadCore;
     friend struct PendingSpawn;
+    friend struct ThreadReporter;
 
     void adopt(ThreadLink& child) {
         child.bundle = this;

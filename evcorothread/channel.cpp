@@ -98,7 +98,7 @@ std::error_code ChannelCore::end_of(const Queue& queue) const {
         return end_of(queue);
     ThreadCore& self = *t_here.thread;
     if (self.flags != 0) __builtin_unreachable();
-    WaitPoint point = ThreadCore::point(self, reason);
+    ObjectPoint point(self, reason, WaitKind::channel, this);
     ChannelWaiter waiter(point, self, place);
     waiter.no_error = no_error_;
     queue.push_back(waiter);
@@ -109,7 +109,7 @@ std::error_code ChannelCore::end_of(const Queue& queue) const {
                                                        Deadline deadline) {
     if (closed_) return end_of(queue);
     ThreadCore& self = *t_here.thread;
-    WaitPoint point = ThreadCore::point(self, reason);
+    ObjectPoint point(self, reason, WaitKind::channel, this);
     ChannelWaiter waiter(point, self, place);
     waiter.no_error = no_error_;
     queue.push_back(waiter);

@@ -18,7 +18,7 @@ std::error_code Condition::begin(Mutex& mutex, Deadline& deadline) {
 
 std::error_code Condition::wait(Mutex& mutex, Deadline deadline) {
     if (const std::error_code error = begin(mutex, deadline)) return error;
-    SyncWaiter waiter(*t_here.thread, reason_);
+    SyncWaiter waiter(*t_here.thread, reason_, this);
     mutex.unlock();
     const Wake cause = wait_in(waiters_, waiter, deadline);
     mutex.lock_again();

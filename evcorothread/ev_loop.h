@@ -12,12 +12,14 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "corothread/stack_pool.h"
 #include "cutils/deadline.h"
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/thread_report.h"
 #include "nutils/net_error.h"
 
 struct event_base;  // libevent's; its header is not needed here
@@ -144,6 +146,33 @@ class EVC_API EvLoop {
         bool canceled;
     };
     void for_each_thread(const std::function<void(const ThreadInfo&)>& visit) const;
+
+    // Where everybody is: every coroutine thread, by id, then those that wait for a stack; with name, state,
+    // what it waits for, its deadline, its stack and its backtrace.
+    [[nodiscard]] std::vector<ThreadReport> report_threads(DumpOptions options = {}) const;
+    // The same as text, for people:
+    //
+    //   loop 0x55…: 2 coroutines; 2 of 100 stacks of 20.0 KiB in use
+    //     1 "client" parked in recv (descriptor 9, peer 10.0.0.2:55310), deadline in 2.9 s; stack 1.1 of 20.0
+    //     KiB
+    //       #0 evcorothread::FdWatch::wait(…)+0x9d (/usr/bin/server+0x2f31c)
+    //
+    // On a signal: SignalWatch dump(loop, {SIGUSR1}, [](int) { EvLoop::request_dump_of_all(); });
+    // Before: on the loop's thread; in a coroutine or not. See request_dump() for other threads. A loop that
+    // is stuck in a coroutine cannot answer: see StallDetector, or ask a debugger (`evthreads` in gdb).
+    // Cost:   see DumpOptions; the loop does nothing else meanwhile.
+    [[nodiscard]] std::string dump(DumpOptions options = {}) const;
+    // Logs a dump soon, as `info`. Any thread; as post().
+    void request_dump(DumpOptions options = {});
+    // The same of every loop of the process.
+    static void request_dump_of_all(DumpOptions options = {});
+
+    // From now on measures these, and only these: what would cost too much to be done always. Errors:
+    // std::bad_alloc.
+    void measure(LoopMeasures wanted);
+    [[nodiscard]] LoopMeasures measures() const;
+    // What LoopMeasures::stacks has found, by name.
+    [[nodiscard]] std::vector<StackUse> stack_use() const;
 
     // While it lives, run() goes on although there is no work: for loops that others post to.
     class EVC_API Hold {

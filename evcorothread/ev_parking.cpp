@@ -20,6 +20,7 @@ struct EvParking::Impl {
     cutils::List<Guest::Bay, Guest::Bay> guests;
     std::size_t size = 0, parked = 0, in_between = 0, waiting = 0;
     bool draining = false;
+    bool orders = false;  // keep_order() has been called
     std::function<void()> gone;
 };
 
@@ -36,7 +37,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
     FdWatch& watch() { return *guest.socket_.watch(); }
 
-    std::error_code park(Deadline until, bool is_idle = true) {
+    std::error_code park(Deadline until, Next::Kind how = Next::Kind::park) {
         if (const std::error_code error = watch().ensure_registered()) return error;
         watch().listener = this;
         if (until.is_never())
@@ -44,7 +45,12 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         else
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
-        place = is_idle ? Place::parked : Place::in_between;
+        place = how == Next::Kind::park ? Place::parked : Place::in_between;
+        for_room = how == Next::Kind::wait_writable;
+        if (how == Next::Kind::park && parking.orders && ListHook<Bay>::linked()) {
+            ListHook<Bay>::unlink();  // the one parked longest in front
+            parking.guests.push_back(*this);
+        }
         ++count();
         return {};
     }
@@ -63,11 +69,20 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         unpark();
         take_stack();
     }
+    // What has arrived is not forgotten: the watch knows.
+    void changed(FdWatch& its_watch, bool may_read, bool may_write) override {
+        if (for_room ? may_write : may_read) readable(its_watch);
+    }
     void take_stack() {
-        if (!parking.core.stack_free_now() || !start()) {
-            ++parking.waiting;
-            parking.core.wait_for_stack(*this);
-        }
+        if (parking.core.stack_free_now() && start()) return;
+        const std::optional<Next> instead = guest.without_stack();
+        if (instead) return go_to(*instead);
+        ++parking.waiting;
+        parking.core.wait_for_stack(*this);
+    }
+    // Without having been served.
+    void go_to(const Next& next) {
+        if (next.kind_ == Next::Kind::close || park(next.until_, next.kind_)) leave();
     }
     void stack_available() override {
         --parking.waiting;
@@ -105,13 +120,14 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                 next = Next::close();
             }
             const bool wanted =
-                next.kind_ == Next::Kind::wait || (next.kind_ == Next::Kind::park && !parking.draining);
+                next.kind_ == Next::Kind::park ? !parking.draining : next.kind_ != Next::Kind::close;
             if (!wanted || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
-            if (!may_read()) break;
+            // The kernel has just refused to take more: when it does, that is an edge, on the next pass.
+            if (next.kind_ == Next::Kind::wait_writable || !may_read()) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
         thread = nullptr;
-        if (park(next.until_, next.kind_ == Next::Kind::park)) leave();
+        if (park(next.until_, next.kind_)) leave();
     }
 
     // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
@@ -163,6 +179,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     TimerRoom room;
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
     enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
+    bool for_room = false;  // waits for the kernel to take more, not for something to arrive
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}
@@ -200,6 +217,17 @@ std::size_t EvParking::in_between() const { return impl_->in_between; }
 std::size_t EvParking::waiting() const { return impl_->waiting; }
 std::size_t EvParking::active() const {
     return impl_->size - impl_->parked - impl_->in_between - impl_->waiting;
+}
+
+void EvParking::keep_order() { impl_->orders = true; }
+
+bool EvParking::close_oldest() {
+    impl_->core.check_thread_while_running();
+    Guest::Bay* const oldest = impl_->guests.find_if(
+        [](Guest::Bay& bay) { return bay.place == Guest::Bay::Place::parked && !bay.may_read(); });
+    if (oldest == nullptr) return false;
+    oldest->leave_parked();
+    return true;
 }
 
 void EvParking::close_parked() {

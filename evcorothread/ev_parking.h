@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "cutils/export.h"
@@ -45,11 +46,13 @@ class EVC_API EvParking {
         // The same in the middle of something, half a request say: it holds no stack either, but does not
         // count as parked, and neither close_parked() nor drain() closes it.
         static Next wait(Deadline until) { return Next(until, Kind::wait); }
+        // The same until the kernel takes more of an answer; what arrives meanwhile has to wait.
+        static Next wait_writable(Deadline until) { return Next(until, Kind::wait_writable); }
         static Next close() { return Next(Deadline::never, Kind::close); }
 
       private:
         friend class EvParking;
-        enum class Kind : std::uint8_t { park, wait, close };
+        enum class Kind : std::uint8_t { park, wait, wait_writable, close };
         Next(Deadline until, Kind kind) : until_(until), kind_(kind) {}
         Deadline until_;
         Kind kind_;
@@ -64,12 +67,16 @@ class EVC_API EvParking {
         virtual ~Guest();
 
       protected:
-        // Called in a coroutine thread when the socket may be read: data, the end of the stream, or an error.
-        // An exception is logged and closes the connection.
+        // Called in a coroutine thread when the socket may be read (data, the end of the stream, or an
+        // error), or, after wait_writable(), when there is room. An exception is logged and closes the
+        // connection.
         virtual Next serve() = 0;
         // Called on the loop when the deadline has passed. True: serve() is called once more, to say so to
         // the client; false: it is closed. Must not wait.
         virtual bool expired() { return false; }
+        // Called on the loop when something has arrived and all stacks are in use. Nothing: it waits for its
+        // turn. Otherwise what becomes of it now. Must not wait.
+        virtual std::optional<Next> without_stack() { return {}; }
         [[nodiscard]] EvSocket& socket() { return socket_; }
 
       private:
@@ -96,6 +103,11 @@ class EVC_API EvParking {
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t active() const;
 
+    // Closes the one that has been parked longest, if that is without anything to serve. False: there is
+    // none. Cost: looks past those that are being served.
+    bool close_oldest();
+    // For close_oldest(): from now on it is known who has been parked longest. Cost: a few stores a parking.
+    void keep_order();
     // Closes all that are parked now. Those for which something has arrived are still served.
     void close_parked();
     // From now on what would be parked is closed instead; those parked now are closed.

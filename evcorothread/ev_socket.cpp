@@ -178,14 +178,25 @@ IoResult EvSocket::sendv(std::span<const iovec> pieces, Deadline deadline) {
     return send_when_possible(watch, deadline, [&] { return nutils::sendv_some(watch->fd, pieces); });
 }
 
-IoResult EvSocket::try_send(std::string_view data) {
+IoResult EvSocket::try_send(std::string_view data, int flags) {
     if (!is_open()) return failed(NetError::closed);
-    return nutils::send_some(watch_->fd, data);
+    const IoResult sent = nutils::send_some(watch_->fd, data, flags);
+    if (!sent.error) watch_->wrote();
+    return sent;
 }
 
 IoResult EvSocket::try_sendv(std::span<const iovec> pieces) {
     if (!is_open()) return failed(NetError::closed);
-    return nutils::sendv_some(watch_->fd, pieces);
+    const IoResult sent = nutils::sendv_some(watch_->fd, pieces);
+    if (!sent.error) watch_->wrote();
+    return sent;
+}
+
+IoResult EvSocket::try_sendfile(int file, off_t& offset, std::size_t count) {
+    if (!is_open()) return failed(NetError::closed);
+    const IoResult sent = nutils::sendfile_some(watch_->fd, file, offset, count);
+    if (!sent.error) watch_->wrote();
+    return sent;
 }
 
 IoResult EvSocket::send_all(std::string_view data, Deadline deadline) { return send_all(data, 0, deadline); }

@@ -104,9 +104,11 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     // sending.
     [[nodiscard]] IoResult send(std::string_view data, Deadline deadline) override;
     [[nodiscard]] IoResult sendv(std::span<const iovec> pieces, Deadline deadline) override;
-    // Hands over what the kernel takes now. Never suspends.
-    [[nodiscard]] IoResult try_send(std::string_view data);
+    // Hands over what the kernel takes now. Never suspends. `flags`: those of send(2).
+    [[nodiscard]] IoResult try_send(std::string_view data, int flags = 0);
     [[nodiscard]] IoResult try_sendv(std::span<const iovec> pieces);
+    // The same of a file; `offset` moves on. Errors: as nutils::sendfile_some, closed.
+    [[nodiscard]] IoResult try_sendfile(int file, off_t& offset, std::size_t count);
 
     // Sends all; on an error, bytes says how many went before. `flags`: those of send(2), for instance
     // MSG_MORE when more is about to follow.

@@ -26,7 +26,7 @@ std::error_code EvThread::join_unfinished(Deadline deadline) {
         EVC_CHECK(link_ != &self, "a coroutine joins itself");
         EVC_CHECK(link_->pending || &static_cast<ThreadCore*>(link_)->loop == &self.loop,
                   "a coroutine is joined by one of another loop");
-        WaitPoint point = ThreadCore::point(self, "join");
+        WaitPoint point = ThreadCore::point(self, "join", WaitKind::join);
         joiner_ = &point;
         const Wake cause = ThreadCore::wait(point, deadline);
         joiner_ = nullptr;
@@ -65,7 +65,7 @@ std::error_code delay(Deadline until) {
     ThreadCore& self = ThreadCore::current();
     const bool limited = self.has(kLimited);
     if (limited) until = until.resolved(self.loop.precise_now());
-    WaitPoint point = ThreadCore::point(self, "delay");
+    WaitPoint point = ThreadCore::point(self, "delay", WaitKind::delay);
     const Wake cause = ThreadCore::wait(point, until);
     if (cause != Wake::timed_out) return to_error(cause);
     // Limited, it may have been the bundle's deadline that came.
@@ -98,6 +98,11 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     if (self.shield == nullptr) return {kPassed, Wake::canceled};
     if (shield_end < deadline.at()) return {Deadline(shield_end), Wake::canceled};
     return {deadline, Wake::timed_out};
+}
+
+ShieldedWait unusual_wait(const ThreadCore& self, Deadline deadline) {
+    if (self.has(kTimed)) self.loop.note_wait(self);
+    return shielded(self, deadline);
 }
 
 bool shield_over(const ThreadCore& self) {

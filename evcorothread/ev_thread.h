@@ -88,6 +88,7 @@ class EVC_API EvThread {
     friend struct LoopCore;
     friend struct ThreadCore;
     friend struct PendingSpawn;
+    friend struct ThreadReporter;
     explicit EvThread(ThreadLink& link) noexcept : link_(&link) { link.handle = this; }
     std::error_code join_unfinished(Deadline deadline);
 

@@ -13,7 +13,7 @@ std::error_code Event::wait(Deadline deadline) {
         set_ = mode_ == EventReset::manual;
         return {};
     }
-    SyncWaiter waiter(self, reason_);
+    SyncWaiter waiter(self, reason_, this);
     return to_error(wait_in(waiters_, waiter, deadline));
 }
 

@@ -78,7 +78,7 @@ std::error_code FdWatch::wait(WaitPoint* FdWatch::*slot, const char* reason, Dea
     if (const std::error_code error = ensure_registered()) return error;
     if (idle_timeout != Duration::max())
         deadline = Deadline::earlier(deadline, idle_timeout, loop.precise_now());
-    WaitPoint point(reason);
+    WaitPoint point = ThreadCore::point(ThreadCore::current(), reason, WaitKind::descriptor, fd);
     this->*slot = &point;
     const Wake cause = point.wait(deadline);
     if (cause == Wake::closed) return nutils::NetError::closed;  // *this may be gone

@@ -12,6 +12,7 @@
 #include "cutils/check.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/loop_watch_internal.h"
 
 namespace evcorothread::process {
 namespace {
@@ -43,6 +44,7 @@ cutils::Result<pid_t> fork_loop(LoopCore& core, bool watch_signals, InChild&& in
     std::fflush(nullptr);
     const SignalsHeld held;
     std::vector<std::function<void()>> parents_posts;  // may post when they die: not under the lock
+    std::unique_lock<std::mutex> loops = hold_list_of_loops();
     std::unique_lock<std::mutex> lock = core.inbox.hold();
     const pid_t pid = ::fork();
     const int error = errno;
@@ -50,6 +52,7 @@ cutils::Result<pid_t> fork_loop(LoopCore& core, bool watch_signals, InChild&& in
         core.after_fork(std::move(spares), watch_signals);
         parents_posts = core.inbox.take_posted();
         lock.unlock();
+        loops.unlock();
         in_child();
         return pid;
     }

@@ -14,8 +14,10 @@ struct LoopCore;
 // Why a coroutine's waits are not the usual ones.
 enum ThreadFlags : std::uint8_t {
     kCanceled = 1,
-    kLimited = 2,     // by the deadline of its bundle
-    kLeftBehind = 4,  // in a forked child, and not who forked: no shield protects it any more
+    kLimited = 2,        // by the deadline of its bundle
+    kLeftBehind = 4,     // in a forked child, and not who forked: no shield protects it any more
+    kTimed = 8,          // somebody wants to know since when it waits
+    kStackWatched = 16,  // somebody wants to know how deep its stack is used
 };
 
 // How every coroutine's control block begins.

@@ -9,11 +9,13 @@
 #include <cstring>
 #include <string>
 
+#include "corothread/stack_overflow.h"
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "cutils/scope_exit.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/loop_watch_internal.h"
 
 namespace evcorothread {
 
@@ -68,6 +70,16 @@ event_base* check_adopted(event_base* base) {
 
 }  // namespace
 
+namespace {
+// In the handler of a stack overflow: which coroutine is it?
+bool find_running_stack(corothread::RunningStack& found) {
+    const ThreadCore* const self = t_here.thread;
+    if (self == nullptr) return false;
+    found = {&self->loop.stacks, self->stack_index, self->id, self->name_text, self->name_size};
+    return true;
+}
+}  // namespace
+
 LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopted, EvLoop::Options options)
     : start_frame(&ThreadCore::entry),
       owned(adopted == nullptr),
@@ -104,11 +116,14 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
         },
         this);
     if (owned) watch(true);
+    corothread::set_running_stack_finder(&find_running_stack);
+    enter_in_list_of_loops(*this);
 }
 
 void LoopCore::FreeBase::operator()(event_base* own) const { event_base_free(own); }
 
 LoopCore::~LoopCore() {
+    leave_list_of_loops(*this);
     while (!leftovers.empty()) leftovers.pop_front().loop_ends();
     watch(false);
     if (tick_pending) event_del(as_event(tick_event));
@@ -162,7 +177,7 @@ constexpr std::size_t kColourStep = 64;
 
 [[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, std::uint32_t stack,
                                                      const EvLoop::BodyType& t, std::string_view thread_name)
-    : ThreadHot(l, t, l.born_canceled ? kCanceled : 0), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
+    : ThreadHot(l, t, l.born_with), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
     stack_index = stack;
     name_size = static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text));
     if (name_size != 0) copy_short(name_text, thread_name.data(), name_size);
@@ -216,8 +231,10 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 // put the return predictor out of step for whoever runs next.
 [[gnu::always_inline]] inline void ThreadCore::finish() {
     LoopCore& l = loop;
-    if (flags != 0) [[unlikely]]
+    if (flags != 0) [[unlikely]] {
+        if (has(kStackWatched)) l.note_end(*this);
         l.threads.visit_in_passing(stack_index);
+    }
     l.timers.remove(*this);
     tell_end(*this);
     l.threads.clear(stack_index);
@@ -232,6 +249,7 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
 }
 
 void ThreadCore::entry(corothread::Transfer transfer) {
+    corothread::is_outermost();
     ThreadCore& self = *t_here.thread;
     corothread::arrive(self.context, transfer);
     try {
@@ -378,6 +396,7 @@ void LoopCore::run_later_tasks() {
 void LoopCore::pass(bool may_block) {
     const bool nested = std::exchange(in_pass, true);
     EVC_CHECK(!nested, "the loop is run from inside itself");
+    ++passes;
     if (!owned) {
         if (!ran_before) bind_thread();
         cached_now_valid = false;
@@ -396,6 +415,8 @@ void LoopCore::pass(bool may_block) {
     }
     if (last_ready == nullptr) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
+    if (measurements && may_block && idle) [[unlikely]]
+        look_for_deadlock(*this);
     if (virtual_time) {
         const std::uint64_t before = io_events;
         poll(false);
@@ -417,7 +438,10 @@ void LoopCore::pass(bool may_block) {
 void LoopCore::poll(bool block) {
     cached_now_valid = false;
     block = block && inbox.may_sleep();
+    io_events_before_poll = io_events;
+    in_poll = true;
     event_base_loop(base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+    in_poll = false;
     if (block) inbox.awake();
     cached_now_valid = false;
 }
@@ -506,8 +530,8 @@ bool LoopCore::shutdown(Deadline deadline) {
         return true;  // on whatever thread: a loop may end on another than the one that ran it
     bind_thread();
     stopping.store(false, std::memory_order_relaxed);
-    born_canceled = true;
-    const cutils::ScopeExit restore([this] { born_canceled = false; });
+    born_with |= kCanceled;
+    const cutils::ScopeExit restore([this] { born_with &= static_cast<std::uint8_t>(~kCanceled); });
     deadline = deadline.resolved(precise_now());
     // Wakes the loop for the deadline and for the complaint; shielded waits may take their time.
     Alarm alarm(*this);
@@ -549,6 +573,7 @@ void LoopCore::report_stragglers() {
 void LoopCore::bind_thread() {
     if (!ran_before) thread.store(&t_here, std::memory_order_relaxed);
     check_thread();
+    if (!ran_before && corothread::OverflowReport::wanted()) corothread::OverflowReport::prepare_thread();
     ran_before = true;
     locals = corothread::ThreadLocals::of_this_thread();
 }

@@ -24,6 +24,7 @@ namespace evcorothread {
 
 struct ThreadCore;
 struct LocalValues;
+struct LoopMeasurements;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot : ThreadHead {
@@ -66,7 +67,9 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     // wake(event), if the waiter is parked there and somebody else is ready or running; else false.
     static bool wake_parked(WaitPoint& point, ThreadCore& waiter);
     static bool woken(const WaitPoint& point) { return point.woken_; }
-    static WaitPoint point(ThreadCore& waiter, const char* reason) { return {waiter, reason}; }
+    static WaitPoint point(ThreadCore& waiter, const char* reason, WaitKind kind, int number = 0) {
+        return {waiter, reason, kind, number};
+    }
     [[nodiscard]] std::string_view name() const { return {name_text, name_size}; }
     [[nodiscard]] EvThreadState state() const;
     [[nodiscard]] corothread::Stack stack() const;
@@ -76,6 +79,13 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     TimePoint limit;                     // with kLimited
     LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
     char name_text[31];
+};
+
+// A WaitPoint that knows at what it waits; its kind says so.
+struct ObjectPoint : WaitPoint {
+    ObjectPoint(ThreadCore& waiter, const char* reason, WaitKind kind, const void* what)
+        : WaitPoint(waiter, reason, kind, 0), object(what) {}
+    const void* const object;
 };
 
 // The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and
@@ -112,6 +122,7 @@ class ThreadTable {
     }
 
   private:
+    friend struct GdbLayout;
     static constexpr std::uint32_t kAhead = 8;
     static constexpr std::ptrdiff_t kLinesBelow = 3;  // the control block: what it runs and where it waits
 
@@ -312,8 +323,12 @@ struct LoopCore final : corothread::StackObserver {
     bool tick_pending = false;
     bool in_pass = false;
     std::size_t callbacks = 0;    // of libevent's: what they did may have made more happen
-    bool born_canceled = false;   // what is spawned now: the loop shuts down
+    std::uint8_t born_with = 0;   // the flags of what is spawned now: canceled, while the loop shuts down
     std::uint64_t io_events = 0;  // that libevent brought
+    // Whoever watches the loop from another OS thread reads these, and `budget` and `running`.
+    std::uint64_t passes = 0;
+    std::uint64_t io_events_before_poll = 0;
+    bool in_poll = false;  // and asleep in the kernel, or about to be, as long as no event has come
 
     Inbox inbox;
     std::atomic<bool> stopping{false};
@@ -321,6 +336,14 @@ struct LoopCore final : corothread::StackObserver {
     bool ran_before = false;
     std::atomic<const void*> thread{nullptr};  // the address of that thread's t_here; stop() asks anywhere
     std::size_t work = 0;
+
+    // For those who look inside (loop_watch_internal.h). The next one of all loops of the process, and what
+    // has been asked to be measured.
+    LoopCore* next_loop = nullptr;
+    LoopCore** linked_from = nullptr;
+    std::unique_ptr<LoopMeasurements> measurements;
+    void note_wait(const ThreadCore& waiter);
+    void note_end(const ThreadCore& ending);
 
     // Acceptors that wait for descriptors; told when one of this loop's sockets closes.
     struct FdWaiter : cutils::ListHook<> {
@@ -478,6 +501,8 @@ struct ShieldedWait {
     Wake late;
 };
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
+// The same, for a wait that begins now.
+ShieldedWait unusual_wait(const ThreadCore& self, Deadline deadline);
 // Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
 // From now on no shield protects it, neither those it has nor new ones.
@@ -489,7 +514,7 @@ void void_shields(ThreadCore& thread);
     LoopCore& l = self.loop;
     Wake late = Wake::timed_out;
     if (self.flags != 0) [[unlikely]] {
-        const ShieldedWait shield = shielded(self, deadline);
+        const ShieldedWait shield = unusual_wait(self, deadline);
         deadline = shield.deadline;
         late = shield.late;
     }

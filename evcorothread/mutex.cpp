@@ -34,7 +34,7 @@ Wake Mutex::take(Deadline deadline) {
         return Wake::event;
     }
     check_waiter(self);
-    SyncWaiter waiter(self, reason_);
+    SyncWaiter waiter(self, reason_, this, WaitKind::mutex);
     return wait_unchecked(waiters_, waiter, deadline);
 }
 
@@ -42,7 +42,7 @@ Wake Mutex::take(Deadline deadline) {
 [[gnu::noinline]] Wake Mutex::wait_for_ever(ThreadCore& self) {
     check_waiter(self);
     if (self.canceled()) __builtin_unreachable();  // take() has looked
-    SyncWaiter waiter(self, reason_);
+    SyncWaiter waiter(self, reason_, this, WaitKind::mutex);
     return wait_unchecked(waiters_, waiter, Deadline::never);
 }
 
@@ -54,7 +54,7 @@ void Mutex::lock_again() {
         return;
     }
     const CancelShield shield(Deadline::never);
-    SyncWaiter waiter(self, reason_);
+    SyncWaiter waiter(self, reason_, this, WaitKind::mutex);
     const Wake cause = wait_unchecked(waiters_, waiter, Deadline::never);
     EVC_CHECK(cause == Wake::event, "a wait without a deadline and behind a shield ended without its event");
 }

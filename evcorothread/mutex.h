@@ -75,6 +75,7 @@ class EVC_API Mutex {
 
   private:
     friend class Condition;
+    friend struct GdbLayout;
     Wake take(Deadline deadline);
     Wake take_slowly(ThreadCore& self, Deadline deadline);
     Wake wait_for_ever(ThreadCore& self);

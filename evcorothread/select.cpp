@@ -40,7 +40,7 @@ struct Wait {
     SelectResult result;  // with an arm, when whoever ended the wait has done the arm's work, too
 };
 Wait wait_at(ThreadCore& self, Arms arms, TimePoint end) {
-    WaitPoint point = ThreadCore::point(self, "select");
+    ObjectPoint point(self, "select", WaitKind::select, &arms);
     Wait wait;
     std::size_t waiting = 0;
     for (; waiting < arms.size(); ++waiting) {

@@ -39,6 +39,7 @@ class EVC_API SelectArm {
     virtual bool happened(std::error_code&) { return false; }
     virtual TimePoint due() const { return TimePoint::max(); }  // when it is ready by itself
     virtual void handle(const std::error_code& error) = 0;      // calls the arm's function
+    virtual std::string what() const = 0;  // for people who look inside; only between wait_at() and leave()
 
   protected:
     SelectArm() = default;
@@ -52,6 +53,7 @@ class EVC_API ChannelArm : public SelectArm {
     bool ready() override;
     std::error_code wait_at(WaitPoint& point) override;
     void leave() override { waiter_.unlink(); }
+    std::string what() const override;
     bool happened(std::error_code& error) override;
 
   protected:
@@ -160,6 +162,7 @@ class EVC_API TimeArmCore : public SelectArm {
     std::error_code wait_at(WaitPoint&) override { return {}; }
     void leave() override {}
     TimePoint due() const override { return due_; }
+    std::string what() const override { return "time"; }
 
   protected:
     explicit TimeArmCore(Deadline when) : when_(when) {}
@@ -178,6 +181,7 @@ class EVC_API SocketArmCore : public SelectArm {
     std::error_code happen() override { return error_; }
     std::error_code wait_at(WaitPoint& point) override;
     void leave() override;
+    std::string what() const override;
 
   protected:
     explicit SocketArmCore(EvSocket& socket) : socket_(socket) {}
@@ -199,6 +203,7 @@ class EVC_API DescriptorArmCore : public SelectArm {
     std::error_code happen() override { return error_; }
     std::error_code wait_at(WaitPoint& point) override;
     void leave() override;
+    std::string what() const override;
 
   protected:
     DescriptorArmCore(int fd, short what) : fd_(fd), what_(what) {}

@@ -8,8 +8,8 @@ namespace evcorothread {
 
 namespace {
 struct PermitWaiter final : SyncWaiter {
-    PermitWaiter(ThreadCore& waiter, const char* reason, std::size_t count)
-        : SyncWaiter(waiter, reason), permits(count) {}
+    PermitWaiter(ThreadCore& waiter, const char* reason, const void* what, std::size_t count)
+        : SyncWaiter(waiter, reason, what), permits(count) {}
     const std::size_t permits;
 };
 }  // namespace
@@ -22,7 +22,7 @@ std::error_code Semaphore::acquire(std::size_t count, Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
     if (self.refuses_waits()) return NetError::canceled;
     if (try_acquire(count)) return {};
-    PermitWaiter waiter(self, reason_, count);
+    PermitWaiter waiter(self, reason_, this, count);
     const Wake cause = wait_in(waiters_, waiter, deadline);
     // Those behind it may want less than it did.
     if (cause != Wake::event) serve();

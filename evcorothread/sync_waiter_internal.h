@@ -13,11 +13,11 @@ using nutils::NetError;
 // another way takes itself out when it runs. So a waiter that was woken with `event` never touches the object
 // it waited at again, and the object may be gone by then.
 struct SyncWaiter : cutils::ListHook<> {
-    SyncWaiter(ThreadCore& waiter, const char* reason)
-        : self(waiter), point(ThreadCore::point(waiter, reason)) {}
+    SyncWaiter(ThreadCore& waiter, const char* reason, const void* what, WaitKind kind = WaitKind::sync)
+        : self(waiter), point(waiter, reason, kind, what) {}
 
     ThreadCore& self;
-    WaitPoint point;
+    ObjectPoint point;
 };
 
 using SyncQueue = cutils::List<SyncWaiter>;

@@ -156,6 +156,12 @@ IoResult TlsSocket::try_send(std::string_view data) {
     return engine_->write(data);
 }
 
+std::error_code TlsSocket::try_flush() {
+    if (!is_open()) return NetError::closed;
+    const std::error_code error = engine_->flush();
+    return error && error != NetError::would_block ? engine_->why_not_sent() : error;
+}
+
 IoResult TlsSocket::sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
     if (const std::error_code error = tls_refusal(engine_.get())) return failed(error);
     if (engine_->watch()->writer != nullptr) return failed(NetError::busy);

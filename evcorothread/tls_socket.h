@@ -113,6 +113,9 @@ class EVC_API TlsSocket final : public nutils::ByteStream {
     // Takes one record, or would_block while an earlier one is still on its way. Never suspends. close()
     // right afterwards may cut it off; close(Deadline) does not.
     [[nodiscard]] IoResult try_send(std::string_view data);
+    // Has the kernel taken all of it? The loop sends what it has not. Never suspends.
+    // Errors: would_block: not yet; those of send.
+    [[nodiscard]] std::error_code try_flush();
 
     // Sends `count` bytes of an open file from `offset` on; read and encrypted record by record.
     // Errors: those of send and pread(2); eof when the file is shorter than that.

@@ -23,7 +23,7 @@ std::error_code wait_for(int fd, short what, const char* reason, Deadline deadli
     if ((state.revents & POLLNVAL) != 0) return system_error(EBADF);
     if (ready > 0 && !self.canceled()) return {};
 
-    WaitPoint point(reason);
+    WaitPoint point = ThreadCore::point(self, reason, WaitKind::descriptor, fd);
     event watch;
     event_assign(
         &watch, self.loop.base, fd, what,

@@ -25,7 +25,7 @@ std::error_code WaitGroup::wait(Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
     if (self.refuses_waits()) return NetError::canceled;
     if (count_ == 0) return {};
-    SyncWaiter waiter(self, reason_);
+    SyncWaiter waiter(self, reason_, this);
     return to_error(wait_in(waiters_, waiter, deadline));
 }
 

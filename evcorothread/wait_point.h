@@ -25,6 +25,21 @@ enum class Wake : std::uint8_t {
 };
 
 EVC_API const char* to_string(Wake cause);
+
+// What kind of thing is waited for, as far as it is known: for those who look inside (EvLoop::dump).
+enum class WaitKind : std::uint16_t {
+    anything,    // whatever else: other OS threads, another process
+    delay,       // time alone
+    descriptor,  // the kernel; `number` is the descriptor
+    // From here on only coroutines of the same loop, or functions that the loop calls, can end the wait.
+    join,
+    bundle,
+    // An ObjectPoint says at what.
+    mutex,
+    channel,
+    sync,  // condition, event, semaphore, wait group
+    select,
+};
 // The std::error_code a wait that ended like this reports: none for event, else the NetError of the same
 // name.
 EVC_API std::error_code to_error(Wake cause);
@@ -66,14 +81,23 @@ class EVC_API WaitPoint {
     void wake_closed();
 
     [[nodiscard]] const char* reason() const { return reason_; }
+    [[nodiscard]] WaitKind kind() const { return kind_; }
+    // Which one of them, where the kind says so.
+    [[nodiscard]] int number() const { return number_; }
 
   private:
     friend struct ThreadCore;
-    WaitPoint(ThreadCore& waiter, const char* reason) : thread_(&waiter), reason_(reason) {}
+    friend struct ObjectPoint;
+    friend struct GdbLayout;
+    WaitPoint(ThreadCore& waiter, const char* reason, WaitKind kind, int number)
+        : thread_(&waiter), reason_(reason), kind_(kind), number_(number) {}
     ThreadCore* thread_;
     const char* reason_;
     Wake cause_ = Wake::event;
     bool woken_ = false;
+    // In what would be padding; constants are written together with the two above.
+    WaitKind kind_ = WaitKind::anything;
+    int number_ = 0;
 };
 
 }  // namespace evcorothread

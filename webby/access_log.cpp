@@ -38,7 +38,7 @@ void append_time(std::string& out, std::time_t when) {
 }
 
 std::string peer_name(const Request& request) {
-    const nutils::SockAddr peer = request.peer();
+    const nutils::SockAddr peer = request.client().address;
     if (peer.is_ip()) return peer.ip().to_string();
     return peer.is_unix() ? "unix:" : "-";
 }

@@ -23,9 +23,9 @@ struct CompressionOptions {
 // it first: it is then the last to see a response.
 //
 // Owner:  the application. Any thread.
-// Cost:   a look at the response's fields; what it codes, as ContentEncoder. A whole body stalls its thread
+// Cost:   a look at the response's fields; what it codes, as ContentEncoder: a whole body stalls its thread
 // for up to
-//         a millisecond.
+//         a millisecond. Needs stacks of 8 pages.
 class EVC_API Compression final : public Filter {
   public:
     explicit Compression(CompressionOptions options = {}) : options_(options) {}

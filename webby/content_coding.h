@@ -33,9 +33,10 @@ namespace webby {
 //   encoder->finish(out);           // the end
 //
 // Owner: whoever makes the body; moves. One thread.
-// Cost:  300 KiB of memory for gzip, 1 to 2 MiB for br and zstd, however long the body is; a few KiB of
-// stack. About
-//        10 ns a byte: where the thread has other work, feed small parts.
+// Cost:  of memory, however long the body is, 0.3 MiB for gzip, 1.8 for zstd and 3.4 for br; 16 KiB of stack.
+// Text
+//        takes 16 ns a byte with zstd, 25 with br and 29 with gzip (Zen 5, busy): where the thread has other
+//        work, feed small parts.
 class EVC_API ContentEncoder {
   public:
     // expected_size: how much will be fed, if it is known; it makes small bodies cheaper, and may be wrong.

@@ -13,7 +13,9 @@
 #include "nutils/sock_addr.h"
 #include "nutils/unique_fd.h"
 #include "webby/access_log.h"
+#include "webby/address_limit.h"
 #include "webby/application.h"
+#include "webby/forwarded.h"
 #include "webby/limits.h"
 #include "webby/paradigm.h"
 
@@ -30,6 +32,12 @@ struct DriverOptions {
     std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
     std::chrono::milliseconds drain{30'000};  // how long drain() lets requests in flight go on
     std::size_t threads = 64;                 // of ThreadDriver, at most
+    WhenFull when_full = WhenFull::wait;
+    bool proxy_protocol = false;  // every connection begins with a PROXY header
+    // Who is believed when he speaks of other clients, and how many connections each may have; null: any
+    // number. Lifetime: they outlive the driver.
+    const ForwardedTrust* trust = nullptr;
+    AddressLimit* per_address = nullptr;
 };
 
 // Owner:  the server. Destroyed when finished(), or when its loop no longer runs; cuts what is in flight.
@@ -48,8 +56,8 @@ class EVC_API Driver {
                                                     const evcorothread::TlsContext* tls) = 0;
 
     // Takes over a connection that somebody else has accepted. `place`: dropped when it ends. tls: as above.
-    virtual void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
-                       const evcorothread::TlsContext* tls) = 0;
+    virtual void adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer,
+                       evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) = 0;
 
     // Stops listening and closes idle connections, now; lets requests in flight finish, each of them the last
     // of its connection; cancels what is still there after DriverOptions::drain. Idempotent.
@@ -66,6 +74,7 @@ class EVC_API Driver {
         std::size_t idle = 0;     // without a stack, a thread, or an exchange
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
+        std::uint64_t refused = 0;  // connections and requests for which there was no place
     };
     [[nodiscard]] virtual Counts counts() const = 0;
 };

@@ -1,5 +1,7 @@
 #include "webby/driver_coroutine.h"
 
+#include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,8 +14,10 @@
 #include "evcorothread/tls_context.h"
 #include "evcorothread/tls_socket.h"
 #include "webby/exchange.h"
+#include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/loop_socket_internal.h"
+#include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
 
 namespace webby {
@@ -41,10 +45,17 @@ struct CoroutineDriver::Impl {
           drain_timer(loop, [this] { parking.cancel_active(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
+        context.trust = options.trust;
         parking.on_gone([this] { gone(); });
+        if (options.when_full == WhenFull::close_idle) parking.keep_order();
     }
 
-    void accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place = {});
+    void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, const TlsContext* tls,
+                  ConnectionTicket place = {});
+    // False: there is no place for one more.
+    bool make_room();
+    void pause();
+    void resume();
     // Serves a connection as long as there is something to do.
     template <class Stream>
     EvParking::Next converse(Stream& stream, Conversation& conversation);
@@ -66,14 +77,21 @@ struct CoroutineDriver::Impl {
     EvTimer log_timer;
     std::function<void()> when_finished;
     HandshakeReport handshakes;
+    std::uint64_t refused = 0;
     bool full = false;  // max_connections are there: not accepting
 };
 
 // What a connection is while it has no work.
 class CoroutineDriver::Connection : public EvParking::Guest {
   public:
+    using Next = EvParking::Next;
+
     Connection(EvSocket socket, Impl& driver, ConnectionTicket place)
-        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {}
+        : Guest(std::move(socket)), driver_(driver), place_(std::move(place)) {
+        if (driver.options.proxy_protocol)
+            proxy_ = std::make_unique<ProxyReader>(*driver.options.trust,
+                                                   driver.loop.now() + driver.options.timeouts.head);
+    }
     ~Connection() override {
         if (Exchange* const exchange = conversation_.exchange) {
             exchange->end();
@@ -81,16 +99,72 @@ class CoroutineDriver::Connection : public EvParking::Guest {
         }
         conversation_.memory.tell_closed(driver_.context.application);
     }
+    [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
+        AddressLimit* const limit = driver_.options.per_address;
+        return limit == nullptr || limit->enter(client, place_of_address_);
+    }
+    // Says that there is no place for it, and waits for the client to close: otherwise what it still sends
+    // would make the kernel reset the connection, answer and all.
+    Next refuse() {
+        ++driver_.refused;
+        say_full();
+        conversation_.lingering = true;
+        conversation_.until = driver_.loop.now() + driver_.options.timeouts.linger;
+        return forget_input();
+    }
 
   protected:
-    EvParking::Next serve() override { return driver_.converse(socket(), conversation_); }
-    bool expired() final { return conversation_.expired = conversation_.exchange != nullptr; }
+    Next serve() final {
+        if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
+        if (proxy_ != nullptr)
+            if (const std::optional<Next> next = read_proxy_header()) return *next;
+        return serve_requests();
+    }
+    virtual Next serve_requests() { return driver_.converse(socket(), conversation_); }
+    virtual void say_full() {
+        (void)socket().try_send(kFullAnswer);
+        (void)socket().shutdown_send();
+    }
+    bool expired() final {
+        // Who does not take an answer needs no other one.
+        return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
+    }
+    std::optional<Next> without_stack() final {
+        if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
+        const bool begins = conversation_.exchange == nullptr && proxy_ == nullptr;
+        if (driver_.options.when_full != WhenFull::refuse || !begins) return {};
+        return refuse();
+    }
 
     Impl& driver_;
     Conversation conversation_;
 
   private:
+    // Nothing: go on.
+    std::optional<Next> read_proxy_header() {
+        switch (proxy_->read(socket().fd())) {
+            case ProxyReader::Step::need_more: return Next::wait(proxy_->until());
+            case ProxyReader::Step::refused: return Next::close();
+            case ProxyReader::Step::done: break;
+        }
+        conversation_.memory.peer = proxy_->client();
+        proxy_.reset();
+        if (conversation_.memory.peer != nullptr && !take_place(*conversation_.memory.peer)) return refuse();
+        return {};
+    }
+    Next forget_input() {
+        std::array<char, 1024> forgotten;
+        for (;;) {
+            const nutils::IoResult got = socket().try_recv(forgotten);
+            if (got.would_block()) return Next::wait(conversation_.until);
+            conversation_.lingered += static_cast<std::uint32_t>(got.bytes);
+            if (!got || conversation_.lingered >= kLingerBytes) return Next::close();
+        }
+    }
+
     ConnectionTicket place_;
+    AddressLimit::Place place_of_address_;
+    std::unique_ptr<ProxyReader> proxy_;  // until its header has come
 };
 
 // The same over TLS. Shakes hands when the client has begun to: a silent one holds no stack.
@@ -100,9 +174,13 @@ class CoroutineDriver::TlsConnection final : public Connection {
         : Connection(std::move(socket), driver, std::move(place)), context_(context) {}
 
   private:
-    EvParking::Next serve() override {
-        if (!tls_.is_open() && !shake_hands()) return EvParking::Next::close();
+    Next serve_requests() override {
+        if (!tls_.is_open() && !shake_hands()) return Next::close();
         return driver_.converse(tls_, conversation_);
+    }
+    void say_full() override {  // who has not shaken hands would not understand
+        if (tls_.is_open() && tls_.try_send(kFullAnswer)) (void)tls_.shutdown_send();
+        (void)socket().shutdown_send();
     }
 
     bool shake_hands() {
@@ -133,30 +211,56 @@ EvParking::Next CoroutineDriver::Impl::converse(Stream& stream, Conversation& co
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    if (end == SessionEnd::wait_writable) return EvParking::Next::wait_writable(conversation.until);
     exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
-    return end == SessionEnd::park ? EvParking::Next::park(idle) : EvParking::Next::close();
+    if (end == SessionEnd::close) return EvParking::Next::close();
+    if (full && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
+    return EvParking::Next::park(idle);
 }
 
-void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const TlsContext* tls, ConnectionTicket place) {
-    EvSocket socket(loop, std::move(fd));
-    socket.set_idle_timeout(options.timeouts.io);
-    const std::error_code error =
-        tls == nullptr
-            ? parking.adopt(std::make_unique<Connection>(std::move(socket), *this, std::move(place)), idle)
-            : parking.adopt(std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls),
-                            Deadline(options.timeouts.head));
-    if (error)
-        cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
-                    error.message().c_str());
-    if (parking.size() < options.max_connections || full) return;
-    full = true;
+bool CoroutineDriver::Impl::make_room() {
+    if (parking.size() < options.max_connections || options.when_full == WhenFull::wait) return true;
+    if (options.when_full == WhenFull::refuse) return false;
+    if (!parking.close_oldest()) pause();  // this one is the last until somebody goes, or becomes idle
+    return true;
+}
+
+void CoroutineDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
     for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
 }
 
+void CoroutineDriver::Impl::resume() {
+    if (!std::exchange(full, false)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+}
+
+void CoroutineDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, const TlsContext* tls,
+                                     ConnectionTicket place) {
+    const bool is_full = !make_room();
+    if (is_full && parking.size() >= options.max_connections + kMostRefused) {
+        ++refused;
+        return;
+    }
+    EvSocket socket(loop, std::move(fd));
+    socket.set_idle_timeout(options.timeouts.io);
+    std::unique_ptr<Connection> connection =
+        tls == nullptr ? std::make_unique<Connection>(std::move(socket), *this, std::move(place))
+                       : std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls);
+    Deadline until = tls == nullptr && !options.proxy_protocol ? idle : Deadline(options.timeouts.head);
+    if (is_full || (!options.proxy_protocol && !connection->take_place(peer))) {
+        (void)connection->refuse();
+        until = options.timeouts.linger;
+    }
+    if (const std::error_code error = parking.adopt(std::move(connection), until))
+        cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
+                    error.message().c_str());
+    if (parking.size() >= options.max_connections && options.when_full == WhenFull::wait) pause();
+}
+
 void CoroutineDriver::Impl::gone() {
-    if (std::exchange(full, false))
-        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!context.draining) resume();
     if (!context.draining || parking.size() > 0) return;
     drain_timer.stop();
     if (when_finished) loop.post(std::exchange(when_finished, nullptr));
@@ -178,16 +282,17 @@ cutils::Result<nutils::SockAddr> CoroutineDriver::listen(const nutils::SockAddr&
                                                          const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
-            driver.accepted(std::move(fd), tls);
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+            driver.accepted(std::move(fd), peer, tls);
         });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void CoroutineDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
-    impl_->accepted(std::move(connection), tls, std::move(place));
+void CoroutineDriver::adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer, ConnectionTicket place,
+                            const TlsContext* tls) {
+    impl_->accepted(std::move(connection), peer, tls, std::move(place));
 }
 
 void CoroutineDriver::drain() {
@@ -207,8 +312,8 @@ void CoroutineDriver::when_finished(std::function<void()> function) {
 }
 
 Driver::Counts CoroutineDriver::counts() const {
-    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(),
-            impl_->context.requests};
+    return {impl_->parking.size(), impl_->parking.parked(), impl_->parking.waiting(), impl_->context.requests,
+            impl_->refused};
 }
 
 }  // namespace webby

@@ -22,8 +22,8 @@ class EVC_API CoroutineDriver final : public Driver {
 
     cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
                                             const evcorothread::TlsContext* tls) override;
-    void adopt(nutils::UniqueFd connection, evcorothread::ConnectionTicket place,
-               const evcorothread::TlsContext* tls) override;
+    void adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer,
+               evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) override;
     void drain() override;
     void cancel() override;
     [[nodiscard]] bool finished() const override;

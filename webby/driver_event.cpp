@@ -22,8 +22,11 @@
 #include "nutils/socket_ops.h"
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
+#include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
+#include "webby/proxy_reader_internal.h"
 
 namespace webby {
 
@@ -49,10 +52,16 @@ struct EventDriver::Impl {
           drain_timer(loop, [this] { cancel(); }),
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
+        context.trust = options.trust;
         context.event_loop = &loop;
     }
 
-    void accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
+    void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                  const TlsContext* tls);
+    // False: there is no place for one more.
+    bool make_room();
+    void pause();
+    void resume();
     void gone();
     void cancel();
     void lines_added() {
@@ -73,6 +82,7 @@ struct EventDriver::Impl {
     EvTimer log_timer;
     std::function<void()> when_finished;
     HandshakeReport handshakes;
+    std::uint64_t refused = 0;
     bool full = false;  // max_connections are there: not accepting
 };
 
@@ -112,14 +122,33 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
 
     std::error_code start(const TlsContext* tls) {
         if (const std::error_code error = watch_.start()) return error;
-        if (tls == nullptr) return park(), std::error_code();
-        tls_ = std::make_unique<TlsSide>(watch_);
-        cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
-        if (!layer) return layer.error().code();
-        tls_->layer = *std::move(layer);
-        enter(State::shaking);
-        watch_.expire(driver_.options.timeouts.head);
+        if (tls != nullptr) {
+            tls_ = std::make_unique<TlsSide>(watch_);
+            cutils::Result<TlsLayer> layer = TlsLayer::accept(*tls_, *tls);
+            if (!layer) return layer.error().code();
+            tls_->layer = *std::move(layer);
+        }
+        if (driver_.options.proxy_protocol) {
+            const cutils::TimePoint until = now() + driver_.options.timeouts.head;
+            proxy_ = std::make_unique<ProxyReader>(*driver_.options.trust, until);
+            enter(State::greeting);
+            watch_.expire(until);
+        } else {
+            greet();
+        }
         return {};
+    }
+    // False: its address has as many as it may.
+    [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
+        AddressLimit* const limit = driver_.options.per_address;
+        return limit == nullptr || limit->enter(client, place_of_address_);
+    }
+    // Says that there is no place for it. After: *this may be gone.
+    void refuse() {
+        ++driver_.refused;
+        if (tls_ == nullptr) (void)watch_.try_send(kFullAnswer);  // over TLS nobody would understand yet
+        tls_.reset();
+        begin_to_linger();
     }
     [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
     // With nothing arrived that the kernel has told of.
@@ -157,6 +186,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
   private:
     enum class State : std::uint8_t {
         fresh,
+        greeting,   // a PROXY header is to come
         shaking,    // of TLS, hands
         idle,       // no exchange: waits for the first byte of a request
         reading,    // waits for more of one
@@ -179,7 +209,13 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         if (state == State::idle) ++driver_.idle;
         state_ = state;
     }
+    // Those in the list that have been idle longest stand in front, if anybody asks.
     void park() {
+        if (driver_.options.when_full == WhenFull::close_idle && ListHook<Connection>::linked()) {
+            ListHook<Connection>::unlink();
+            driver_.connections.push_back(*this);
+            driver_.resume();
+        }
         enter(State::idle);
         watch_.expire(driver_.options.timeouts.idle);
     }
@@ -197,6 +233,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
 
     void on_readable() {
         switch (state_) {
+            case State::greeting: return read_proxy_header();
             case State::shaking: return shake_hands();
             case State::idle:
                 exchange_ = driver_.exchanges.take();
@@ -242,7 +279,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // Turns the crank until something has to be waited for.
     void go_on(Exchange::Want want) {
         Http1Engine& engine = exchange_->engine();
-        for (int turns = 0;; want = exchange_->advance()) {
+        for (int turns = 0, sends = 0;; want = exchange_->advance()) {
             switch (send_output()) {
                 case Sent::all: break;
                 case Sent::some:
@@ -252,7 +289,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                 case Sent::failure: return end();
             }
             switch (want) {
-                case Exchange::Want::send: break;
+                case Exchange::Want::send:
+                    if (++sends < kTurns) break;
+                    want_ = Exchange::Want::send;
+                    enter(State::writing);
+                    (void)others_first();
+                    return watch_.expire(driver_.options.timeouts.io);
                 case Exchange::Want::deferred:
                     enter(State::deferred);
                     return watch_.expire(exchange_->answer_deadline());
@@ -313,6 +355,25 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         return watch_.may_recv() || (tls_ != nullptr && tls_->layer.has_pending());
     }
 
+    // Who speaks first is the client.
+    void greet() {
+        if (tls_ == nullptr) return park();
+        enter(State::shaking);
+        watch_.expire(driver_.options.timeouts.head);
+    }
+    void read_proxy_header() {
+        switch (proxy_->read(watch_.fd())) {
+            case ProxyReader::Step::need_more: return;
+            case ProxyReader::Step::refused: return end();
+            case ProxyReader::Step::done: break;
+        }
+        memory_.peer = proxy_->client();
+        proxy_.reset();
+        if (memory_.peer != nullptr && !take_place(*memory_.peer)) return refuse();
+        greet();
+        on_readable();
+    }
+
     // --- TLS ---
 
     void shake_hands() {
@@ -337,12 +398,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // In records; sent_ says how far it went before.
     [[gnu::noinline]] Sent send_encrypted() {
         const Http1Engine::Output output = exchange_->engine().output();
-        const std::uint64_t memory = output.text.size() + output.body.size();
-        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
-        std::unique_ptr<char[]> room;
+        const std::uint64_t all = total_size(output);
+        const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecordSize));
+        const std::unique_ptr<char[]> room(size > 0 ? new char[size] : nullptr);
         for (int steps = 0; sent_ < all; ++steps) {
-            if (steps == kTurns) return others_first();
-            const IoResult record = next_record(output, memory, all, room);
+            if (steps == kStepsInARow) return others_first();
+            const IoResult record = next_record(output, sent_, {room.get(), size});
             if (record.error) return Sent::failure;
             const IoResult some = tls_->layer.try_send({room.get(), record.bytes});
             if (!took(some)) return Sent::failure;
@@ -351,25 +412,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         const std::error_code error = tls_->layer.flush();
         if (!error) return Sent::all;
         return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
-    }
-    // The next piece of text, body and file, as long as a record may be.
-    IoResult next_record(const Http1Engine::Output& output, std::uint64_t memory, std::uint64_t all,
-                         std::unique_ptr<char[]>& room) {
-        constexpr std::size_t kRecord = 16 * 1024;
-        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(all - sent_, kRecord));
-        if (room == nullptr) room.reset(new char[size]);
-        std::size_t filled = 0;
-        std::uint64_t skip = sent_;
-        for (const std::string_view piece : {output.text, output.body}) {
-            const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece.size()));
-            skip -= from;
-            filled += piece.copy(room.get() + filled, size - filled, from);
-        }
-        if (filled == size) return {filled, {}};
-        const auto done = static_cast<off_t>(sent_ + filled - memory);
-        const IoResult got =
-            nutils::read_at(output.file, {room.get() + filled, size - filled}, output.offset + done);
-        return {filled + got.bytes, got.error};
     }
 
     // --- output ---
@@ -407,35 +449,14 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     // In steps: sent_ says how far it went before. Until the kernel takes no more; it will say when it does.
     [[gnu::noinline]] Sent send_large() {
         const Http1Engine::Output output = exchange_->engine().output();
-        const std::uint64_t memory = output.text.size() + output.body.size();
-        const std::uint64_t all = memory + (output.file >= 0 ? output.count : 0);
+        const std::uint64_t all = total_size(output);
         for (int steps = 0; sent_ < all; ++steps) {
-            if (steps == kTurns) return others_first();
-            const IoResult some = sent_ < memory ? send_memory(output) : send_file(output, sent_ - memory);
+            if (steps == kStepsInARow) return others_first();
+            const IoResult some = send_step(watch_, output, sent_);
             if (!took(some)) return Sent::failure;
             if (some.would_block()) return Sent::some;
         }
         return Sent::all;
-    }
-    IoResult send_memory(const Http1Engine::Output& output) {
-        const auto from = static_cast<std::size_t>(sent_);
-        const std::string_view text = output.text.substr(std::min(from, output.text.size()));
-        const std::string_view body = output.body.substr(from - std::min(from, output.text.size()));
-        if (body.empty()) return watch_.try_send(text, output.file >= 0 ? MSG_MORE : 0);
-        const std::array<iovec, 2> pieces = {iovec{const_cast<char*>(text.data()), text.size()},
-                                             iovec{const_cast<char*>(body.data()), body.size()}};
-        return watch_.try_sendv(pieces);
-    }
-    IoResult send_file(const Http1Engine::Output& output, std::uint64_t done) {
-        off_t offset = output.offset + static_cast<off_t>(done);
-        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(output.count - done, kFilePiece));
-        const IoResult some = watch_.try_sendfile(output.file, offset, count);
-        if (some.error != std::errc::invalid_argument && some.error != std::errc::function_not_supported)
-            return some;
-        std::array<char, 16 * 1024> piece;  // for a file that sendfile(2) does not take
-        const IoResult got =
-            nutils::read_at(output.file, {piece.data(), std::min(count, piece.size())}, offset);
-        return got.error ? IoResult{0, got.error} : watch_.try_send({piece.data(), got.bytes});
     }
 
     // --- the end ---
@@ -464,14 +485,15 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
         }
     }
 
-    static constexpr int kTurns = 32;  // in one callback
+    static constexpr int kTurns = 32;  // of reading, in one callback
     static constexpr std::chrono::seconds kSlowSource{15};
-    static constexpr std::uint64_t kFilePiece = 1024 * 1024;
 
     Impl& driver_;
     EvWatch watch_;
     ConnectionTicket place_;
-    std::unique_ptr<TlsSide> tls_;  // none: null
+    std::unique_ptr<TlsSide> tls_;        // none: null
+    std::unique_ptr<ProxyReader> proxy_;  // until its header has come
+    AddressLimit::Place place_of_address_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;
@@ -482,21 +504,48 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     bool doomed_ = false;
 };
 
-void EventDriver::Impl::accepted(nutils::UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
+bool EventDriver::Impl::make_room() {
+    if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
+    if (options.when_full == WhenFull::refuse) return false;
+    Connection* const oldest = connections.find_if([](const Connection& one) { return one.is_unused(); });
+    if (oldest != nullptr)
+        oldest->end();
+    else
+        pause();  // this one is the last until somebody goes, or becomes idle
+    return true;
+}
+
+void EventDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
+void EventDriver::Impl::resume() {
+    if (!std::exchange(full, false)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+}
+
+void EventDriver::Impl::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                                 const TlsContext* tls) {
     if (context.draining) return;
+    const bool is_full = !make_room();
+    if (is_full && count >= options.max_connections + kMostRefused) {
+        ++refused;
+        return;
+    }
     auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
     if (const std::error_code error = made->start(tls))
         return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                            error.message().c_str());
-    connections.push_back(*made.release());
-    if (++count < options.max_connections || full) return;
-    full = true;
-    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+    Connection& connection = *made.release();
+    connections.push_back(connection);
+    ++count;
+    if (is_full || (!options.proxy_protocol && !connection.take_place(peer))) return connection.refuse();
+    if (count >= options.max_connections && options.when_full == WhenFull::wait) pause();
 }
 
 void EventDriver::Impl::gone() {
-    if (std::exchange(full, false))
-        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    if (!context.draining) resume();
     if (!context.draining || count > 0) return;
     drain_timer.stop();
     if (when_finished) loop.post(std::exchange(when_finished, nullptr));
@@ -519,16 +568,17 @@ EventDriver::~EventDriver() {
 cutils::Result<nutils::SockAddr> EventDriver::listen(const nutils::SockAddr& address, const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr&) {
-            driver.accepted(std::move(fd), {}, tls);
+        driver.loop, address, [&driver, tls](nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+            driver.accepted(std::move(fd), peer, {}, tls);
         });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void EventDriver::adopt(nutils::UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
-    impl_->accepted(std::move(connection), std::move(place), tls);
+void EventDriver::adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer, ConnectionTicket place,
+                        const TlsContext* tls) {
+    impl_->accepted(std::move(connection), peer, std::move(place), tls);
 }
 
 void EventDriver::drain() {
@@ -552,6 +602,8 @@ void EventDriver::when_finished(std::function<void()> function) {
     impl_->when_finished = std::move(function);
 }
 
-Driver::Counts EventDriver::counts() const { return {impl_->count, impl_->idle, 0, impl_->context.requests}; }
+Driver::Counts EventDriver::counts() const {
+    return {impl_->count, impl_->idle, 0, impl_->context.requests, impl_->refused};
+}
 
 }  // namespace webby

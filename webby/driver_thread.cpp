@@ -21,7 +21,9 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
 #include "nutils/socket_ops.h"
+#include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
+#include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
 #include "webby/thread_socket_internal.h"
 #include "webby/thread_tls_socket_internal.h"
@@ -52,7 +54,7 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     // The thread that is woken says so to the client.
     void expire() {
         conversation.expired = true;
-        (void)::shutdown(socket.fd(), SHUT_RD);
+        (void)::shutdown(socket.fd(), conversation.writing ? SHUT_RDWR : SHUT_RD);
     }
     // Ends it unless something has arrived, which then is served.
     void end_if_unused() {
@@ -67,6 +69,8 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     BlockingSocket socket;
     ConnectionTicket place;
     std::unique_ptr<ThreadTlsSide> tls;  // none: null
+    std::unique_ptr<ProxyReader> proxy;  // until its header has come
+    AddressLimit::Place place_of_address;
     Conversation conversation;
     TimePoint expires{};   // while nobody works on it
     bool served = false;   // by a thread of the pool
@@ -92,7 +96,10 @@ class SignalsBlocked {
 // One thread of the pool and what it answers with.
 struct Worker {
     Worker(const Application& application, const DriverOptions& options)
-        : context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
+        : context{.application = application,
+                  .limits = options.limits,
+                  .timeouts = options.timeouts,
+                  .trust = options.trust},
           exchanges(options.limits) {}
 
     std::unique_ptr<AccessLog> access_log;
@@ -109,7 +116,14 @@ struct ThreadDriver::Impl {
     ~Impl();
 
     // On the loop.
-    void accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls);
+    void accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place, const TlsContext* tls);
+    // False: there is no place for one more. With the lock held.
+    bool make_room();
+    void pause();
+    void refuse(Connection& connection);
+    [[nodiscard]] bool take_place(Connection& connection, const nutils::SockAddr& client) const;
+    // Nothing: go on.
+    std::optional<SessionEnd> read_proxy_header(Connection& connection);
     void connections_have_gone();
     void close_expired();
     [[nodiscard]] cutils::Duration tick() const;
@@ -131,6 +145,7 @@ struct ThreadDriver::Impl {
     void watch_waiting();
     void give_back(Worker& worker, Connection& connection);
     void remove(Connection& connection);
+    void tell_loop();
 
     EvLoop& loop;
     const Application& application;
@@ -146,6 +161,7 @@ struct ThreadDriver::Impl {
     std::size_t count = 0;
     std::size_t idle_count = 0;
     std::size_t waiting_workers = 0;
+    std::uint64_t refused = 0;
     bool full = false;  // max_connections are there: not accepting
     bool draining = false;
     bool canceled = false;
@@ -195,7 +211,57 @@ ThreadDriver::Impl::~Impl() {
 
 // --- on the loop ---
 
-void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place, const TlsContext* tls) {
+// With the lock held.
+void ThreadDriver::Impl::pause() {
+    if (std::exchange(full, true)) return;
+    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+}
+
+bool ThreadDriver::Impl::make_room() {
+    if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
+    if (options.when_full == WhenFull::refuse) return false;
+    if (idle.empty()) {  // this one is the last until somebody goes, or becomes idle
+        pause();
+        return true;
+    }
+    Connection& oldest = idle.front();
+    unpark(oldest);
+    oldest.end_if_unused();
+    return true;
+}
+
+// Says that there is no place for it, and lets it wait for the client to close.
+void ThreadDriver::Impl::refuse(Connection& connection) {
+    if (connection.tls == nullptr) (void)nutils::send_some(connection.socket.fd(), kFullAnswer, 0);
+    (void)connection.socket.shutdown_send();
+    connection.tls.reset();
+    connection.proxy.reset();
+    connection.conversation.lingering = true;
+    connection.conversation.until = cutils::monotonic_now() + options.timeouts.linger;
+    const std::lock_guard lock(mutex);
+    ++refused;
+}
+
+bool ThreadDriver::Impl::take_place(Connection& connection, const nutils::SockAddr& client) const {
+    return options.per_address == nullptr || options.per_address->enter(client, connection.place_of_address);
+}
+
+std::optional<SessionEnd> ThreadDriver::Impl::read_proxy_header(Connection& connection) {
+    switch (connection.proxy->read(connection.socket.fd())) {
+        case ProxyReader::Step::need_more: return SessionEnd::wait;
+        case ProxyReader::Step::refused: return SessionEnd::close;
+        case ProxyReader::Step::done: break;
+    }
+    ConnectionMemory& memory = connection.conversation.memory;
+    memory.peer = connection.proxy->client();
+    connection.proxy.reset();
+    if (memory.peer == nullptr || take_place(connection, *memory.peer)) return {};
+    refuse(connection);
+    return SessionEnd::wait;
+}
+
+void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                                  const TlsContext* tls) {
     auto made = std::make_unique<Connection>(std::move(fd), std::move(place));
     if (tls != nullptr) {
         made->tls = std::make_unique<ThreadTlsSide>(made->socket);
@@ -205,17 +271,29 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, ConnectionTicket place, const Tls
                                layer.error().message().c_str());
         made->tls->layer = *std::move(layer);
     }
+    if (options.proxy_protocol)
+        made->proxy =
+            std::make_unique<ProxyReader>(*options.trust, cutils::monotonic_now() + options.timeouts.head);
+    bool is_full = false;
     {
         const std::lock_guard lock(mutex);
         if (draining) return;
+        is_full = !make_room();
+        if (is_full && count >= options.max_connections + kMostRefused) {
+            ++refused;
+            return;
+        }
         connections.push_back(*made);
-        if (++count >= options.max_connections && !std::exchange(full, true))
-            for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
+        if (++count >= options.max_connections && options.when_full == WhenFull::wait) pause();
     }
     Connection& connection = *made.release();
-    // A client that has to shake hands has no more time for it than for a head.
+    // A client that has to begin with something has no more time for it than for a head.
     connection.conversation.until = cutils::monotonic_now() + options.timeouts.head;
-    const SessionEnd how = tls != nullptr ? SessionEnd::wait : SessionEnd::park;
+    SessionEnd how = tls != nullptr || options.proxy_protocol ? SessionEnd::wait : SessionEnd::park;
+    if (is_full || (!options.proxy_protocol && !take_place(connection, peer))) {
+        refuse(connection);
+        how = SessionEnd::wait;
+    }
     if (!park(connection, how, EPOLL_CTL_ADD)) return remove(connection);
     if (!idle_timer.running()) idle_timer.start(options.timeouts.idle);
     start_worker_if_needed();
@@ -340,6 +418,10 @@ void ThreadDriver::Impl::unpark(Connection& connection) {
 }
 
 SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) {
+    if (connection.proxy != nullptr) {
+        if (connection.conversation.expired) return SessionEnd::close;
+        if (const std::optional<SessionEnd> end = read_proxy_header(connection)) return *end;
+    }
     if (connection.tls == nullptr) {
         ThreadSocket socket(connection.socket, options.timeouts.io);
         return run(worker, connection, socket);
@@ -410,14 +492,15 @@ void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
         cutils::log(cutils::LogLevel::error,
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
-    if (end != SessionEnd::wait) give_back(worker, connection);
+    if (end == SessionEnd::park || end == SessionEnd::close) give_back(worker, connection);
     if (end == SessionEnd::close || !park(connection, end, EPOLL_CTL_MOD)) remove(connection);
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.
 bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operation) {
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.events = EPOLLONESHOT;
+    event.events |= how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
     event.data.ptr = &connection;
     const std::lock_guard lock(mutex);  // whoever is woken has to wait for it: we have finished here first
     connection.served = false;
@@ -427,6 +510,8 @@ bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operat
         idle.push_back(connection);
         connection.is_idle = true;
         ++idle_count;
+        if (full && operation == EPOLL_CTL_MOD && options.when_full == WhenFull::close_idle)
+            tell_loop();  // it may go for another
     } else {
         connection.expires = connection.conversation.until;
         if (waiting.empty() && !ending) watch_waiting();
@@ -456,10 +541,15 @@ void ThreadDriver::Impl::remove(Connection& connection) {
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;
-    if (!ending && (full || (draining && count == 0)))
-        loop.post([link = link] {
-            if (link->impl != nullptr) link->impl->connections_have_gone();
-        });
+    if (full || (draining && count == 0)) tell_loop();
+}
+
+// With the lock held: there is place again, or nobody is left.
+void ThreadDriver::Impl::tell_loop() {
+    if (ending) return;
+    loop.post([link = link] {
+        if (link->impl != nullptr) link->impl->connections_have_gone();
+    });
 }
 
 // --- the driver ---
@@ -477,15 +567,17 @@ cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& ad
                                                       const TlsContext* tls) {
     Impl& driver = *impl_;
     cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address,
-        [&driver, tls](UniqueFd fd, const nutils::SockAddr&) { driver.accepted(std::move(fd), {}, tls); });
+        driver.loop, address, [&driver, tls](UniqueFd fd, const nutils::SockAddr& peer) {
+            driver.accepted(std::move(fd), peer, {}, tls);
+        });
     if (!acceptor) return acceptor.error();
     driver.acceptors.push_back(std::move(*acceptor));
     return driver.acceptors.back().local_address();
 }
 
-void ThreadDriver::adopt(UniqueFd connection, ConnectionTicket place, const TlsContext* tls) {
-    impl_->accepted(std::move(connection), std::move(place), tls);
+void ThreadDriver::adopt(UniqueFd connection, const nutils::SockAddr& peer, ConnectionTicket place,
+                         const TlsContext* tls) {
+    impl_->accepted(std::move(connection), peer, std::move(place), tls);
 }
 
 void ThreadDriver::drain() {
@@ -522,7 +614,7 @@ Driver::Counts ThreadDriver::counts() const {
     const std::lock_guard lock(impl_->mutex);
     std::uint64_t requests = 0;
     for (const auto& worker : impl_->workers) requests += worker->context.requests;
-    return {impl_->count, impl_->idle_count, 0, requests};
+    return {impl_->count, impl_->idle_count, 0, requests, impl_->refused};
 }
 
 }  // namespace webby

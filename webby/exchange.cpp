@@ -24,8 +24,10 @@ void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& mem
     resume(context, wire);
     memory_ = &memory;
     waiter_ = waiter;
-    if (context.application.wants_close() && memory.peer == nullptr) [[unlikely]]
-        memory.peer = std::make_unique<nutils::SockAddr>(wire.peer());
+    if (context.application.wants_close() && !memory.tells_end) [[unlikely]] {
+        if (memory.peer == nullptr) memory.peer = std::make_unique<nutils::SockAddr>(wire.peer());
+        memory.tells_end = true;
+    }
     deferred_ = given_up_ = false;
     waiting_for_input_ = Waiting::nothing;
     engine_.reset(memory.requests);
@@ -478,7 +480,7 @@ bool Exchange::watch_source() {
     return engine_.source().tell(*context_->event_loop, *waiter_);
 }
 
-nutils::SockAddr Exchange::peer() const { return wire_->peer(); }
+nutils::SockAddr Exchange::peer() const { return memory_->peer != nullptr ? *memory_->peer : wire_->peer(); }
 std::optional<evcorothread::TlsInfo> Exchange::tls() const { return wire_->tls(); }
 
 ExchangePool::~ExchangePool() {

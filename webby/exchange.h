@@ -39,6 +39,7 @@ struct ExchangeContext {
     const Application& application;
     const Limits& limits;
     const Timeouts& timeouts;
+    const ForwardedTrust* trust = nullptr;  // nobody: null
     DateCache dates{};
     AccessLog* access_log = nullptr;  // none: null
     // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
@@ -57,10 +58,11 @@ struct ExchangeContext {
 struct ConnectionMemory {
     std::uint32_t requests = 0;  // answered so far
     StateMap state{};
-    std::unique_ptr<nutils::SockAddr> peer{};  // for filters that want to hear of its end
+    std::unique_ptr<nutils::SockAddr> peer{};  // as a PROXY header says, or for filters that hear of its end
+    bool tells_end = false;                    // there are such filters
 
     void tell_closed(const Application& application) {
-        if (peer != nullptr) [[unlikely]]
+        if (tells_end) [[unlikely]]
             application.connection_closed(*peer, requests, state);
     }
 };
@@ -157,6 +159,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // For Request.
     nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) override;
     nutils::SockAddr peer() const override;
+    const ForwardedTrust* trust() const override { return context_->trust; }
     std::optional<evcorothread::TlsInfo> tls() const override;
     bool client_gone() const override { return wire_->peer_gone(); }
     StateMap& connection_state() const override { return memory_->state; }

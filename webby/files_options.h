@@ -7,8 +7,7 @@
 
 namespace webby {
 
-//   server.files("/", "./site", {.spa_fallback = "index.html", .cache_control = "max-age=60", .precompressed
-//   = true});
+//   server.files("/", "./site", {.spa_fallback = "index.html", .cache_control = "max-age=60"});
 struct FilesOptions {
     // What stands for a folder: the first of these names that is there.
     std::vector<std::string> index{"index.html"};
@@ -22,11 +21,11 @@ struct FilesOptions {
     std::string cache_control{};
     // Sends FILE.zst, FILE.br or FILE.gz instead of FILE to who takes it, if it is there and not older.
     bool precompressed = false;
-    // Compresses on the way what is_compressible(), for clients that take it; ranges never. See
-    // webby/content_coding.h for the cost.
+    // Compresses on the way what is_compressible(), for clients that take it; ranges never. Needs stacks of 8
+    // pages; see webby/content_coding.h for what else it costs.
     bool compress = false;
-    std::uint64_t compress_minimum = 1024;             // bytes; smaller files stay as they are …
-    std::uint64_t compress_maximum = 8 * 1024 * 1024;  // … and larger ones: those are better compressed once
+    std::uint64_t compress_minimum = 1024;         // bytes; smaller files stay as they are …
+    std::uint64_t compress_maximum = 1024 * 1024;  // … and larger ones: those are better compressed once
 };
 
 }  // namespace webby

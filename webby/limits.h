@@ -26,6 +26,18 @@ struct Limits {
     std::uint64_t requests = 0;  // a connection may make; then it closes. 0: any number
 };
 
+// What becomes of new work when all places are taken.
+enum class WhenFull : std::uint8_t {
+    // Connections wait in the kernel's backlog, requests for a stack or a thread, first come first served.
+    wait,
+    // They are answered 503 with Retry-After, at once, and closed.
+    refuse,
+    // The connection that has been idle longest is closed for a new one; without an idle one, it waits.
+    // Requests
+    // wait.
+    close_idle,
+};
+
 // How long a client may take. All are on the monotonic clock.
 struct Timeouts {
     // From the first byte of a request to the end of its head, however it dribbles; then 408.

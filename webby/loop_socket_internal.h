@@ -1,8 +1,9 @@
 // LoopSocket: what a Session wants of a socket, for a coroutine. Internal.
 #pragma once
 
-#include <sys/uio.h>
-
+#include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -10,15 +11,26 @@
 #include "cutils/deadline.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_socket.h"
+#include "evcorothread/ev_thread.h"
 #include "evcorothread/tls_socket.h"
 #include "nutils/sock_addr.h"
 #include "webby/http1_engine.h"
+#include "webby/output_steps_internal.h"
 
 namespace webby {
 
-// Where TCP and TLS differ: the text of `output`, and its file behind it; what was agreed on.
-nutils::IoResult send_file(evcorothread::EvSocket& socket, const Http1Engine::Output& output);
-nutils::IoResult send_file(evcorothread::TlsSocket& socket, const Http1Engine::Output& output);
+// Where TCP and TLS differ: how output goes out, and what was agreed on.
+inline nutils::IoResult send_step(evcorothread::TlsSocket& socket, const Http1Engine::Output& output,
+                                  std::uint64_t sent) {
+    // Not on a coroutine's small stack, and only as long as there is much to send.
+    const std::size_t size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(total_size(output) - sent, kRecordSize));
+    const std::unique_ptr<char[]> room(new char[size]);
+    const nutils::IoResult record = next_record(output, sent, {room.get(), size});
+    return record.error ? nutils::IoResult{0, record.error} : socket.try_send({room.get(), record.bytes});
+}
+inline std::error_code try_flush(evcorothread::EvSocket&) { return {}; }
+inline std::error_code try_flush(evcorothread::TlsSocket& socket) { return socket.try_flush(); }
 inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::EvSocket&) { return {}; }
 inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::TlsSocket& socket) {
     return socket.info();
@@ -38,12 +50,12 @@ class LoopSocket {
     nutils::IoResult send_all(std::string_view data, cutils::Deadline deadline) {
         return stream_.send_all(data, deadline);
     }
-    nutils::IoResult send_all_v(std::span<iovec> pieces, cutils::Deadline deadline) {
-        return stream_.send_all_v(pieces, deadline);
+    nutils::IoResult try_send(std::string_view data) { return stream_.try_send(data); }
+    nutils::IoResult send_step(const Http1Engine::Output& output, std::uint64_t sent) {
+        return webby::send_step(stream_, output, sent);
     }
-    nutils::IoResult send_file(const Http1Engine::Output& output) {
-        return webby::send_file(stream_, output);
-    }
+    std::error_code try_flush() { return webby::try_flush(stream_); }
+    static void let_others_go_first() { evcorothread::this_evthread::yield(); }
     nutils::IoResult shutdown_send() { return stream_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const { return stream_.peer(); }
     [[nodiscard]] std::optional<evcorothread::TlsInfo> tls() const { return tls_info(stream_); }

@@ -194,6 +194,7 @@ std::string complete(const CLI::App& program, Arguments& arguments) {
     if (!server.listen_tls.empty() && program.count("--listen") == 0) server.listen.clear();
     if (arguments.files.compress && webby::content_codings().empty())
         return "--compress: built without compression (make COMPRESSION=1)";
+    if (arguments.files.compress && server.stack_pages < 8) return "--compress needs --stack-pages 8 or more";
     return {};
 }
 

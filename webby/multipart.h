@@ -60,7 +60,7 @@ struct MultipartLimits {
 // part has exactly one Content-Disposition: form-data with one name. filename* is ignored, as RFC 7578 §4.2
 // asks; a Content-Transfer-Encoding that would need decoding is refused.
 //
-// Cost: about 2 instructions a byte of data, which is not copied; the headers of a part are.
+// Cost: data is searched for CR and not copied; the headers of a part are.
 class EVC_API MultipartParser {
   public:
     enum class Step { need_more, part, data, part_end, end, refused };

@@ -18,7 +18,7 @@ namespace webby {
 struct RateLimitOptions {
     double per_second = 10;        // requests of one client, in the long run
     double burst = 20;             // … and at once
-    std::size_t clients = 65'536;  // remembered; about 100 bytes each
+    std::size_t clients = 65'536;  // remembered; their memory comes as they do
     nutils::IpNetworkList exempt{};
     // Who asks. Default: Request::peer(). Behind a proxy, ask forwarded_client(): all clients are one
     // otherwise.

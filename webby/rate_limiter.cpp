@@ -1,57 +1,20 @@
 #include "webby/rate_limiter.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "cutils/check.h"
 
 namespace webby {
-namespace {
-
-std::uint64_t random_seed() {
-    std::uint64_t seed = 0;
-    // Without randomness, which no kernel we run on lacks, the table is merely easier to attack.
-    (void)!::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
-    return seed;
-}
-
-}  // namespace
-
-// The finalizer of SplitMix64 over the seeded key.
-std::size_t RateLimiter::Hash::operator()(const Key& key) const noexcept {
-    std::uint64_t x = (key.bits ^ seed) + 0x9e3779b97f4a7c15 * (key.family + 1U);
-    x = (x ^ (x >> 30)) * (0xbf58476d1ce4e5b9 ^ (seed | 1));
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-    return static_cast<std::size_t>(x ^ (x >> 31));
-}
 
 RateLimiter::RateLimiter(double per_second, double burst, std::size_t clients)
-    : per_second_(per_second), burst_(burst), clients_(clients), table_(0, Hash{random_seed()}) {
+    : per_second_(per_second), burst_(burst), clients_(clients) {
     EVC_CHECK(per_second > 0 && burst >= 1 && clients >= 1,
               "RateLimiter with a rate of zero, a burst below one, or no clients");
 }
 
-RateLimiter::Key RateLimiter::key_of(const nutils::SockAddr& client) {
-    Key key;
-    if (!client.is_ip()) return key;
-    const nutils::IpAddress address = client.ip().unmapped();
-    if (address.is_v4()) {
-        const in_addr v4 = address.v4();
-        key.family = 4;
-        std::memcpy(&key.bits, &v4, sizeof v4);
-    } else {
-        const in6_addr v6 = address.v6();
-        key.family = 6;
-        std::memcpy(&key.bits, &v6, sizeof key.bits);
-    }
-    return key;
-}
-
 // Strong against bad_alloc: list and table agree afterwards, whatever happened.
-RateLimiter::Buckets::iterator RateLimiter::insert(const Key& key) {
+RateLimiter::Buckets::iterator RateLimiter::insert(const ClientKey& key) {
     if (table_.size() < clients_) {
         Buckets fresh;
         fresh.push_front({key, 0, {}});
@@ -67,7 +30,7 @@ RateLimiter::Buckets::iterator RateLimiter::insert(const Key& key) {
     return buckets_.begin();
 }
 
-RateLimiter::Bucket& RateLimiter::bucket_of(const Key& key, cutils::TimePoint now) {
+RateLimiter::Bucket& RateLimiter::bucket_of(const ClientKey& key, cutils::TimePoint now) {
     const auto found = table_.find(key);
     if (found == table_.end()) {
         Bucket& bucket = *insert(key);
@@ -86,7 +49,7 @@ RateLimiter::Bucket& RateLimiter::bucket_of(const Key& key, cutils::TimePoint no
 }
 
 cutils::Duration RateLimiter::take(const nutils::SockAddr& client, cutils::TimePoint now) {
-    const Key key = key_of(client);
+    const ClientKey key = client_key(client);
     const std::lock_guard lock(mutex_);
     Bucket& bucket = bucket_of(key, now);
     // A token that is there but for what rounding took is there.

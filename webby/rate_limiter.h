@@ -11,6 +11,7 @@
 #include "cutils/clock.h"
 #include "cutils/export.h"
 #include "nutils/sock_addr.h"
+#include "webby/client_key.h"
 
 namespace webby {
 
@@ -37,32 +38,22 @@ class EVC_API RateLimiter {
     [[nodiscard]] std::size_t size() const;
 
   private:
-    struct Key {
-        std::uint64_t bits = 0;
-        std::uint8_t family = 0;
-        friend bool operator==(const Key&, const Key&) = default;
-    };
-    struct Hash {
-        std::uint64_t seed;  // so that nobody can choose addresses that collide
-        std::size_t operator()(const Key& key) const noexcept;
-    };
     struct Bucket {
-        Key key;
+        ClientKey key;
         double tokens;
         cutils::TimePoint filled;  // up to when `tokens` counts
     };
     using Buckets = std::list<Bucket>;
 
-    static Key key_of(const nutils::SockAddr& client);
-    Bucket& bucket_of(const Key& key, cutils::TimePoint now);
-    Buckets::iterator insert(const Key& key);
+    Bucket& bucket_of(const ClientKey& key, cutils::TimePoint now);
+    Buckets::iterator insert(const ClientKey& key);
 
     const double per_second_;
     const double burst_;
     const std::size_t clients_;
     mutable std::mutex mutex_;
     Buckets buckets_;  // the one used last in front
-    std::unordered_map<Key, Buckets::iterator, Hash> table_;
+    std::unordered_map<ClientKey, Buckets::iterator, ClientHash> table_;
 };
 
 }  // namespace webby

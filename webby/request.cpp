@@ -15,6 +15,20 @@ std::optional<std::string> Request::query_param(std::string_view name) const {
     return form_value(query(), name);
 }
 
+const ForwardedClient& Request::client() const {
+    if (client_ != nullptr) return *client_;
+    static const ForwardedTrust kNobody;
+    const ForwardedTrust* const trust = source_->trust();
+    client_ = std::make_unique<ForwardedClient>(
+        forwarded_client(headers(), peer(), trust != nullptr ? *trust : kNobody));
+    return *client_;
+}
+
+std::string_view Request::scheme() const {
+    if (source_->trust() != nullptr && !client().proto.empty()) return client().proto;
+    return tls() ? "https" : "http";
+}
+
 std::string_view Request::id() const {
     if (!id_.empty()) return id_;
     static const std::uint32_t start = std::random_device()();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
 #include "webby/form.h"
+#include "webby/forwarded.h"
 #include "webby/headers.h"
 #include "webby/http_types.h"
 #include "webby/request_head.h"
@@ -27,6 +29,7 @@ class RequestSource {
     virtual nutils::IoResult read_body(std::span<char> buffer, cutils::Deadline deadline) = 0;
     virtual nutils::SockAddr peer() const = 0;
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
+    virtual const ForwardedTrust* trust() const { return nullptr; }
     virtual bool client_gone() const { return false; }
     virtual StateMap& connection_state() const = 0;
 
@@ -115,8 +118,15 @@ class EVC_API Request {
         return source_->read_body(buffer, deadline);
     }
 
-    // Who is asking. Cost: one getpeername(2) where the connection does not remember it.
+    // Who has connected; behind a balancer that speaks the PROXY protocol (ServerOptions::proxy_protocol),
+    // whose connection it passes on. Cost: one getpeername(2) where the connection does not remember it.
     [[nodiscard]] nutils::SockAddr peer() const { return source_->peer(); }
+
+    // The client, as the proxies on the way say that are trusted (ServerOptions::forwarded); without them the
+    // peer. Its address is none when a trusted proxy did not say. Cost: a search of the fields, once.
+    [[nodiscard]] const ForwardedClient& client() const;
+    // "https" or "http", as the client spoke to the first trusted proxy, or to us.
+    [[nodiscard]] std::string_view scheme() const;
 
     // What was agreed on with the client, and the certificate it has shown; nothing when the request came
     // without TLS. Cost: a few strings.
@@ -151,6 +161,8 @@ class EVC_API Request {
             id_.clear();
         if (!state_.empty()) [[unlikely]]
             state_.clear();
+        if (client_) [[unlikely]]
+            client_.reset();
         deadline_ = cutils::Deadline::never;
     }
     [[nodiscard]] RequestHead& head() { return head_; }
@@ -166,6 +178,7 @@ class EVC_API Request {
     RequestSource* source_ = nullptr;
     cutils::Deadline deadline_ = cutils::Deadline::never;
     mutable std::string id_;
+    mutable std::unique_ptr<ForwardedClient> client_;
     mutable StateMap state_;
 };
 

@@ -69,8 +69,9 @@ std::string safe_file_name(std::string_view name, std::size_t max_bytes) {
     const std::string clean = cleaned(name);
     std::string safe(strip(clean));
     if (safe.starts_with('-')) safe.front() = '_';
-    if (is_device(safe)) safe.insert(0, 1, '_');
     safe = shortened(safe, max_bytes);
+    // Asked last: "nul", many blanks and more is a device once it is cut.
+    if (is_device(safe)) safe = shortened(safe.insert(0, 1, '_'), max_bytes);
     return safe.empty() ? "file" : safe;
 }
 

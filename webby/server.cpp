@@ -116,7 +116,8 @@ struct Server::Impl {
     std::unique_ptr<evcorothread::OffloadPool> offload_pool;  // ends before the servlets
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
-    std::optional<TlsContext> tls;  // outlives the drivers; set once, with the lock held
+    std::optional<TlsContext> tls;                // outlives the drivers; set once, with the lock held
+    std::unique_ptr<AddressLimit> address_limit;  // outlives the drivers, too
     std::unique_ptr<Driver> driver;
     std::thread thread;
 
@@ -153,14 +154,15 @@ cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, st
     return webby::make_driver(
         options.paradigm, on, application,
         DriverOptions{options.limits, options.timeouts, share_of(options.max_connections), options.drain,
-                      share_of(options.threads)},
+                      share_of(options.threads), options.when_full, options.proxy_protocol,
+                      &options.forwarded, address_limit.get()},
         std::move(log));
 }
 
 namespace {
 Server::Counts of(const Driver& driver) {
     const Driver::Counts counts = driver.counts();
-    return {counts.connections, counts.idle, counts.waiting, counts.requests};
+    return {counts.connections, counts.idle, counts.waiting, counts.requests, counts.refused};
 }
 }  // namespace
 
@@ -261,15 +263,16 @@ cutils::Result<void> Server::Impl::make_fleet(LoopGroup& on) {
 
 cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
     GroupListenOptions how;
-    how.per_loop = (options.max_connections + on.size() - 1) / on.size();
+    if (options.when_full == WhenFull::wait)
+        how.per_loop = (options.max_connections + on.size() - 1) / on.size();
     return for_each_address(
         [&](const nutils::SockAddr& address, const TlsContext* with) -> cutils::Result<nutils::SockAddr> {
             cutils::Result<GroupListener> listener = on.listen_raw(
                 address,
-                [all = fleet, with](EvLoop&, std::size_t index, nutils::UniqueFd fd, const nutils::SockAddr&,
-                                    ConnectionTicket place) {
+                [all = fleet, with](EvLoop&, std::size_t index, nutils::UniqueFd fd,
+                                    const nutils::SockAddr& peer, ConnectionTicket place) {
                     if (all->drivers[index])
-                        all->drivers[index]->adopt(std::move(fd), std::move(place), with);
+                        all->drivers[index]->adopt(std::move(fd), peer, std::move(place), with);
                 },
                 how);
             if (!listener) return listener.error();
@@ -358,6 +361,12 @@ cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
 }
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
+    const ServerOptions& how = impl_->options;
+    if (how.max_per_address > 0) impl_->address_limit = std::make_unique<AddressLimit>(how.max_per_address);
+    if (how.proxy_protocol && how.forwarded.networks.empty() && !how.forwarded.unix_sockets)
+        impl_->remember(cutils::Error(
+            std::make_error_code(std::errc::invalid_argument),
+            "proxy_protocol: say in ServerOptions::forwarded.networks whose PROXY headers are believed"));
     if (impl_->options.strict_hosts) impl_->application.refuse_unknown_hosts();
 }
 

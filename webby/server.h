@@ -17,6 +17,7 @@
 #include "webby/deferred.h"
 #include "webby/files_options.h"
 #include "webby/filter.h"
+#include "webby/forwarded.h"
 #include "webby/http_types.h"
 #include "webby/limits.h"
 #include "webby/paradigm.h"
@@ -70,7 +71,16 @@ struct ServerOptions {
     // OS threads at most. In the thread paradigm, those that serve: requests in progress; workers, whose
     // loops then only accept, have equal shares. In the others, those of servlets with Blocking::offload.
     std::size_t threads = 64;
-    std::size_t max_connections = 100'000;    // idle ones among them; more wait to be accepted
+    std::size_t max_connections = 100'000;  // idle ones among them
+    // Of one client (an IPv4 address, an IPv6 network of 64 bits); more are answered 503. 0: any number.
+    // Behind a proxy without proxy_protocol the proxy would be that client.
+    std::size_t max_per_address = 0;
+    WhenFull when_full = WhenFull::wait;  // connections at max_connections, requests at max_active, threads
+    // Every connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client
+    // is. Only from forwarded.networks; others are closed.
+    bool proxy_protocol = false;
+    // Whose Forwarded or X-Forwarded-For fields are believed: Request::client(). None, as it stands.
+    ForwardedTrust forwarded{};
     std::chrono::milliseconds drain{30'000};  // how long stop() lets requests in flight go on
     // Requests for names that no host() serves are answered with 421 (RFC 9110 §15.5.20), not by what the
     // server itself has.
@@ -164,6 +174,7 @@ class EVC_API Server : public Routes<Server> {
         std::size_t idle = 0;     // without a stack, or a thread
         std::size_t waiting = 0;  // for a stack
         std::uint64_t requests = 0;
+        std::uint64_t refused = 0;  // for want of a place: see WhenFull, max_per_address
     };
     // On the loop's thread. With a group: on one of its loops, those of that loop; elsewhere, only how many
     // connections there are.

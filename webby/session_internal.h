@@ -16,27 +16,32 @@
 #include "nutils/sock_addr.h"
 #include "webby/exchange.h"
 #include "webby/limits.h"
+#include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 
 namespace webby {
 
 // How a session with a client goes on: nothing of a next request is there (park); in the middle of something
-// the client has to send more, until Conversation::until (wait); or it is over.
-enum class SessionEnd { park, wait, close };
+// the client has to send more (wait), or to take more (wait_writable), until Conversation::until; or it is
+// over.
+enum class SessionEnd { park, wait, wait_writable, close };
 
 // What a connection has of its conversation while nobody works on it.
 struct Conversation {
     Exchange* exchange = nullptr;  // in the middle of something
     cutils::TimePoint until{};
     ConnectionMemory memory{};
+    std::uint64_t sent = 0;      // of the engine's output, which is being sent
+    Exchange::Want want{};       // what comes after that
     std::uint32_t lingered = 0;  // bytes forgotten
+    bool writing = false;        // the client has to take more
     bool lingering = false;      // answered for the last time: waits for the client to close
     bool expired = false;        // `until` has passed
 };
 
-// Moves bytes between a socket and an exchange as long as there are some. Each wait of a Socket's send
-// functions is limited by the I/O timeout; nothing else here waits but servlets. LoopSocket is one,
-// ThreadSocket another.
+// Moves bytes between a socket and an exchange as long as there are some. Nothing here waits but servlets
+// that read or write bodies themselves: then each wait of the Socket's send functions is limited by the I/O
+// timeout. LoopSocket is a Socket, ThreadSocket another.
 template <class Socket>
 class Session final : public Wire {
   public:
@@ -51,14 +56,24 @@ class Session final : public Wire {
     SessionEnd run() {
         if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
         Exchange::Want want = Exchange::Want::input;
-        if (std::exchange(conversation_.expired, false)) {
+        if (std::exchange(conversation_.writing, false)) {
+            if (conversation_.expired) return SessionEnd::close;
+            want = conversation_.want;
+        } else if (std::exchange(conversation_.expired, false)) {
             engine_.time_out();
             want = exchange_.advance();
         }
-        for (;; want = exchange_.advance()) {
-            if (!send_output()) return SessionEnd::close;
+        for (int sends = 1;; want = exchange_.advance(), ++sends) {
+            switch (try_send_output()) {
+                case Sent::all: break;
+                case Sent::some: return wait_for_room(want);
+                case Sent::failure: return SessionEnd::close;
+            }
             switch (want) {
                 case Exchange::Want::send:
+                    if (sends % kStepsInARow == 0)
+                        socket_.let_others_go_first();  // a fast client with much to take
+                    break;
                 case Exchange::Want::deferred: break;
                 case Exchange::Want::source:
                     if (!exchange_.wait_for_source()) return SessionEnd::close;
@@ -94,22 +109,51 @@ class Session final : public Wire {
     using Deadline = cutils::Deadline;
     using IoResult = nutils::IoResult;
     enum class Received { something, nothing, failure };
+    enum class Sent { all, some, failure };
 
-    // The socket's I/O timeout limits each wait: a client that takes a little now and then may take all day.
-    IoResult send_output(Deadline deadline = Deadline::never) {
-        if (!engine_.has_output()) return {};
-        const IoResult sent =
-            engine_.must_send() ? send_large(deadline) : socket_.send_all(engine_.output_text(), deadline);
+    // As much as the kernel takes. A slow client holds no stack and no thread.
+    Sent try_send_output() {
+        if (!engine_.has_output()) return Sent::all;
+        if (engine_.must_send() || conversation_.sent > 0) return send_further();
+        const std::string_view text = engine_.output_text();
+        const IoResult some = socket_.try_send(text);
+        if (some.error && !some.would_block()) return Sent::failure;
+        conversation_.sent = some.bytes;
+        return some.bytes == text.size() ? flush_output() : send_further();
+    }
+    [[gnu::noinline]] Sent send_further() {
+        const Http1Engine::Output output = engine_.output();
+        const std::uint64_t all = total_size(output);
+        for (int steps = 1; conversation_.sent < all; ++steps) {
+            const IoResult some = socket_.send_step(output, conversation_.sent);
+            conversation_.sent += some.bytes;
+            if (some.would_block()) return Sent::some;
+            if (some.error) return Sent::failure;
+            if (steps % kStepsInARow == 0) socket_.let_others_go_first();
+        }
+        return flush_output();
+    }
+    Sent flush_output() {
+        if (const std::error_code error = socket_.try_flush())
+            return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
+        conversation_.sent = 0;
         engine_.sent();
-        return sent;
+        return Sent::all;
+    }
+    SessionEnd wait_for_room(Exchange::Want next) {
+        conversation_.want = next;
+        conversation_.writing = true;
+        conversation_.until = now() + timeouts_.io;
+        return SessionEnd::wait_writable;
     }
 
-    [[gnu::noinline]] IoResult send_large(Deadline deadline) {
-        const Http1Engine::Output output = engine_.output();
-        std::array<iovec, 2> pieces = {iovec{const_cast<char*>(output.text.data()), output.text.size()},
-                                       iovec{const_cast<char*>(output.body.data()), output.body.size()}};
-        if (output.file < 0) return socket_.send_all_v(pieces, deadline);
-        return socket_.send_file(output);
+    // For a servlet that waits. The socket's I/O timeout limits each wait: a client that takes a little now
+    // and then may take all day.
+    IoResult send_output(Deadline deadline = Deadline::never) {
+        if (!engine_.has_output()) return {};
+        const IoResult sent = socket_.send_all(engine_.output_text(), deadline);
+        engine_.sent();
+        return sent;
     }
 
     Received receive() {

@@ -14,6 +14,7 @@
 #include "nutils/blocking_socket.h"
 #include "nutils/socket_ops.h"
 #include "webby/http1_engine.h"
+#include "webby/output_steps_internal.h"
 
 namespace webby {
 
@@ -51,44 +52,28 @@ class ThreadSocket {
         return noted(got, buffer.size());
     }
 
-    IoResult send_all(std::string_view data, Deadline deadline) { return send_all(data, 0, deadline); }
-    IoResult send_all(std::string_view data, int flags, Deadline deadline) {
+    IoResult send_all(std::string_view data, Deadline deadline) {
         std::size_t sent = 0;
         while (sent < data.size()) {
-            const IoResult some = patiently(
-                [&] { return nutils::send_some(socket_.fd(), data.substr(sent), flags); }, deadline);
+            const IoResult some =
+                patiently([&] { return nutils::send_some(socket_.fd(), data.substr(sent), 0); }, deadline);
             if (some.error) return {sent, some.error};
             sent += some.bytes;
         }
         return {sent, {}};
     }
-    IoResult send_all_v(std::span<iovec> pieces, Deadline deadline) {
-        for (std::size_t i = 0; i < pieces.size(); ++i) {
-            const auto& piece = pieces[i];
-            const int flags = i + 1 < pieces.size() ? MSG_MORE : 0;
-            const IoResult sent =
-                send_all({static_cast<const char*>(piece.iov_base), piece.iov_len}, flags, deadline);
-            if (sent.error) return sent;
-        }
-        return {};
+    IoResult try_send(std::string_view data, int flags = 0) {
+        return nutils::send_some(socket_.fd(), data, flags);
     }
-    IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline) {
-        while (count > 0) {
-            const IoResult some =
-                patiently([&] { return nutils::sendfile_some(socket_.fd(), file, offset, count); }, deadline);
-            if (some.error == std::errc::invalid_argument || some.error == std::errc::function_not_supported)
-                return send_by_reading(file, offset, count, deadline);
-            if (some.error) return some;
-            count -= some.bytes;
-        }
-        return {};
+    IoResult try_sendv(std::span<const iovec> pieces) { return nutils::sendv_some(socket_.fd(), pieces); }
+    IoResult try_sendfile(int file, off_t& offset, std::size_t count) {
+        return nutils::sendfile_some(socket_.fd(), file, offset, count);
     }
-    IoResult send_file(const Http1Engine::Output& output) {
-        const IoResult head = send_all(output.text, MSG_MORE, Deadline::never);
-        if (!head) return head;
-        return sendfile_all(output.file, output.offset, static_cast<std::size_t>(output.count),
-                            Deadline::never);
+    IoResult send_step(const Http1Engine::Output& output, std::uint64_t sent) {
+        return webby::send_step(*this, output, sent);
     }
+    static std::error_code try_flush() { return {}; }
+    static void let_others_go_first() {}  // the kernel sees to that
     [[nodiscard]] static std::optional<evcorothread::TlsInfo> tls() { return {}; }
     IoResult shutdown_send() { return socket_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const {
@@ -114,18 +99,6 @@ class ThreadSocket {
                 return {0, error};
         }
     }
-    IoResult send_by_reading(int file, off_t offset, std::size_t count, Deadline deadline) {
-        std::array<char, 16 * 1024> piece;
-        while (count > 0) {
-            const IoResult got = nutils::read_at(file, {piece.data(), std::min(count, piece.size())}, offset);
-            if (got.error) return got;
-            if (const IoResult sent = send_all({piece.data(), got.bytes}, deadline); sent.error) return sent;
-            offset += static_cast<off_t>(got.bytes);
-            count -= got.bytes;
-        }
-        return {};
-    }
-
     nutils::BlockingSocket& socket_;
     const cutils::Duration io_timeout_;
     bool may_recv_ = true;

@@ -65,34 +65,13 @@ class ThreadTlsSocket {
         if (const std::error_code error = send_records(data, deadline)) return {0, error};
         return {data.size(), flush(deadline)};
     }
-    IoResult send_all_v(std::span<iovec> pieces, Deadline) {
-        std::size_t filled = 0;
-        for (const iovec& piece : pieces)
-            if (const std::error_code error =
-                    gather({static_cast<const char*>(piece.iov_base), piece.iov_len}, filled))
-                return {0, error};
-        return finish(filled);
+    IoResult try_send(std::string_view data) { return tls_.try_send(data); }
+    IoResult send_step(const Http1Engine::Output& output, std::uint64_t sent) {
+        const IoResult record = next_record(output, sent, record_);
+        return record.error ? IoResult{0, record.error} : tls_.try_send({record_.data(), record.bytes});
     }
-    // The front of the file goes into one record with the head.
-    IoResult send_file(const Http1Engine::Output& output) {
-        std::size_t filled = 0;
-        if (const std::error_code error = gather(output.text, filled)) return {0, error};
-        off_t offset = output.offset;
-        for (std::uint64_t left = output.count; left > 0;) {
-            if (filled == record_.size()) {
-                if (const std::error_code error = send_records({record_.data(), filled})) return {0, error};
-                filled = 0;
-            }
-            const auto size =
-                static_cast<std::size_t>(std::min<std::uint64_t>(left, record_.size() - filled));
-            const IoResult got = nutils::read_at(output.file, {record_.data() + filled, size}, offset);
-            if (got.error) return got;
-            filled += got.bytes;
-            offset += static_cast<off_t>(got.bytes);
-            left -= got.bytes;
-        }
-        return finish(filled);
-    }
+    std::error_code try_flush() { return tls_.flush(); }
+    static void let_others_go_first() {}
     IoResult shutdown_send() {
         tls_.say_goodbye();
         return {};
@@ -105,8 +84,6 @@ class ThreadTlsSocket {
     [[nodiscard]] static cutils::TimePoint lately() { return cutils::monotonic_now(); }
 
   private:
-    static constexpr std::size_t kRecord = 16 * 1024;
-
     [[nodiscard]] Deadline limited(Deadline deadline) const {
         return Deadline::earlier(deadline, io_timeout_, lately());
     }
@@ -136,26 +113,10 @@ class ThreadTlsSocket {
             if (const std::error_code waited = wait(POLLOUT, limited(deadline))) return waited;
         }
     }
-    std::error_code gather(std::string_view piece, std::size_t& filled) {
-        while (!piece.empty()) {
-            const std::size_t size = piece.copy(record_.data() + filled, record_.size() - filled);
-            piece.remove_prefix(size);
-            filled += size;
-            if (filled < record_.size()) continue;
-            if (const std::error_code error = send_records({record_.data(), filled})) return error;
-            filled = 0;
-        }
-        return {};
-    }
-    IoResult finish(std::size_t filled) {
-        if (const std::error_code error = send_records({record_.data(), filled})) return {0, error};
-        return {0, flush()};
-    }
-
     ThreadTlsSide& side_;
     evcorothread::TlsLayer& tls_;
     const cutils::Duration io_timeout_;
-    std::array<char, kRecord> record_;  // an OS thread has stack enough
+    std::array<char, kRecordSize> record_;  // an OS thread has stack enough
 };
 
 }  // namespace webby

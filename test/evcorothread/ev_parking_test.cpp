@@ -237,6 +237,69 @@ TEST_IN_ORDER(Parking, WhoWaitsAndWhoIsSpawnedTakeTurns) {
 
 // --- ends ---
 
+TEST(Parking, WhoWaitsForRoomHoldsNoStackAndGoesOnWhenThereIsSome) {
+    CHECK(!adopt([this](EvSocket& socket) {
+        if (++served == 2) return Next::close();
+        while (socket.try_send(std::string(10'000, 'x'))) {
+        }
+        return Next::wait_writable(10s);
+    }));
+    send(0, "a");
+    run_ready();
+    CHECK_EQUAL(0, stacks.in_use());
+    CHECK_EQUAL(1, parking->in_between());
+    send(0, "b");  // has to wait
+    run_ready();
+    CHECK_EQUAL(1, served);
+    char buffer[10'000];
+    while (nutils::recv_some(peers.back().get(), buffer)) {
+    }
+    run_ready();
+    CHECK_EQUAL(2, served);
+    CHECK_EQUAL(1, gone);
+}
+
+TEST(Parking, WhatArrivedWhileAGuestWaitedForRoomIsServed) {
+    std::string heard;
+    CHECK(!adopt([&](EvSocket& socket) {
+        if (++served == 2) return Next::park(10s);  // reads nothing yet
+        if (served == 3) {
+            char byte;
+            while (socket.try_recv({&byte, 1})) heard += byte;
+            return Next::close();
+        }
+        char byte;
+        (void)socket.try_recv({&byte, 1});
+        while (socket.try_send(std::string(10'000, 'x'))) {
+        }
+        return Next::wait_writable(10s);
+    }));
+    send(0, "a");
+    run_ready();
+    send(0, "b");
+    run_ready();
+    CHECK_EQUAL(1, served);
+    char buffer[10'000];
+    while (nutils::recv_some(peers.back().get(), buffer)) {
+    }
+    run_ready();
+    CHECK_EQUAL(std::string("b"), heard);
+}
+
+TEST(Parking, TheDeadlineOfWhoWaitsForRoomExpiresAndCloses) {
+    CHECK(!adopt([](EvSocket& socket) {
+        while (socket.try_send(std::string(10'000, 'x'))) {
+        }
+        return Next::wait_writable(10s);
+    }));
+    send(0, "a");
+    run_ready();
+    CHECK_EQUAL(0, gone);
+    advance(11s);
+    CHECK_EQUAL(1, expired);
+    CHECK_EQUAL(1, gone);
+}
+
 TEST(Parking, TheDeadlineExpiresAndCloses) {
     CHECK(!adopt(echo(), 10s));
     advance(9s);

@@ -31,8 +31,8 @@ TEST(OffloadPost, MayBeCalledOnALoopWhereWaitingIsNotAllowed) {
 }
 
 TEST(OffloadPost, WithTheQueueFullItIsBusy) {
-    OffloadPool pool({.threads = 1, .queue = 1});
     CrossEvent begun, go_on;
+    OffloadPool pool({.threads = 1, .queue = 1});
     CHECK_FALSE(pool.post([&] {
         begun.set();
         (void)go_on.wait(20s);

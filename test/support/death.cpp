@@ -33,6 +33,26 @@ namespace {
 
 }  // namespace
 
+Death death_of(const std::function<void()>& offence) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return {-1, "no pipe"};
+    const pid_t child = ::fork();
+    if (child == 0) {
+        for (const int number : {SIGSEGV, SIGBUS, SIGABRT}) ::signal(number, SIG_DFL);
+        offend(offence, ends[1]);
+    }
+    ::close(ends[1]);
+    Death death;
+    char buffer[512];
+    for (ssize_t got; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+        death.said.append(buffer, static_cast<std::size_t>(got));
+    ::close(ends[0]);
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) return {-1, "no child"};
+    death.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return death;
+}
+
 std::string abort_message(const std::function<void()>& offence) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";

@@ -18,4 +18,11 @@ namespace test_support {
 // signal that ended it; 0 when it lived on.
 [[nodiscard]] int death_signal(const std::function<void()>& offence);
 
+// The same, and what it printed to stderr.
+struct Death {
+    int signal = 0;
+    std::string said;
+};
+[[nodiscard]] Death death_of(const std::function<void()>& offence);
+
 }  // namespace test_support

@@ -32,7 +32,7 @@ TEST(BasicAuth, NobodyElseDoes) {
           "Authorization: Basic !!!!\r\n", "Authorization: Bearer YWRhOnBhOnNz\r\n",
           "Authorization: BasicYWRhOnBhOnNz\r\n", "Authorization: Basic Og==\r\n"}) {
         const std::string answer = ask(header);
-        CHECK_EQUAL_TEXT("401", status(answer), header);
+        CHECK_EQUAL_TEXT(std::string("401"), status(answer), header);
         CHECK_EQUAL("Basic realm=\"x\", charset=\"UTF-8\"|", challenge(answer));
     }
 }

@@ -1,6 +1,10 @@
 // What FilesOptions change; and that what is remembered of files is never old.
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "cutils/log.h"
 #include "test/support/allocation_faults.h"
@@ -272,6 +276,23 @@ TEST(FileCache, WhatIsAskedForOftenStays) {
         cache.put(std::to_string(i), entry(1));
         CHECK(cache.find("favourite") == favourite);
     }
+}
+
+TEST(FileCache, ThreadsMayMeetInIt) {
+    FileCache cache;
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 10; ++t)  // more than shards
+        threads.emplace_back([&] {
+            for (std::size_t i = 0; i < 2000; ++i) {
+                const std::size_t size = i % 50;
+                const FileCache::Entry found = cache.find(std::to_string(size));
+                if (found != nullptr && found->content.size() != size) ++wrong;
+                if (found == nullptr || i % 7 == 0) cache.put(std::to_string(size), entry(size));
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    LONGS_EQUAL(0, wrong.load());
 }
 
 TEST(FileCache, AStampTellsChangesApart) {

@@ -92,7 +92,7 @@ TEST(Forwarded, WhatIsNoAddressIsAStranger) {
         CHECK_EQUAL("none", by_x("1.1.1.1, " + std::string(text)));
     for (const char* text : {"for", "for=", "for=a b", "for=1.2.3.4;for=10.0.0.1", "by=1.2.3.4", "for=::1",
                              "x;", "for=\"::1\"x"})
-        CHECK_EQUAL_TEXT("none", by_standard("for=1.1.1.1, " + std::string(text)), text);
+        CHECK_EQUAL_TEXT(std::string("none"), by_standard("for=1.1.1.1, " + std::string(text)), text);
 }
 
 TEST(Forwarded, AHiddenClientHasAnIdentifier) {

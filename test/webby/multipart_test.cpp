@@ -67,7 +67,7 @@ TEST_GROUP_BASE(Multipart, test_support::Fixture) {
         const std::string whole = parsed(body, 0, body.size(), limits);
         for (std::size_t cut = 1; cut < body.size(); ++cut)
             CHECK_EQUAL(whole, parsed(body, cut, body.size(), limits));
-        for (const std::size_t fragment : {1, 2, 3, 7, 16})
+        for (const std::size_t fragment : {1u, 2u, 3u, 7u, 16u})
             CHECK_EQUAL(whole, parsed(body, 0, fragment, limits));
         return whole;
     }

@@ -69,6 +69,7 @@ TEST(Program, ServesFilesAsItIsTold) {
     STRCMP_CONTAINS("<h1>home</h1>", ask(socket, "GET /none HTTP/1.1\r\nHost: a\r\n\r\n").c_str());
     program.signal(SIGTERM);
     LONGS_EQUAL(0, program.wait());
+    STRCMP_CONTAINS("2 webby: --compress", refuses({"--compress", "--stack-pages", "4"}).c_str());
     STRCMP_CONTAINS("2 webby: ", refuses({"--listen", "127.0.0.1:0", "--cache-control", "a\nb"}).c_str());
 }
 

@@ -147,7 +147,7 @@ TEST(ProxyProtocol, AdditionsAreSkipped) {
 TEST(ProxyProtocol, ChecksumsAreVerified) {
     const std::string good = with_checksum(kV4, addition(2, "example.com"));
     CHECK_EQUAL("2 192.0.2.1:4660 192.0.2.2:443 checked", read(good));
-    for (const std::size_t at : {16, 22, 31, 34, 40}) {
+    for (const std::size_t at : {16u, 22u, 31u, 34u, 40u}) {
         std::string bad = good;
         bad[at] ^= 1;
         STRCMP_CONTAINS("checksum", read(bad).c_str());

@@ -84,3 +84,8 @@ TEST(SafeFileName, IsCutBetweenCharactersWithItsExtension) {
 TEST(SafeFileName, StaysWithinItsLengthWhenItIsADevice) {
     CHECK(safe_file_name("nul." + std::string(300, 'x'), 16).size() <= 16);
 }
+
+TEST(SafeFileName, BecomesNoDeviceByBeingCut) {
+    CHECK_EQUAL("_nul", safe_file_name("nul" + std::string(100, ' ') + "x", 16));
+    CHECK_EQUAL("_com1.txt", safe_file_name("com1" + std::string(100, ' ') + "x.txt", 16));
+}

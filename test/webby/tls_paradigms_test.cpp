@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "evcorothread/tls_socket.h"
 #include "test/evcorothread/tls_certificates.h"
@@ -74,18 +75,25 @@ class TlsParadigmsFixture : public test_support::Fixture {
         });
         loop.run();
     }
-    void over_tls(const std::function<void(TlsClient&)>& talk) {
+    // `talk` gets `count` clients.
+    void over_tls(std::size_t count, const std::function<void(std::vector<TlsClient>&)>& talk) {
         corothread::StackPool stacks({.count = 2, .pages = 16});
         EvLoop loop(stacks);
         loop.spawn("client", [&] {
             const TlsContext context = TlsContext::client({.ca_file = authority.file()}).value();
-            auto plain = EvSocket::connect(loop, server->addresses().at(0), 10s);
-            if (!plain) return;
-            auto shaken = TlsSocket::connect(*std::move(plain), context, "localhost", 20s);
-            TlsClient c(shaken ? *std::move(shaken) : TlsSocket());
-            talk(c);
+            std::vector<TlsClient> clients;
+            for (std::size_t i = 0; i < count; ++i) {
+                auto plain = EvSocket::connect(loop, server->addresses().at(0), 10s);
+                if (!plain) return;
+                auto shaken = TlsSocket::connect(*std::move(plain), context, "localhost", 20s);
+                clients.emplace_back(shaken ? *std::move(shaken) : TlsSocket());
+            }
+            talk(clients);
         });
         loop.run();
+    }
+    void over_tls(const std::function<void(TlsClient&)>& talk) {
+        over_tls(1, [&](std::vector<TlsClient>& clients) { talk(clients.front()); });
     }
 
     test_support::TempDir papers;
@@ -135,6 +143,25 @@ TEST(TlsParadigms, MoveLargeBodiesAndFilesWhole) {
             CHECK(body_of(c.ask(get("/files/big.bin"))) == big);
             CHECK_EQUAL("hello\n", body_of(c.ask(get("/hello"))));
         });
+    }
+}
+
+TEST(TlsParadigms, ClientsThatReadSlowlyKeepNobodyFromBeingServed) {
+    const std::string much(8'000'000, 'x');
+    folder->write("much.bin", much);
+    options.threads = options.max_active = 1;
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);
+        std::string hello, file;
+        over_tls(3, [&](std::vector<TlsClient>& clients) {
+            for (TlsClient& slow : {std::ref(clients[0]), std::ref(clients[1])})
+                slow.say(get("/files/much.bin"));
+            hello = clients[2].ask(get("/hello"));
+            (void)clients[0].hear();
+            file = body_of(clients[1].hear());
+        });
+        CHECK_EQUAL(ok("hello\n"), hello);
+        CHECK(file == much);
     }
 }
 
