@@ -6,6 +6,17 @@
 # CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 set -uo pipefail
 passed=0 failed=0
+
+# What mostly compiles goes on beside the tests, which mostly use one core. Its output is looked at in the end.
+sides=$(mktemp -d)
+trap 'kill "$side" 2>/dev/null; rm -rf "$sides"' EXIT
+trap 'exit 1' INT TERM
+(
+    [ "${CONSUMERS:-0}" -eq 0 ] || timeout 1500 test/consumers/run.sh --quick out/release >"$sides/consumers" 2>&1
+    [ "${DOCS:-0}" -eq 0 ] || timeout 1500 build/check-docs.sh out/release >"$sides/docs" 2>&1
+) &
+side=$!
+
 for out in "$@"; do
     for program in "$out"/test/test_*; do
         [ -x "$program" ] || continue
@@ -62,7 +73,8 @@ if [ "${1:-}" = out/release ] && [ -e out/release/lib/libevcorothread.so ]; then
     command -v gdb >/dev/null && count test/gdb/run.sh test/gdb/run.sh out/release
     count test/lockcheck/run.sh test/lockcheck/run.sh out/release
 fi
-[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" timeout 1500 test/consumers/run.sh --quick out/release
-[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" timeout 1500 build/check-docs.sh out/release
+wait "$side"
+[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" cat "$sides/consumers"
+[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" cat "$sides/docs"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -34,7 +34,8 @@ Bytes bytes_of(const IpAddress& address) noexcept {
 unsigned char mask_of(unsigned bits, unsigned index) noexcept {
     const unsigned before = index * 8;
     if (bits >= before + 8) return 0xff;
-    return bits <= before ? 0 : static_cast<unsigned char>(0xff00u >> (bits - before));
+    if (bits <= before) return 0;
+    return static_cast<unsigned char>(0xff00u >> (bits - before));
 }
 
 IpAddress masked(const IpAddress& address, unsigned bits) noexcept {
