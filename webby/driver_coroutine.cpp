@@ -140,6 +140,8 @@ class CoroutineDriver::Connection : public EvParking::Guest {
     bool expired() final {
         if (conversation_.exchange == nullptr) count_expired();
         // Who does not take an answer needs no other one.
+        if (conversation_.exchange != nullptr && conversation_.writing)
+            conversation_.exchange->write_timed_out();
         return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
     }
     [[nodiscard]] virtual bool has_begun() const { return proxy_ == nullptr; }

@@ -239,6 +239,7 @@ std::string complete(const CLI::App& parser, Arguments& arguments) {
     if (!server.listen_tls.empty() && parser.count("--listen") == 0) server.listen.clear();
     if (arguments.files.compress && content_codings().empty())
         return "--compress: built without compression (make COMPRESSION=1)";
+    if (arguments.files.compress && server.stack_pages < 8) return "--compress needs --stack-pages 8 or more";
     server.timeouts.io = to_milliseconds(arguments.io_timeout);
     server.timeouts.idle = to_milliseconds(arguments.idle_timeout);
     server.timeouts.head = to_milliseconds(arguments.head_timeout);
