@@ -506,7 +506,10 @@ void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
     if (end == SessionEnd::park || end == SessionEnd::close) give_back(worker, connection);
-    if (end == SessionEnd::close || !park(connection, end, EPOLL_CTL_MOD)) remove(connection);
+    if (end != SessionEnd::close && park(connection, end, EPOLL_CTL_MOD)) return;
+    if (end == SessionEnd::park && connection.tls != nullptr)
+        connection.tls->layer.say_goodbye();  // draining
+    remove(connection);
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.

@@ -33,9 +33,11 @@ namespace {
     return trace;
 }
 
+// The function's name only: the file that it lies in may be called anything.
 bool names(const Backtrace& trace, const std::string& function) {
     return std::any_of(trace.begin(), trace.end(), [&](const void* frame) {
-        return symbol_of(frame).find(function) != std::string::npos;
+        const std::string symbol = symbol_of(frame);
+        return symbol.substr(0, symbol.find(" (")).find(function) != std::string::npos;
     });
 }
 

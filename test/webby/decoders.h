@@ -15,6 +15,10 @@ namespace webby_test {
 inline std::string gunzip(std::string_view coded) {
     z_stream stream{};
     if (::inflateInit2(&stream, 15 + 16) != Z_OK) return "<no inflate>";
+    struct End {  // also when there is no memory for what comes out
+        ~End() { ::inflateEnd(&stream); }
+        z_stream& stream;
+    } const end{stream};
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(coded.data()));
     stream.avail_in = static_cast<uInt>(coded.size());
     std::string plain;
@@ -27,7 +31,6 @@ inline std::string gunzip(std::string_view coded) {
         plain.append(room, sizeof room - stream.avail_out);
     }
     if (stream.avail_in > 0) plain += "<more>";
-    ::inflateEnd(&stream);
     return code == Z_STREAM_END ? plain : plain + "<cut>";
 }
 

@@ -17,11 +17,14 @@ namespace {
 class OverloadFixture : public StartedServerFixture {
   public:
     evcorothread::CrossEvent may_go_on;
+    std::atomic<int> waiting{0};  // servlets, for that
 
     Server& make_app(Paradigm paradigm) {
         may_go_on.reset();
+        waiting = 0;
         make(paradigm).get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
         server->get("/wait", [this](Request&, Response& r) {
+            ++waiting;
             (void)may_go_on.wait(20s);
             r.text("waited\n");
         });
@@ -74,9 +77,16 @@ TEST(Overload, AFullServerClosesTheConnectionThatHasBeenIdleLongest) {
         (void)hear_until(a, "hello\n");
         std::this_thread::sleep_for(20ms);  // until it is idle again
         BlockingSocket c = idle_client();
-        CHECK_EQUAL("", hear_all(b));
-        CHECK(a.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
-        STRCMP_CONTAINS("hello\n", hear_until(a, "hello\n").c_str());
+        // An OS thread may be late in putting a connection back: then it is a that has been idle longest.
+        const bool sent = static_cast<bool>(a.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+        const bool a_is_there = sent && hear_until(a, "hello\n").ends_with("hello\n");
+        CHECK(a_is_there || paradigm == Paradigm::thread);
+        if (a_is_there) {
+            CHECK_EQUAL("", hear_all(b));
+        } else {
+            CHECK(b.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+            STRCMP_CONTAINS("hello\n", hear_until(b, "hello\n").c_str());
+        }
     }
 }
 
@@ -87,10 +97,10 @@ TEST(Overload, WithoutAnIdleConnectionNewOnesWait) {
         make_app(paradigm);
         BlockingSocket busy = client();
         CHECK(busy.send_all(get("/wait"), 10s));
-        std::this_thread::sleep_for(20ms);
+        CHECK(soon([this] { return waiting == 1; }));
         BlockingSocket last = client();  // one more than that may be accepted before it is known
         CHECK(last.send_all(get("/wait"), 10s));
-        std::this_thread::sleep_for(20ms);
+        CHECK(soon([this] { return waiting == 2; }));
         BlockingSocket next = client();
         CHECK(next.send_all(get("/hello"), 10s));
         char byte;
