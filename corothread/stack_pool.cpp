@@ -108,6 +108,7 @@ StackPool::StackPool(Options options) : options_(options) {
 StackPool::~StackPool() {
     PoolList::leave(*this);
     EVC_CHECK(in_use() == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
+    sanitizer::cleared(base_, peak_ * slot_bytes_);  // whoever gets these addresses next
     ::munmap(base_, slot_bytes_ * options_.count);
 }
 

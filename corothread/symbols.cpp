@@ -32,7 +32,6 @@ class MappedFile {
             const auto bytes = static_cast<std::size_t>(status.st_size);
             void* const memory = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
             if (memory != MAP_FAILED) {
-                sanitizer::cleared(static_cast<char*>(memory), bytes);  // a stack may have lain here before
                 begin_ = static_cast<const char*>(memory);
                 size_ = bytes;
             }

@@ -10,6 +10,11 @@
 
 #include "test/support/death.h"
 #include "test/support/harness.h"
+#include "test/support/sanitizers.h"
+
+#ifdef TEST_SUPPORT_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
 
 using namespace corothread;
 using namespace test_support;
@@ -215,3 +220,17 @@ TEST(StackPool, OnDemandGivesTheSameNumber) {
     CHECK_EQUAL(150, take_all(lazy).size());
     give_all(lazy, taken);
 }
+
+#ifdef TEST_SUPPORT_ASAN
+// What a coroutine's frames have poisoned, and nobody has returned from, may lie there still.
+TEST(StackPool, LeavesItsAddressesToOthersWithoutPoison) {
+    Stack stack;
+    {
+        StackPool own{{.count = 1, .pages = 4}};
+        stack = own.take();
+        __asan_poison_memory_region(stack.bottom, stack.size);
+        own.give(stack);
+    }
+    CHECK(__asan_region_is_poisoned(stack.bottom, stack.size) == nullptr);
+}
+#endif
