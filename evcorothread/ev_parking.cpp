@@ -81,9 +81,13 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         since = parking.core.now();
         parking.core.wait_for_stack(*this);
     }
+    // Whether it is to stay.
+    bool wanted(const Next& next) const {
+        return next.kind_ == Next::Kind::park ? !parking.draining : next.kind_ != Next::Kind::close;
+    }
     // Without having been served.
     void go_to(const Next& next) {
-        if (next.kind_ == Next::Kind::close || park(next.until_, next.kind_)) leave();
+        if (!wanted(next) || park(next.until_, next.kind_)) leave();
     }
     void stack_available() override {
         --parking.waiting;
@@ -121,9 +125,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                             "a connection is closed because serving it ended by an exception");
                 next = Next::close();
             }
-            const bool wanted =
-                next.kind_ == Next::Kind::park ? !parking.draining : next.kind_ != Next::Kind::close;
-            if (!wanted || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
+            if (!wanted(next) || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
             // The kernel has just refused to take more: when it does, that is an edge, on the next pass.
             if (next.kind_ == Next::Kind::wait_writable || !may_read()) break;
             this_evthread::yield();  // more has come already: others first
