@@ -13,7 +13,7 @@ namespace webby {
 namespace {
 
 std::string peer_name(const Request& request) {
-    const nutils::SockAddr peer = request.client().address;
+    const nutils::SockAddr peer = request.client_address();
     if (peer.is_ip()) return peer.ip().to_string();
     return peer.is_unix() ? "unix:" : "-";
 }

@@ -56,12 +56,11 @@ std::string_view name_of(std::string_view host) {
 
 }  // namespace
 
-void FilterLine::add(Filter& filter) {
-    const Filter::Wants more = filter.wants();
-    filters.push_back(&filter);
-    wants.request_data |= more.request_data;
-    wants.response_data |= more.response_data;
-    wants.close |= more.close;
+void FilterLine::add(const KnownFilter& known) {
+    stages.push_back({known.filter.get(), known.wants});
+    wants.request_data |= known.wants.request_data;
+    wants.response_data |= known.wants.response_data;
+    wants.close |= known.wants.close;
 }
 
 Application::Application() = default;
@@ -70,20 +69,20 @@ Application::~Application() = default;
 // --- filling it ---
 
 void Application::add_filter(std::unique_ptr<Filter> filter) {
-    filters_.push_back(std::move(filter));
+    filters_.emplace_back(std::move(filter));
     rebuild_lines();
 }
 
 void Application::add_filter(Site& site, std::unique_ptr<Filter> filter) {
-    site.filters_.push_back(std::move(filter));
+    site.filters_.emplace_back(std::move(filter));
     rebuild_lines();
 }
 
 void Application::rebuild_lines() {
     const auto rebuild = [this](Site& site) {
         FilterLine line;
-        for (const auto& filter : filters_) line.add(*filter);
-        for (const auto& filter : site.filters_) line.add(*filter);
+        for (const KnownFilter& known : filters_) line.add(known);
+        for (const KnownFilter& known : site.filters_) line.add(known);
         site.line_ = std::move(line);
         wants_close_ |= site.line_.wants.close;
     };
@@ -153,10 +152,11 @@ const Site* Application::site_of(std::string_view host) const {
 
 bool Application::enter_filters(const Match& match, Request& request, Response& response,
                                 std::size_t& entered) const {
-    const std::vector<Filter*>& filters = match.site->line().filters;
+    const std::vector<FilterLine::Stage>& stages = match.site->line().stages;
     bool go_on = true;
     const bool done = guarded(exceptions_, request, &response, [&] {
-        while (go_on && entered < filters.size()) go_on = filters[entered++]->on_request(request, response);
+        while (go_on && entered < stages.size())
+            go_on = stages[entered++].filter->on_request(request, response);
     });
     return done && go_on;
 }
@@ -165,9 +165,8 @@ bool Application::request_data(const Match& match, Request& request, Response& r
                                std::string& piece) const {
     bool go_on = true;
     const bool done = guarded(exceptions_, request, &response, [&] {
-        for (Filter* const filter : match.site->line().filters)
-            if (go_on && filter->wants().request_data)
-                go_on = filter->on_request_data(request, response, piece);
+        for (const auto& [filter, wants] : match.site->line().stages)
+            if (go_on && wants.request_data) go_on = filter->on_request_data(request, response, piece);
     });
     return done && go_on;
 }
@@ -175,8 +174,8 @@ bool Application::request_data(const Match& match, Request& request, Response& r
 bool Application::request_end(const Match& match, Request& request, Response& response) const {
     bool go_on = true;
     const bool done = guarded(exceptions_, request, &response, [&] {
-        for (Filter* const filter : match.site->line().filters)
-            if (go_on && filter->wants().request_data) go_on = filter->on_request_end(request, response);
+        for (const auto& [filter, wants] : match.site->line().stages)
+            if (go_on && wants.request_data) go_on = filter->on_request_end(request, response);
     });
     return done && go_on;
 }
@@ -193,7 +192,7 @@ bool Application::serve(const Match& match, Request& request, Response& response
 void Application::leave_filters(const Match& match, const Request& request, Response& response,
                                 std::size_t entered) const {
     while (entered > 0) {
-        Filter& filter = *match.site->line().filters[--entered];
+        Filter& filter = *match.site->line().stages[--entered].filter;
         guarded(exceptions_, request, &response, [&] { filter.on_response(request, response); });
     }
 }
@@ -202,8 +201,8 @@ bool Application::response_data(const Match& match, const Request& request, std:
                                 std::string& piece) const {
     return guarded(exceptions_, request, nullptr, [&] {
         while (entered > 0) {
-            Filter& filter = *match.site->line().filters[--entered];
-            if (filter.wants().response_data) filter.on_response_data(request, piece);
+            const auto& [filter, wants] = match.site->line().stages[--entered];
+            if (wants.response_data) filter->on_response_data(request, piece);
         }
     });
 }
@@ -213,11 +212,11 @@ bool Application::response_end(const Match& match, const Request& request, std::
                                std::string& last) const {
     return guarded(exceptions_, request, nullptr, [&] {
         while (entered > 0) {
-            Filter& filter = *match.site->line().filters[--entered];
-            if (!filter.wants().response_data) continue;
-            if (!last.empty()) filter.on_response_data(request, last);
+            const auto& [filter, wants] = match.site->line().stages[--entered];
+            if (!wants.response_data) continue;
+            if (!last.empty()) filter->on_response_data(request, last);
             std::string more;
-            filter.on_response_end(request, more);
+            filter->on_response_end(request, more);
             last += more;
         }
     });
@@ -225,20 +224,20 @@ bool Application::response_end(const Match& match, const Request& request, std::
 
 void Application::connection_closed(const nutils::SockAddr& peer, std::uint64_t requests,
                                     StateMap& state) const {
-    const auto tell = [&](Filter& filter) {
-        if (!filter.wants().close) return;
+    const auto tell = [&](const KnownFilter& known) {
+        if (!known.wants.close) return;
         try {
-            filter.on_close(peer, requests, state);
+            known.filter->on_close(peer, requests, state);
         } catch (const std::exception& error) {
             cutils::log(cutils::LogLevel::error, "a filter's on_close(): exception: %s", error.what());
         } catch (...) {
             cutils::log(cutils::LogLevel::error, "a filter's on_close(): exception");
         }
     };
-    for (const auto& filter : filters_) tell(*filter);
-    for (const auto& filter : default_.filters_) tell(*filter);
+    for (const KnownFilter& known : filters_) tell(known);
+    for (const KnownFilter& known : default_.filters_) tell(known);
     for (const auto& site : hosts_)
-        for (const auto& filter : site->filters_) tell(*filter);
+        for (const KnownFilter& known : site->filters_) tell(known);
 }
 
 // What no servlet answers.

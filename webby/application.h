@@ -21,11 +21,22 @@
 
 namespace webby {
 
-// The filters of a site in their order, and what they want to see of bodies.
-struct FilterLine {
-    std::vector<Filter*> filters;
+// A filter, and what it said that it wants to see.
+struct KnownFilter {
+    explicit KnownFilter(std::unique_ptr<Filter> which) : filter(std::move(which)), wants(filter->wants()) {}
+    std::unique_ptr<Filter> filter;
     Filter::Wants wants;
-    void add(Filter& filter);
+};
+
+// The filters that a site's requests pass, in their order, and what any of them wants to see.
+struct FilterLine {
+    struct Stage {
+        Filter* filter;
+        Filter::Wants wants;
+    };
+    std::vector<Stage> stages;
+    Filter::Wants wants;
+    void add(const KnownFilter& known);
 };
 
 // What is served under one name, or under all others.
@@ -44,7 +55,7 @@ class EVC_API Site {
     std::string name_;
     std::string port_;  // empty: any
     Router router_;
-    std::vector<std::unique_ptr<Filter>> filters_;
+    std::vector<KnownFilter> filters_;
     FilterLine line_;
 };
 
@@ -98,7 +109,7 @@ class EVC_API Application {
     // `entered` counts the filters whose on_request() has run. False: answered.
     [[nodiscard]] bool enter(const Match& match, Request& request, Response& response,
                              std::size_t& entered) const {
-        if (match.site == nullptr || match.site->line().filters.empty()) [[likely]]
+        if (match.site == nullptr || match.site->line().stages.empty()) [[likely]]
             return true;
         return enter_filters(match, request, response, entered);
     }
@@ -143,7 +154,7 @@ class EVC_API Application {
     Site default_;
     std::vector<std::unique_ptr<Site>> hosts_;
     std::unique_ptr<Site> common_;
-    std::vector<std::unique_ptr<Filter>> filters_;  // of all
+    std::vector<KnownFilter> filters_;  // of all
     bool strict_ = false;
     bool wants_close_ = false;
     mutable std::atomic<std::uint64_t> exceptions_{0};

@@ -23,6 +23,8 @@ struct ForwardedTrust {
     nutils::IpNetworkList networks{};  // of our proxies, all of them on the way
     bool unix_sockets = false;         // a peer on a unix socket is a proxy, too
     ForwardedBy by = ForwardedBy::x_forwarded;
+
+    [[nodiscard]] bool nobody() const { return networks.empty() && !unix_sockets; }
 };
 
 // What the proxies said.

@@ -20,7 +20,7 @@ RateLimitFilter::RateLimitFilter(RateLimitOptions options)
     : options_(std::move(options)), limiter_(options_.per_second, options_.burst, options_.clients) {}
 
 bool RateLimitFilter::on_request(Request& request, Response& response) {
-    const nutils::SockAddr client = options_.client ? options_.client(request) : request.client().address;
+    const nutils::SockAddr client = options_.client ? options_.client(request) : request.client_address();
     if (options_.exempt.contains(client)) return true;
     const cutils::TimePoint now = options_.now ? options_.now() : cutils::monotonic_now();
     const cutils::Duration wait = limiter_.take(client, now);

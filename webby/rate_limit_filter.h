@@ -20,8 +20,8 @@ struct RateLimitOptions {
     double burst = 20;             // … and at once
     std::size_t clients = 65'536;  // remembered; their memory comes as they do
     nutils::IpNetworkList exempt{};
-    // Who asks. Default: Request::peer(). Behind a proxy, ask forwarded_client(): all clients are one
-    // otherwise.
+    // Who asks. Default: Request::client_address(). Behind a proxy, name it in ServerOptions::forwarded: all
+    // clients are one otherwise.
     std::function<nutils::SockAddr(const Request& request)> client{};
     // For tests: instead of cutils::monotonic_now().
     std::function<cutils::TimePoint()> now{};

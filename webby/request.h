@@ -125,6 +125,10 @@ class EVC_API Request {
     // The client, as the proxies on the way say that are trusted (ServerOptions::forwarded); without them the
     // peer. Its address is none when a trusted proxy did not say. Cost: a search of the fields, once.
     [[nodiscard]] const ForwardedClient& client() const;
+    // The address alone, for whoever asks at every request. Cost: as peer() where no proxy is trusted.
+    [[nodiscard]] nutils::SockAddr client_address() const {
+        return source_->trust() != nullptr ? client().address : peer();
+    }
     // "https" or "http", as the client spoke to the first trusted proxy, or to us.
     [[nodiscard]] std::string_view scheme() const;
 

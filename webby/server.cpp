@@ -197,7 +197,8 @@ cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, st
         options.paradigm, on, application,
         DriverOptions{options.limits, options.timeouts, share_of(options.max_connections), options.drain,
                       share_of(options.threads), options.when_full, options.proxy_protocol,
-                      &options.forwarded, address_limit.get(), board.get()},
+                      options.forwarded.nobody() ? nullptr : &options.forwarded, address_limit.get(),
+                      board.get()},
         std::move(log));
 }
 
@@ -460,7 +461,7 @@ cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
     const ServerOptions& how = impl_->options;
     if (how.max_per_address > 0) impl_->address_limit = std::make_unique<AddressLimit>(how.max_per_address);
-    if (how.proxy_protocol && how.forwarded.networks.empty() && !how.forwarded.unix_sockets)
+    if (how.proxy_protocol && how.forwarded.nobody())
         impl_->remember(cutils::Error(
             std::make_error_code(std::errc::invalid_argument),
             "proxy_protocol: say in ServerOptions::forwarded.networks whose PROXY headers are believed"));
