@@ -15,8 +15,9 @@ MACHINE := $(shell $(CXX) -dumpmachine)
 
 FLAGS_release := -O3 -g -fno-plt
 FLAGS_debug := -O0 -g3
-FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# Their reports name functions and lines, which -g1 has.
+FLAGS_asan := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan := -O1 -g1 -fsanitize=thread -fno-omit-frame-pointer
 # With CXX=clang++: build/fuzz.sh.
 FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_coverage := -O0 -g --coverage
@@ -178,9 +179,9 @@ program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
 # $(call test_program,LAYER,LIBRARY): CppUTest. Syscalls named in test/<layer>/wrap.txt can be made to fail (--wrap).
 TEST_SUPPORT = $(wildcard test/support/*.cpp)
 WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/dev/null))
-# The tests are not what must be fast, but their compilation is.
+# The tests are not what must be fast, but their compilation is: two thirds of what there is to compile.
 # ASan alone finds what these checks of UBSan would find in them.
-TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,-O1 -g1) \
+TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,$(if $(filter asan,$(MODE)),-O0,-O1) -g1) \
     $(if $(filter asan,$(MODE)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
 # ThreadSanitizer sees the tests in which threads meet; the others have one, and take long to compile for it.
 THREADS_MEET := std::thread|pthread_|LoopGroup|OffloadPool|SharedChannel|Cross(Event|Mutex|Semaphore)

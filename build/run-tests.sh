@@ -1,80 +1,93 @@
 #!/usr/bin/env bash
 # Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
 #   build/run-tests.sh out/release [more output folders]
-# Then, for out/release, the gdb script and the lock check (test/gdb, test/lockcheck).
+# With out/release, the gdb script and the lock check, too (test/gdb, test/lockcheck).
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
 # CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 set -uo pipefail
 passed=0 failed=0
-
-# What mostly compiles goes on beside the tests, which mostly use one core. Its output is looked at in the end.
-sides=$(mktemp -d)
-trap 'kill "$side" 2>/dev/null; rm -rf "$sides"' EXIT
+work=$(mktemp -d)
+side=''
+trap 'kill $side 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
+log=$work/log
+
+# count NAME PASSED FAILED
+count() {
+    printf '%-40s %5d passed %5d failed\n' "$@"
+    passed=$((passed + $2)) failed=$((failed + $3))
+}
+
+# A CppUTest program. Its summary: OK (3 tests, 3 ran, …) or Errors (1 failures, 3 tests, 3 ran, …).
+run_program() {
+    local code=0 summary ran bad
+    timeout --kill-after=10 600 "$1" -v >"$log" 2>&1 || code=$?
+    summary=$(grep -E '^(OK|Errors) \(' "$log" | tail -n 1)
+    ran=$(sed -nE 's/.*[(, ]([0-9]+) ran,.*/\1/p' <<<"$summary")
+    bad=$(sed -nE 's/.*\(([0-9]+) failures?,.*/\1/p' <<<"$summary")
+    ran=${ran:-0} bad=${bad:-0}
+    if [ $code -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+        echo "$1: ended with code $code after:"
+        tail -n 40 "$log"
+    elif [ "$bad" -gt 0 ]; then
+        grep -vE '^TEST\(.* - [0-9]+ ms$' "$log"
+    elif [ "$ran" -eq 0 ]; then
+        bad=1
+        echo "$1: ran no test"
+    fi
+    count "$1" $((ran > bad ? ran - bad : 0)) "$bad"
+}
+
+# run_script NAME COMMAND...: something that ends with a line "N passed, N failed", or "N orders passed, N failed".
+run_script() {
+    local name=$1 good='' bad=''
+    shift
+    "$@" >"$log" 2>&1
+    read -r good bad < <(sed -nE 's/^([0-9]+) (orders )?passed, ([0-9]+) failed$/\1 \3/p' "$log" | tail -n 1)
+    [ -n "${bad:-}" ] || { good=0 bad=1; }
+    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 60
+    count "$name" "$good" "$bad"
+}
+
+# While somebody still builds it (build/test.sh), his process id stands in OUT/building.
+wait_until_built() {
+    while kill -0 "$(cat "$1/building" 2>/dev/null)" 2>/dev/null; do sleep 0.5; done
+}
+
+# Every test program of an output folder; with the released libraries, what goes on from them.
+run_all_of() {
+    wait_until_built "$1"
+    if [ -e "$1/build.failed" ]; then
+        tail -n 100 "$1/build.log"
+        count "the build of $1" 0 1
+        return
+    fi
+    for program in "$1"/test/test_*; do
+        [ ! -x "$program" ] || run_program "$program"
+    done
+    [ "$1" = out/release ] || return
+    if [ "${ORDERS:-0}" -gt 0 ] && [ -x out/release/test/test_evcorothread ]; then
+        run_script "shuffled orders of test_evcorothread" build/test-orders.sh "$ORDERS"
+    fi
+    if [ -e out/release/lib/libevcorothread.so ]; then
+        ! command -v gdb >/dev/null || run_script test/gdb/run.sh test/gdb/run.sh out/release
+        run_script test/lockcheck/run.sh test/lockcheck/run.sh out/release
+    fi
+}
+
+# What mostly compiles goes on beside the tests, which mostly use one core, as soon as nothing else is compiled. Its
+# output is looked at in the end.
 (
-    [ "${CONSUMERS:-0}" -eq 0 ] || timeout 1500 test/consumers/run.sh --quick out/release >"$sides/consumers" 2>&1
-    [ "${DOCS:-0}" -eq 0 ] || timeout 1500 build/check-docs.sh out/release >"$sides/docs" 2>&1
+    for out in "$@"; do wait_until_built "$out"; done
+    [ "${CONSUMERS:-0}" -eq 0 ] || timeout 1500 test/consumers/run.sh --quick out/release >"$work/consumers" 2>&1
+    [ "${DOCS:-0}" -eq 0 ] || timeout 1500 build/check-docs.sh out/release >"$work/docs" 2>&1
 ) &
 side=$!
 
-for out in "$@"; do
-    for program in "$out"/test/test_*; do
-        [ -x "$program" ] || continue
-        log=$(mktemp)
-        timeout --kill-after=10 600 "$program" -v >"$log" 2>&1
-        code=$?
-        # CppUTest: OK (3 tests, 3 ran, …) or Errors (1 failures, 3 tests, 3 ran, …).
-        summary=$(grep -E '^(OK|Errors) \(' "$log" | tail -n 1)
-        ran=$(sed -nE 's/.*[(, ]([0-9]+) ran,.*/\1/p' <<<"$summary")
-        bad=$(sed -nE 's/.*\(([0-9]+) failures?,.*/\1/p' <<<"$summary")
-        ran=${ran:-0} bad=${bad:-0}
-        if [ $code -ne 0 ] && [ "$bad" -eq 0 ]; then
-            bad=1
-            echo "$program: ended with code $code after:"
-            tail -n 40 "$log"
-        elif [ "$bad" -gt 0 ]; then
-            grep -vE '^TEST\(.* - [0-9]+ ms$' "$log"
-        elif [ "$ran" -eq 0 ]; then
-            bad=1
-            echo "$program: ran no test"
-        fi
-        good=$((ran > bad ? ran - bad : 0))
-        printf '%-40s %5d passed %5d failed\n' "$program" "$good" "$bad"
-        passed=$((passed + good)) failed=$((failed + bad))
-        rm -f "$log"
-    done
-done
-if [ "${ORDERS:-0}" -gt 0 ] && [ -x out/release/test/test_evcorothread ]; then
-    log=$(mktemp)
-    build/test-orders.sh "$ORDERS" >"$log" 2>&1
-    read -r good bad < <(sed -nE 's/^([0-9]+) orders passed, ([0-9]+) failed$/\1 \2/p' "$log")
-    [ -n "${bad:-}" ] || { good=0 bad=1; }
-    [ "$bad" -eq 0 ] || cat "$log"
-    printf '%-40s %5d passed %5d failed\n' "shuffled orders of test_evcorothread" "$good" "$bad"
-    passed=$((passed + good)) failed=$((failed + bad))
-    rm -f "$log"
-fi
-
-# count NAME COMMAND...: something that ends with a line "N passed, N failed"; shows what it said when it failed.
-count() {
-    local name=$1 log good='' bad=''
-    shift
-    log=$(mktemp)
-    "$@" >"$log" 2>&1
-    read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log" | tail -n 1)
-    [ -n "${bad:-}" ] || { good=0 bad=1; }
-    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 60
-    printf '%-40s %5d passed %5d failed\n' "$name" "$good" "$bad"
-    passed=$((passed + good)) failed=$((failed + bad))
-    rm -f "$log"
-}
-# With the released libraries, once the shared ones are there too.
-if [ "${1:-}" = out/release ] && [ -e out/release/lib/libevcorothread.so ]; then
-    command -v gdb >/dev/null && count test/gdb/run.sh test/gdb/run.sh out/release
-    count test/lockcheck/run.sh test/lockcheck/run.sh out/release
-fi
+for out in "$@"; do run_all_of "$out"; done
 wait "$side"
-[ "${CONSUMERS:-0}" -eq 0 ] || count "test/consumers/run.sh --quick" cat "$sides/consumers"
-[ "${DOCS:-0}" -eq 0 ] || count "build/check-docs.sh" cat "$sides/docs"
+[ "${CONSUMERS:-0}" -eq 0 ] || run_script "test/consumers/run.sh --quick" cat "$work/consumers"
+[ "${DOCS:-0}" -eq 0 ] || run_script "build/check-docs.sh" cat "$work/docs"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

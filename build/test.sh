@@ -8,16 +8,32 @@
 build/install-deps.sh
 modes=("$@")
 [ ${#modes[@]} -gt 0 ] || modes=(release asan tsan)
-outputs=()
-for mode in "${modes[@]}"; do
-    say "building the tests, MODE=$mode"
-    targets=(all tests tutorial)
-    [ "$mode" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread)
-    make -s -j"$jobs" MODE="$mode" "${targets[@]}"
-    outputs+=("out/$mode")
+
+build() {
+    local targets=(all tests tutorial)
+    [ "$1" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread)
+    make -s -j"$jobs" MODE="$1" "${targets[@]}"
+}
+say "building the tests, MODE=${modes[0]}"
+build "${modes[0]}"
+
+# The other modes are built, with less priority, while the tests of the first run. run-tests.sh waits for each until
+# out/MODE/building is gone; out/MODE/build.failed then says that there is nothing to run.
+others=("${modes[@]:1}")
+for mode in "${others[@]}"; do
+    mkdir -p "out/$mode"
+    rm -f "out/$mode/build.failed"
+    echo $$ >"out/$mode/building"
 done
+(
+    renice -n 10 "$BASHPID" >/dev/null
+    for mode in "${others[@]}"; do
+        build "$mode" >"out/$mode/build.log" 2>&1 || touch "out/$mode/build.failed"
+        rm "out/$mode/building"
+    done
+) &
 say "running the tests"
 # What the tests claim holds in any order of the ready coroutines: a few orders each time, and build/test-orders.sh.
 # What is installed and what the documents say is about the released build.
 case " ${modes[*]} " in *" release "*) export ORDERS=${ORDERS:-5} CONSUMERS=${CONSUMERS:-1} DOCS=${DOCS:-1} ;; esac
-exec build/run-tests.sh "${outputs[@]}"
+exec build/run-tests.sh "${modes[@]/#/out/}"
