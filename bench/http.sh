@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# webby beside nginx and a raw libevent responder: requests a second, requests a CPU second, system calls and user
-# instructions a request, memory of an idle connection. The server has one core, the load (wrk) another.
+# webby beside nginx, h2o and a raw libevent responder: requests a second, requests a CPU second, system calls and user
+# instructions a request, memory of an idle connection; and its paradigms beside each other and beside the thread
+# pools of cpp-httplib and libmicrohttpd. The server has one core, the load (wrk) another.
 #
-#   bench/http.sh [--quick] [--out FILE] [--rounds N] [--seconds N] [--servers "webby nginx raw"]
+#   bench/http.sh [--quick] [--out FILE] [--rounds N] [--seconds N] [--servers "webby nginx h2o raw"]
+#                 [--parts "hello static calls instructions idle open pipeline close paradigms threads"]
 #                 [--server-core N] [--load-core N]
+#
+# Parts: open, 10,000 busy connections against 100; pipeline, 16 requests at a time on 64 connections; close, a
+# connection a request; paradigms, coroutine against event, and what an idle connection takes in each; threads, the
+# thread paradigm against the others' pools. Default: all of them, with what is installed.
 #
 # Writes a Markdown report to stdout and to FILE. Only loopback and free ports; every process it starts is ended.
 # Before: `make bench all` has been run; OUT names the folder with the programs (default out/release).
@@ -19,6 +25,8 @@ connections=256
 idle_connections=8000
 counted_requests=200000
 servers="webby nginx raw"
+! command -v h2o >/dev/null || servers="webby nginx h2o raw"
+parts="hello static calls instructions idle open pipeline close paradigms threads"
 server_core=0
 load_core=1
 
@@ -29,17 +37,21 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2 && shift 2 ;;
     --seconds) seconds=$2 && shift 2 ;;
     --servers) servers=$2 && shift 2 ;;
+    --parts) parts=$2 && shift 2 ;;
     --server-core) server_core=$2 && shift 2 ;;
     --load-core) load_core=$2 && shift 2 ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
     esac
 done
 
-need wrk nginx taskset valgrind awk curl
+has() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
+need wrk nginx taskset awk curl
+! has instructions || need valgrind
 [ "$(nproc)" -ge 2 ] || die "needs two cores: one for the server, one for the load"
 out_dir=$(realpath -m "$out_dir")
 need_program "$out_dir/bench/idle_clients"
 case $servers in *raw*) need_program "$out_dir/bench/raw_libevent" ;; esac
+if has paradigms || has threads; then need_program "$out_dir/bench/paradigms"; fi
 case $servers in *webby*) need_program "$out_dir/bench/hello" ;; esac
 ulimit -Sn "$(ulimit -Hn)"
 [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -gt $((idle_connections + 200)) ] ||
@@ -60,7 +72,7 @@ if command -v perf >/dev/null && perf stat -x, -e instructions:u true 2>&1 | gre
     instruction_counter=perf
 fi
 
-# --- the three servers ---
+# --- the servers ---
 
 site=$scratch/site
 mkdir -p "$site"
@@ -87,7 +99,7 @@ $3
 pid $scratch/nginx.pid;
 error_log $scratch/nginx-error.log crit;
 worker_rlimit_nofile $((idle_connections + 4000));
-events { worker_connections $((idle_connections + 2000)); use epoll; multi_accept on; }
+events { worker_connections $((idle_connections + 4000)); use epoll; multi_accept on; }
 http {
     access_log off;
     sendfile on;
@@ -112,7 +124,29 @@ http {
 EOF
 }
 
-declare -A label=([webby]="webby" [nginx]="nginx $(nginx -v 2>&1 | sed 's|.*/||')" [raw]="raw libevent")
+# h2o has no fixed answers without its scripting language: it serves a file of the same 14 bytes.
+write_h2o_config() {  # write_h2o_config FILE PORT
+    cp "$site/hello.txt" "$site/hello"
+    cat >"$1" <<EOF
+num-threads: 1
+max-connections: $((idle_connections + 4000))
+http1-request-timeout: 600
+user: $(id -un)
+listen:
+  host: 127.0.0.1
+  port: $2
+hosts:
+  default:
+    paths:
+      /:
+        file.dir: $site
+EOF
+}
+
+declare -A label=([webby]="webby" [nginx]="nginx $(nginx -v 2>&1 | sed 's|.*/||')" [raw]="raw libevent"
+    [h2o]="h2o (a file)" [coroutine]="coroutine" [event]="event" [thread]="thread paradigm" [httplib]="cpp-httplib"
+    [microhttpd]="libmicrohttpd")
+pool=256  # threads of those that have a pool: cpp-httplib serves no more clients than it has threads
 
 # wait_for_port LOG: the port that a program of ours says it serves.
 wait_for_port() {
@@ -126,13 +160,13 @@ wait_for_port() {
     return 1
 }
 
-wait_for_nginx() {
+wait_for_answer() {  # wait_for_answer PORT SERVER
     local i
     for ((i = 0; i < 100; i++)); do
         curl -s -o /dev/null "http://127.0.0.1:$1/hello" && return
         sleep 0.1
     done
-    say "nginx does not answer; its log:" && cat "$scratch"/nginx*.log >&2
+    say "$2 does not answer; its log:" && cat "$scratch/$2"*.log >&2
     return 1
 }
 
@@ -150,32 +184,49 @@ launch() {
         write_nginx_config "$scratch/nginx.conf" "$port" "$processes"
         start "$log" taskset -c "$server_core" "$@" nginx -e stderr -p "$scratch" -c "$scratch/nginx.conf"
         ;;
+    h2o)
+        port=$(free_port)
+        write_h2o_config "$scratch/h2o.conf" "$port"
+        start "$log" taskset -c "$server_core" "$@" h2o -m worker -c "$scratch/h2o.conf"
+        ;;
+    coroutine | event | thread)
+        start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/paradigms" --paradigm "$server" --root "$site"
+        ;;
+    httplib | microhttpd)
+        start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/hello_$server" "$pool"
+        ;;
     esac
     server_pid=$started_pid
     worker_pid=$server_pid
-    if [ "$server" = nginx ]; then
-        wait_for_nginx "$port"
+    case $server in
+    nginx)
+        wait_for_answer "$port" nginx
         [ $# -gt 0 ] || worker_pid=$(awk '{ print $1 }' "/proc/$server_pid/task/$server_pid/children")
-    else
-        port=$(wait_for_port "$log")
-    fi
+        ;;
+    h2o) wait_for_answer "$port" h2o ;;
+    *) port=$(wait_for_port "$log") ;;
+    esac
 }
 
 # --- loads ---
 
-# Hundredths of a second (or whatever the kernel's tick is) of user and system time, as seconds.
-cpu_seconds() {
-    local ticks
-    ticks=$(sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }')
-    awk -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", ticks / hz }'
-}
+# Every 16 requests in one send; wrk counts the answers.
+cat >"$scratch/pipeline.lua" <<'EOF'
+init = function(args)
+    local all = {}
+    for i = 1, 16 do all[i] = wrk.format("GET", "/hello") end
+    burst = table.concat(all)
+end
+request = function() return burst end
+EOF
+wrk_options=(--timeout 20s)  # and what a part adds
 
 # run_wrk PORT PATH SECONDS [WRAPPER...]: sets $requests and $elapsed; ends everything when anything went wrong.
 run_wrk() {
     local port=$1 path=$2 seconds=$3 log=$scratch/wrk.txt
     shift 3
-    start "$log" timeout $((seconds + 20)) "$@" taskset -c "$load_core" \
-        wrk -t1 -c "$connections" -d "${seconds}s" "http://127.0.0.1:$port$path"
+    start "$log" timeout $((seconds + 60)) "$@" taskset -c "$load_core" \
+        wrk -t1 -c "$connections" -d "${seconds}s" "${wrk_options[@]}" "http://127.0.0.1:$port$path"
     wait "$started_pid" || { cat "$log" >&2 && die "wrk failed on $path"; }
     forget "$started_pid"
     ! grep -q -e 'Socket errors' -e 'Non-2xx' "$log" || { cat "$log" >&2 && die "wrk saw errors on $path"; }
@@ -217,10 +268,14 @@ throughput() {
     for server in "$@"; do
         for what in rps rpcs busy; do result[$name.$server.$what]=$(median <"$scratch/$name.$server.$what"); done
         # The ratio of each round, then the median: what disturbs the machine disturbs neighbours alike.
-        [ -z "${worker_of[nginx]:-}" ] ||
-            result[$name.$server.ratio]=$(paste "$scratch/$name.$server.rpcs" "$scratch/$name.nginx.rpcs" |
-                awk '{ print $1 / $2 }' | median)
+        result[$name.$server.ratio]=$(by_round "$name.$server.rpcs" "$name.nginx.rpcs")
     done
+}
+
+# by_round A B: the ratio of each round, then the median; "-" when either was not measured.
+by_round() {
+    [ -e "$scratch/$1" ] && [ -e "$scratch/$2" ] || { echo - && return; }
+    paste "$scratch/$1" "$scratch/$2" | awk '{ print $1 / $2 }' | median
 }
 
 # The kinds that perf is asked for; strace tells of all.
@@ -283,8 +338,6 @@ instructions() {
     fi
     result[$server.instructions]=$(((counts[1] - counts[0]) / (requests - before)))
 }
-
-resident_kilobytes() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
 
 # idle_memory SERVER: a fresh process, one request, then thousands of connections that were answered and fell silent.
 idle_memory() {
@@ -355,74 +408,228 @@ calls_table() {  # calls_table NAME TITLE: what syscalls() has counted
     echo
 }
 
+beside_nginx() {  # beside_nginx NAME TITLE REACH
+    goal_row "$2: requests / CPU second" "$1.%.rpcs" %.0f "" ""
+    goal_row "… against nginx" "$1.%.ratio" %.2f "$3" ""
+}
+
+write_loads() {  # GET /hello, and the ways of connecting
+    head_row "GET /hello" reach stretch reached
+    if has hello; then
+        goal_row "requests / s (the load's core may be the limit)" hello.%.rps %.0f "" ""
+        goal_row "server's core busy, %" hello.%.busy %.0f "" ""
+        goal_row "requests / CPU second" hello.%.rpcs %.0f "" ""
+        goal_row "… against nginx" hello.%.ratio %.2f "≥ 1.3 ×" "1.5 ×"
+        [ -z "${worker_of[h2o]:-}" ] || goal_row "… against h2o" hello.%.by_h2o %.2f "≥ 1.1 ×" ""
+    fi
+    ! has calls || goal_row "system calls / request" hello.%.calls %.3f "≤ 2.02" ""
+    ! has instructions || goal_row "user instructions / request" %.instructions %.0f "≤ 2,000" "1,600"
+    if has idle; then
+        goal_row "bytes of server memory / idle connection ($idle_connections of them)" %.idle %.0f "≤ 1,024" "600"
+        goal_row "MiB resident with them" %.resident %.1f "" ""
+    fi
+    if has open; then
+        goal_row "100 connections: requests / CPU second" open100.%.rpcs %.0f "" ""
+        goal_row "10,000 connections: requests / CPU second" open10k.%.rpcs %.0f "" ""
+        goal_row "… against 100" open.%.ratio %.2f "≥ 0.75 ×" ""
+    fi
+    ! has pipeline || beside_nginx pipeline "pipelined by 16, 64 connections" "≥ 3 ×"
+    ! has close || beside_nginx close "a connection a request" "≥ 1.0 ×"
+    echo
+}
+
+write_static() {
+    local servers=$static_servers size goal
+    head_row "static files" reach stretch reached
+    for size in 1k 64k; do
+        goal="≥ 1.2 ×"
+        [ "$size" = 1k ] || goal="≥ 1.0 ×"
+        goal_row "${size%k} KiB: requests / s" "$size.%.rps" %.0f "" ""
+        goal_row "${size%k} KiB: requests / CPU second" "$size.%.rpcs" %.0f "" ""
+        goal_row "${size%k} KiB: … against nginx" "$size.%.ratio" %.2f "$goal" ""
+    done
+    ! has calls || goal_row "1 KiB: system calls / request" "1k.%.calls" %.3f "" ""
+    goal_row "10 MiB: requests / s" "10m.%.rps" %.1f "" ""
+    goal_row "10 MiB: requests / CPU second" "10m.%.rpcs" %.1f "" ""
+    goal_row "10 MiB: … against nginx" "10m.%.ratio" %.2f "≥ 1.0 ×" ""
+    echo
+}
+
+write_paradigms() {
+    local servers="coroutine event thread" most=0 server
+    for server in $servers; do
+        [ "${result[$server.idle]}" -le "$most" ] || most=${result[$server.idle]}
+    done
+    head_row "paradigms, GET /hello" reach reached
+    row "requests / CPU second" paradigms.%.rpcs %.0f "" ""
+    row "bytes of server memory / idle connection" %.idle %.0f "≤ 1,024" "$(verdict "$most" "≤ 1,024")"
+    echo
+    echo "CPU a request, coroutine against event: $(rounded "${result[paradigms.cost]}" %.3f) × (reach ≤ 1.10 ×):" \
+        "$(verdict "${result[paradigms.cost]}" "≤ 1.10 ×")."
+    echo
+}
+
+write_threads() {
+    local servers=$pools server line="| thread paradigm against it, by requests / CPU second (reach: ≥ 2 ×) |"
+    head_row "thread pools, $connections connections, GET /hello"
+    row "requests / s" threads.%.rps %.0f
+    row "requests / CPU second" threads.%.rpcs %.0f
+    for server in $servers; do line+=" $(rounded "${result[threads.$server.by]}" %.2f) |"; done
+    echo "$line"
+    echo
+    echo "$pool threads in the others' pools, 1,000 at most in ours, all on the server's core."
+    echo
+}
+
 write_report() {
-    echo "# HTTP: webby, nginx, raw libevent"
+    echo "# HTTP: webby beside others, and its paradigms"
     echo
     echo "$(date -u +%F), $(machine), TCP congestion control $(cat /proc/sys/net/ipv4/tcp_congestion_control)." \
         "Server on core $server_core, load on core $load_core; medians of $rounds alternating runs of $seconds s" \
-        "with wrk, $connections keep-alive connections. System calls counted with $syscall_counter, instructions" \
-        "of GET /hello with $instruction_counter."
+        "with wrk, $connections keep-alive connections where nothing else is said. System calls counted with" \
+        "$syscall_counter, instructions of GET /hello with $instruction_counter. Load average before: $load_before."
     echo
-    head_row "GET /hello" reach stretch reached
-    goal_row "requests / s (the load's core may be the limit)" hello.%.rps %.0f "" ""
-    goal_row "server's core busy, %" hello.%.busy %.0f "" ""
-    goal_row "requests / CPU second" hello.%.rpcs %.0f "" ""
-    goal_row "… against nginx" hello.%.ratio %.2f "≥ 1.3 ×" "1.5 ×"
-    goal_row "system calls / request" hello.%.calls %.3f "≤ 2.02" ""
-    goal_row "user instructions / request" %.instructions %.0f "≤ 2,000" "1,600"
-    goal_row "bytes of server memory / idle connection ($idle_connections of them)" %.idle %.0f "≤ 1,024" "600"
-    goal_row "MiB resident with them" %.resident %.1f "" ""
-    echo
-    calls_table hello "system calls a request, GET /hello"
-    [ -n "$static_servers" ] || return 0
-    local servers=$static_servers
-    head_row "static files"
-    for size in 1k 64k; do
-        row "${size%k} KiB: requests / s" "$size.%.rps" %.0f
-        row "${size%k} KiB: requests / CPU second" "$size.%.rpcs" %.0f
-        row "${size%k} KiB: … against nginx" "$size.%.ratio" %.2f
-    done
-    row "1 KiB: system calls / request" "1k.%.calls" %.3f
-    row "10 MiB: requests / s" "10m.%.rps" %.1f
-    row "10 MiB: requests / CPU second" "10m.%.rpcs" %.1f
-    row "10 MiB: … against nginx (goal: ≥ 1.0 ×)" "10m.%.ratio" %.2f
-    echo
-    calls_table 1k "system calls a request, 1 KiB file"
+    ! wants_servers || write_loads
+    ! has calls || calls_table hello "system calls a request, GET /hello"
+    if has static && [ -n "$static_servers" ]; then
+        write_static
+        ! has calls || servers=$static_servers calls_table 1k "system calls a request, 1 KiB file"
+    fi
+    ! has paradigms || write_paradigms
+    ! has threads || write_threads
 }
 
 # --- the run ---
 
-say "server on core $server_core, load on core $load_core, $rounds rounds of $seconds s"
-static_servers=
-for server in $servers; do
-    launch "$server"
-    pid_of[$server]=$server_pid worker_of[$server]=$worker_pid port_of[$server]=$port
-    [ "$server" = raw ] || static_servers+="$server "
-done
+wants_servers() {
+    local part
+    for part in hello static calls instructions idle open pipeline close; do ! has $part || return 0; done
+    return 1
+}
+
+launch_all() {  # launch_all SERVER...: all of them stand side by side
+    local server
+    for server in "$@"; do
+        launch "$server"
+        pid_of[$server]=$server_pid worker_of[$server]=$worker_pid port_of[$server]=$port
+    done
+}
+
+stop_all() {
+    local server
+    for server in "$@"; do stop "${pid_of[$server]}"; done
+}
+
+# The lists of servers are words.
 # shellcheck disable=SC2086
-throughput hello /hello $servers
-for size in 1k 64k; do
-    # shellcheck disable=SC2086
-    [ -z "$static_servers" ] || throughput "$size" "/$size.bin" $static_servers
-done
-# Few connections: what is on its way when a run ends must not matter.
+compare_keep_alive() {
+    local size server
+    if has static && [ -n "$static_servers" ]; then
+        for size in 1k 64k; do throughput "$size" "/$size.bin" $static_servers; done
+        # Few connections: what is on its way when a run ends must not matter.
+        connections=8 throughput 10m /10m.bin $static_servers
+    fi
+    if has hello; then
+        throughput hello /hello $servers
+        for server in $servers; do
+            result[hello.$server.by_h2o]=$(by_round "hello.$server.rpcs" hello.h2o.rpcs)
+        done
+    fi
+    if has open; then
+        connections=100 throughput open100 /hello $servers
+        connections=10000 throughput open10k /hello $servers
+        for server in $servers; do
+            result[open.$server.ratio]=$(by_round "open10k.$server.rpcs" "open100.$server.rpcs")
+        done
+    fi
+}
+
 # shellcheck disable=SC2086
-[ -z "$static_servers" ] || connections=8 throughput 10m /10m.bin $static_servers
-for server in $servers; do
-    say "${label[$server]}: system calls ($syscall_counter)"
-    syscalls "$server" hello /hello
-    [ "$server" = raw ] || syscalls "$server" 1k /1k.bin
-done
-[ "$instruction_counter" != perf ] || for server in $servers; do instructions "$server"; done
-for server in $servers; do stop "${pid_of[$server]}"; done
-for server in $servers; do
-    if [ "$instruction_counter" != perf ]; then
+compare_other_ways() {
+    if has pipeline; then
+        wrk_options+=(-s "$scratch/pipeline.lua")
+        connections=64 throughput pipeline /hello $static_servers
+        wrk_options=(--timeout 20s)
+    fi
+    if has close; then
+        wrk_options+=(-H "Connection: close")
+        throughput close /hello $static_servers
+        wrk_options=(--timeout 20s)
+    fi
+}
+
+count_calls() {
+    local server
+    for server in $servers; do
+        say "${label[$server]}: system calls ($syscall_counter)"
+        syscalls "$server" hello /hello
+        [ "$server" = raw ] || ! has static || syscalls "$server" 1k /1k.bin
+    done
+}
+
+count_instructions() {
+    local server
+    for server in $servers; do
         say "${label[$server]}: instructions ($instruction_counter)"
         instructions "$server"
+    done
+}
+
+count_idle() {  # count_idle SERVER...
+    local server
+    for server in "$@"; do
+        say "${label[$server]}: $idle_connections idle connections"
+        idle_memory "$server"
+    done
+}
+
+# shellcheck disable=SC2086
+compare_servers() {
+    launch_all $servers
+    compare_keep_alive
+    compare_other_ways
+    ! has calls || count_calls
+    [ "$instruction_counter" != perf ] || ! has instructions || count_instructions
+    stop_all $servers
+    [ "$instruction_counter" = perf ] || ! has instructions || count_instructions
+    ! has idle || count_idle $servers
+}
+
+compare_paradigms() {
+    launch_all coroutine event thread
+    throughput paradigms /hello coroutine event thread
+    # A request's CPU time is the inverse of requests / CPU second.
+    result[paradigms.cost]=$(by_round paradigms.event.rpcs paradigms.coroutine.rpcs)
+    stop_all coroutine event thread
+    count_idle coroutine event thread
+}
+
+# shellcheck disable=SC2086
+compare_threads() {
+    local server
+    launch_all $pools
+    throughput threads /hello $pools
+    stop_all $pools
+    for server in $pools; do
+        result[threads.$server.by]=$(by_round threads.thread.rpcs "threads.$server.rpcs")
+    done
+}
+
+load_before=$(cut -d' ' -f1 /proc/loadavg)
+say "server on core $server_core, load on core $load_core, $rounds rounds of $seconds s; parts: $parts"
+static_servers=  # those that serve more than one fixed answer
+for server in $servers; do [ "$server" = raw ] || static_servers+="$server "; done
+pools=thread
+for server in httplib microhttpd; do
+    if [ -x "$out_dir/bench/hello_$server" ]; then
+        pools+=" $server"
+    elif has threads; then
+        say "no hello_$server: its library was not installed when the benchmarks were built"
     fi
-    say "${label[$server]}: $idle_connections idle connections"
-    idle_memory "$server"
 done
+! wants_servers || compare_servers
+! has paradigms || compare_paradigms
+! has threads || compare_threads
 write_report >"$scratch/report.md"
 cat "$scratch/report.md"
 [ -z "$report" ] || cp "$scratch/report.md" "$report"

@@ -167,12 +167,6 @@ launch() {
 
 # --- loads ---
 
-cpu_seconds() {
-    local ticks
-    ticks=$(sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }')
-    awk -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", ticks / hz }'
-}
-
 # run_requests PORT SECONDS, run_handshakes PORT SECONDS: set $done_count and $elapsed.
 run_requests() {
     local log=$scratch/wrk.txt
@@ -227,8 +221,6 @@ compare() {
         }
     done
 }
-
-resident_kilobytes() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
 
 # idle_memory SERVER: a fresh process, one request, then thousands of connections that were answered and fell silent.
 idle_memory() {

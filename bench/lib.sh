@@ -98,6 +98,15 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# User and system time of a process so far, in seconds; the kernel counts in hundredths, or whatever its tick is.
+cpu_seconds() {
+    local ticks
+    ticks=$(sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }')
+    awk -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", ticks / hz }'
+}
+
+resident_kilobytes() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
+
 # The machine in a line, for the head of a report.
 machine() {
     local model

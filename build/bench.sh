@@ -5,7 +5,9 @@
 #   build/bench.sh --quick    about five minutes, with less to rely on
 #
 # bench/micro.sh: switching, spawning, memory, sleeping, beside raw jump_fcontext and Boost.Fiber.
-# bench/http.sh:  webby beside nginx and a raw libevent responder. bench/README.md says how to read both.
+# bench/http.sh:  webby beside nginx, h2o, a raw libevent responder, and others' thread pools. bench/README.md says how
+#                 to read both.
+# bench/paradigms.sh: webby's paradigms beside each other.
 # bench/https.sh: the same over TLS, full handshakes, idle TLS connections; beside nginx and h2o.
 # bench/echo.sh:  a TCP echo beside raw libevent, State Threads and Boost.Asio.
 set -euo pipefail
@@ -27,7 +29,9 @@ export OUT=$root/out/release
 echo
 "$root/bench/http.sh" "${options[@]}" --out "$reports/http.md"
 echo
+"$root/bench/paradigms.sh" "${options[@]}" --out "$reports"
+echo
 "$root/bench/https.sh" "${options[@]}" --out "$reports/https.md"
 echo
 "$root/bench/echo.sh" "${options[@]}" --out "$reports/echo.md"
-echo "bench.sh: the reports are in $reports: micro.md, http.md, https.md, echo.md" >&2
+echo "bench.sh: the reports are in $reports: micro.md, http.md, paradigms.md, https.md, echo.md" >&2

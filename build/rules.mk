@@ -237,7 +237,8 @@ $(OUT)/bench/$(1): $$(call objects,bench/$(1).cpp) $$(call archives,webby)
 	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby) $$(BENCH_LIBS_$(1))
 endef
 -include bench/bench.mk
-bench_programs = $(foreach b,$(basename $(notdir $(wildcard bench/*.cpp))),$(eval $(call bench_template,$(b))))
+bench_names = $(filter-out $(BENCH_SKIP),$(basename $(notdir $(wildcard bench/*.cpp))))
+bench_programs = $(foreach b,$(bench_names),$(eval $(call bench_template,$(b))))
 
 
 # `make V=1` prints the commands themselves.
@@ -263,7 +264,7 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 .PHONY: all libraries programs tests tutorial bench fuzz test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
-bench: $(patsubst bench/%.cpp,$(OUT)/bench/%,$(wildcard bench/*.cpp))
+bench: $(patsubst %,$(OUT)/bench/%,$(bench_names))
 clean:
 	rm -rf $(OUT)
 distclean:
