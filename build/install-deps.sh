@@ -15,6 +15,7 @@ packages=(
     libboost1.81-dev libboost-context1.81-dev # Beast's HTTP grammar; the switch
     libssl-dev openssl                        # TLS (optional: make TLS=0); its program, in tests
     zlib1g-dev libbrotli-dev libzstd-dev      # compression (optional: make COMPRESSION=0)
+    libdw-dev                                 # lines in reports of stalls (optional)
     libcpputest-dev                           # tests
     libcli11-dev                              # webby's command line
     libclang-rt-14-dev                        # sanitizer runtimes of clang

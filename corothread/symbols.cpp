@@ -16,7 +16,7 @@
 #include <memory>
 
 #include "corothread/backtrace.h"
-#include "corothread/sanitizer_internal.h"
+#include "corothread/source_lines.h"
 
 namespace corothread {
 namespace {
@@ -198,7 +198,8 @@ void write_symbol(int fd, const void* frame) {
     (void)!::write(fd, line.text().data(), line.text().size());
 }
 
-std::string to_string(const Backtrace& backtrace, std::string_view indent) {
+namespace {
+std::string listed(const Backtrace& backtrace, std::string_view indent, const SourceLines* lines) {
     std::string text;
     std::size_t number = 0;
     for (const void* frame : backtrace) {
@@ -206,9 +207,21 @@ std::string to_string(const Backtrace& backtrace, std::string_view indent) {
             text.append(indent).append("… ").append(std::to_string(backtrace.depth() - backtrace.size())) +=
                 " more\n";
         text.append(indent).append("#").append(std::to_string(number++)).append(" ");
-        text.append(symbol_of(frame)).append("\n");
+        text.append(symbol_of(frame));
+        if (const std::string line = lines != nullptr ? lines->of(frame) : ""; !line.empty())
+            text.append(" at ").append(line);
+        text.append("\n");
     }
     return text;
+}
+}  // namespace
+
+std::string to_string(const Backtrace& backtrace, std::string_view indent) {
+    return listed(backtrace, indent, nullptr);
+}
+
+std::string to_string(const Backtrace& backtrace, std::string_view indent, const SourceLines& lines) {
+    return listed(backtrace, indent, &lines);
 }
 
 void write_backtrace(int fd, const Backtrace& backtrace) {

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <thread>
 
+#include "corothread/source_lines.h"
 #include "corothread/stack_overflow.h"
 #include "cutils/check.h"
 #include "cutils/log.h"
@@ -143,7 +144,7 @@ std::string to_string(const StallReport& report) {
     if (report.unreported > 0)
         all += "; " + std::to_string(report.unreported) + " more since the last report";
     all += report.backtrace.empty() ? "\n  (no backtrace: its OS thread did not answer)" : "\n";
-    all += corothread::to_string(report.backtrace);
+    all += corothread::to_string(report.backtrace, "  ", corothread::SourceLines());
     if (all.back() == '\n') all.pop_back();
     return all;
 }

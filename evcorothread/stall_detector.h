@@ -23,6 +23,8 @@ struct StallReport {
     std::uint64_t unreported = 0;     // stalls since the last report that were not reported
 };
 
+// For people: names, addresses, and, where the program has debug information, files and lines.
+// Cost: milliseconds (corothread/source_lines.h); the log's report pays them on the detector's OS thread.
 EVC_API std::string to_string(const StallReport& report);
 
 struct StallDetectorOptions {
@@ -45,7 +47,7 @@ struct StallDetectorOptions {
 //   loop.run();
 //
 //   warning: coroutine "resize" (id 17) has kept the loop for 62.5 ms
-//     #0 blur(Image&)+0x3f1 (/usr/bin/server+0x8d21)
+//     #0 blur(Image&)+0x3f1 (/usr/bin/server+0x8d21) at blur.cpp:88
 //
 // The backtrace is taken by the loop's thread itself, in a handler of the signal, on an alternate stack: what
 // is interrupted goes on (system calls that cannot be restarted say EINTR, which all of ours hide). The

@@ -58,6 +58,7 @@ TEST(StallDetection, NamesTheCoroutineAndWhereItIs) {
             return corothread::symbol_of(frame).find("hog_the_loop") != std::string::npos;
         }));
     }
+    if (!kTsan) STRCMP_CONTAINS("stall_detector_test.cpp:", to_string(reports[0]).c_str());
     CHECK(reports[0].lasted >= 20ms);
     CHECK(detector.longest() >= 20ms);
     CHECK_EQUAL(1, detector.count());
