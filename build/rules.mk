@@ -184,7 +184,7 @@ WRAP_FLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell cat test/$(1)/wrap.txt 2>/de
 TEST_FLAGS := $(if $(filter -O0,$(MODE_FLAGS)),,$(if $(filter asan,$(MODE)),-O0,-O1) -g1) \
     $(if $(filter asan,$(MODE)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
 # ThreadSanitizer sees the tests in which threads meet; the others have one, and take long to compile for it.
-THREADS_MEET := std::thread|pthread_|LoopGroup|OffloadPool|SharedChannel|Cross(Event|Mutex|Semaphore)
+THREADS_MEET := std::thread|pthread_|StallDetector|LoopGroup|OffloadPool|SharedChannel|Cross(Event|Mutex|Semaphore)
 threaded = $(shell grep -lE '$(THREADS_MEET)' $(1))
 test_sources = $(if $(and $(filter tsan,$(MODE)),$(call threaded,$(1))),$\
     $(sort $(call threaded,$(1)) $(filter %/wrapped_calls.cpp,$(1))),$(1))
@@ -260,7 +260,6 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-.SECONDARY:
 .PHONY: all libraries programs tests tutorial bench fuzz test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
