@@ -189,8 +189,8 @@ TEST(Pipeline, HostsHaveTheirOwnRoutesFiltersAndFiles) {
     TempFolder folder;
     folder.write("index.html", "docs");
     for (const Paradigm paradigm : kAllParadigms) {
-        diary.clear();
         make(paradigm).get("/", [](Request&, Response& r) { r.text("default"); });
+        diary.clear();  // the last server, which wrote it, has gone
         VirtualHost one = server->host("one.example");
         one.get("/", [](Request&, Response& r) { r.text("one"); });
         one.add_filter(std::make_unique<Diary>("one", diary, mutex));
@@ -338,6 +338,7 @@ TEST(Pipeline, AServletSeesThatItsClientHasGone) {
             CHECK(soon([&] { return started.load(); }));
         }
         CHECK(soon([&] { return seen.load(); }));
+        server.reset();  // before what its servlet uses
     }
 }
 
