@@ -3,11 +3,14 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "webby/program/arguments.h"
+#include "webby/program/config_file.h"
 #include "webby/program/options.h"
+#include "webby/program/passed_sockets.h"
 #include "webby/program/serve.h"
 
 namespace {
@@ -33,7 +36,16 @@ int main(int argc, char** argv) {
         if (error.get_exit_code() == 0) return parser.exit(error);  // --help, --version
         return complain(error.what());
     }
-    if (std::string wrong = complete(parser, arguments); !wrong.empty()) return complain(std::move(wrong));
+    if (!arguments.config.empty())
+        if (const cutils::Result<void> read = read_config(parser, arguments.config); !read)
+            return complain(words(read.error()));
+    if (arguments.print_config) {
+        std::fputs(config_of(parser).c_str(), stdout);
+        return 0;
+    }
+    const PassedSockets passed = PassedSockets::take();
+    if (std::string wrong = complete(parser, arguments, passed); !wrong.empty())
+        return complain(std::move(wrong));
     raise_descriptor_limit();
     return serve(arguments);
 }

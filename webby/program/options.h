@@ -4,6 +4,7 @@
 #include <string>
 
 #include "webby/program/arguments.h"
+#include "webby/program/passed_sockets.h"
 
 namespace CLI {
 class App;
@@ -15,6 +16,6 @@ namespace webby::program {
 void describe(CLI::App& parser, Arguments& arguments);
 
 // What belongs together among the options, once all are read. Empty, or what is wrong.
-[[nodiscard]] std::string complete(const CLI::App& parser, Arguments& arguments);
+[[nodiscard]] std::string complete(const CLI::App& parser, Arguments& arguments, const PassedSockets& passed);
 
 }  // namespace webby::program
