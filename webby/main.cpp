@@ -2,13 +2,12 @@
 // in webby/program.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
-#include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "webby/program/arguments.h"
-#include "webby/program/config_file.h"
+#include "webby/program/command_line.h"
 #include "webby/program/options.h"
 #include "webby/program/passed_sockets.h"
 #include "webby/program/serve.h"
@@ -28,23 +27,11 @@ void raise_descriptor_limit() {
 int main(int argc, char** argv) {
     using namespace webby::program;
     Arguments arguments;
-    CLI::App parser("webby: serves a folder over HTTP/1.1, with coroutines, threads or callbacks.", "webby");
-    describe(parser, arguments);
-    try {
-        parser.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) return parser.exit(error);  // --help, --version
-        return complain(error.what());
-    }
-    if (!arguments.config.empty())
-        if (const cutils::Result<void> read = read_config(parser, arguments.config); !read)
-            return complain(words(read.error()));
-    if (arguments.print_config) {
-        std::fputs(config_of(parser).c_str(), stdout);
-        return 0;
-    }
+    CommandLine line;
+    describe(line, arguments);
+    if (const std::optional<int> code = line.read(argc, argv)) return *code;
     const PassedSockets passed = PassedSockets::take();
-    if (std::string wrong = complete(parser, arguments, passed); !wrong.empty())
+    if (std::string wrong = complete(line, arguments, passed); !wrong.empty())
         return complain(std::move(wrong));
     raise_descriptor_limit();
     return serve(arguments);

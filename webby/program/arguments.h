@@ -36,8 +36,6 @@ struct Arguments {
     std::vector<std::string> cors;
     std::string auth_file, auth_realm = "restricted", rate_limit;
     bool security_headers = false, request_id = false;
-    std::string config;
-    bool print_config = false;
 };
 
 // One line on stderr, whatever it has to say; the exit code.

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,9 +11,9 @@ namespace webby::program {
 namespace {
 
 // The sockets that the service manager has opened, as addresses.
-std::string use_passed(const CLI::App& parser, Arguments& arguments, const PassedSockets& passed) {
+std::string use_passed(const CommandLine& line, Arguments& arguments, const PassedSockets& passed) {
     ServerOptions& server = arguments.server;
-    if (parser.count("--listen") == 0 && parser.count("--listen-tls") == 0 && !passed.empty()) {
+    if (!line.has("--listen") && !line.has("--listen-tls") && !passed.empty()) {
         server.listen = passed.plain();
         server.listen_tls = passed.tls();
         return {};
@@ -22,7 +21,7 @@ std::string use_passed(const CLI::App& parser, Arguments& arguments, const Passe
     for (std::vector<std::string>* list : {&server.listen, &server.listen_tls})
         for (std::string& address : *list)
             if (std::string wrong = passed.resolve(address); !wrong.empty()) return wrong;
-    if (!server.listen_tls.empty() && parser.count("--listen") == 0) server.listen.clear();
+    if (!server.listen_tls.empty() && !line.has("--listen")) server.listen.clear();
     return {};
 }
 
@@ -48,9 +47,9 @@ void complete_tls(Arguments& arguments) {
 
 }  // namespace
 
-std::string complete(const CLI::App& parser, Arguments& arguments, const PassedSockets& passed) {
+std::string complete(const CommandLine& line, Arguments& arguments, const PassedSockets& passed) {
     ServerOptions& server = arguments.server;
-    if (std::string wrong = use_passed(parser, arguments, passed); !wrong.empty()) return wrong;
+    if (std::string wrong = use_passed(line, arguments, passed); !wrong.empty()) return wrong;
     if (arguments.certificates.size() != arguments.keys.size()) return "each --tls-cert needs a --tls-key";
     if (server.listen_tls.empty() != arguments.certificates.empty())
         return "--listen-tls, --tls-cert and --tls-key go together";
