@@ -3,9 +3,8 @@
 
 extern "C" {
 [[gnu::visibility("default")]] extern const webby::PluginAbi webby_plugin_abi;
-const webby::PluginAbi webby_plugin_abi = {
-    webby::kPluginAbiVersion, webby::kPluginAbi.request + 8, webby::kPluginAbi.response,
-    webby::kPluginAbi.host};
+const webby::PluginAbi webby_plugin_abi = {webby::kPluginAbiVersion, webby::kPluginAbi.request + 8,
+                                           webby::kPluginAbi.response, webby::kPluginAbi.host};
 [[gnu::visibility("default")]] void webby_plugin(webby::PluginHost&);
 }
 

@@ -98,6 +98,11 @@ TEST(ProgramPlugins, WhatCannotBeLoadedIsOneLineAndExitCode2) {
     refuses({"--servlet", hello, "--servlet", hello}, "2 webby: ");  // the same route twice
 }
 
+TEST(ProgramPlugins, OneThatLacksASymbolIsRefusedBeforeItServes) {
+    if (!can_run() || !std::filesystem::exists(plugin_path("test/plugins/unresolved"))) return;
+    refuses({"--servlet", plugin_path("test/plugins/unresolved")}, "unresolved.so: undefined symbol: ");
+}
+
 TEST(ProgramPlugins, OneForAnotherAbiIsRefused) {
     if (!can_run() || !std::filesystem::exists(plugin_path("test/plugins/other_abi"))) return;
     refuses({"--servlet", plugin_path("test/plugins/other_abi")},
