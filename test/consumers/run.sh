@@ -383,7 +383,9 @@ if try "$name" webby_plugins; then
         [ -z "$port" ] || break
         sleep 0.05
     done
-    said=$(curl -s -i --max-time 10 "http://127.0.0.1:$port/hello/world" | tr -d '\r')
+    exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /hello/world HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3
+    said=$(timeout 10 cat <&3 | tr -d '\r')
+    exec 3>&-
     stop_server
     if [[ $said == *"X-Stamp: x"*"Hello, world!"* ]]; then good "$name" "says Hello, world!"; else bad "$name" "${said:-$(cat "$work/says")}"; fi
 fi
