@@ -203,3 +203,16 @@ TEST(ProgramService, OpensItsAccessLogAgainOnSighup) {
     end(program);
     STRCMP_CONTAINS("\"target\":\"/after\"", text_of(path).c_str());
 }
+
+TEST(ProgramService, WithAManagerSighupEndsNothingThoughThereIsNothingToReadAgain) {
+    if (program_path().empty()) return;
+    const Manager manager;
+    Program program(with({"--listen", "127.0.0.1:0"}));
+    const nutils::SockAddr at = address_in(program.line());
+    (void)manager.hears();
+    program.signal(SIGHUP);
+    STRCMP_CONTAINS("RELOADING=1", manager.hears().c_str());
+    STRCMP_EQUAL("READY=1", manager.hears().c_str());
+    STRCMP_CONTAINS("<h1>home</h1>", answer_of(at, "/").c_str());
+    end(program);
+}
