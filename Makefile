@@ -30,8 +30,8 @@ $(call library,evcorothread,corothread nutils cutils)
 $(OUT)/obj/evcorothread/gdb_layout.cpp.o: evcorothread/gdb/evcorothread-gdb.py
 $(call library,webby,evcorothread corothread nutils cutils)
 
-# The programs.
-$(call program,webby,webby/main.cpp $(wildcard webby/program/*.cpp),webby)
+# The programs. webby has the libraries whole, for its plugins to use.
+$(call program,webby,webby/main.cpp $(wildcard webby/program/*.cpp),webby,-lcrypt -ldl,whole)
 
 # Finds pthread mutexes that are held across a switch: preloaded, or linked whole into a static program.
 $(eval $(call lock_check_library))
@@ -56,6 +56,9 @@ $(call programs_in,tutorial/ordering,evcorothread)
 $(call programs_in,tutorial/fetch,evcorothread)
 $(call programs_in,tutorial/forward,evcorothread)
 $(call programs_in,tutorial/logrelay,evcorothread)
+$(call programs_in,tutorial/prefork,webby)
+$(call plugins_in,tutorial/plugins)
+$(call plugins_in,test/plugins)
 # Old programs know the C face as <corothread/evthread.h>; and the article's program is kept as it was printed.
 $(OUT)/obj/tutorial/%.o: CPPFLAGS_ALL += -Ievcorothread/compat
 $(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-sign-conversion

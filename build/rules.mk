@@ -164,17 +164,18 @@ $(OUT)/lib/libevclockcheck.so: $$(call objects,lockcheck/lock_check.cpp)
 libraries: $(OUT)/lib/libevclockcheck.a $(OUT)/lib/libevclockcheck.so
 endef
 
-# $(call program,NAME,SOURCES,LIBRARY)
+# $(call program,NAME,SOURCES,LIBRARY,LAST LINK FLAGS,whole): "whole" has all of the libraries in it, and lets what it loads use them.
+WHOLE := -Wl,--export-dynamic -Wl,--whole-archive
 define program_template
 PROGRAMS += $(OUT)/bin/$(1)
 OBJECTS += $$(call objects,$(2))
 $(OUT)/bin/$(1): $$(call objects,$(2)) $$(call archives,$(3))
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $(LINK_EXTRA) $$(call syslibs,$(3)) $(4)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) $(if $(5),$(WHOLE)) -o $$@ $$^ $(if $(5),-Wl$(comma)--no-whole-archive) $(LINK_EXTRA) $$(call syslibs,$(3)) $(4)
 programs: $(OUT)/bin/$(1)
 endef
-program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4)))
+program = $(eval $(call program_template,$(1),$(2),$(strip $(3)),$(4),$(5)))
 
 # $(call test_program,LAYER,LIBRARY): CppUTest. Syscalls named in test/<layer>/wrap.txt can be made to fail (--wrap).
 TEST_SUPPORT = $(wildcard test/support/*.cpp)
@@ -216,6 +217,19 @@ $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.c))): $(OUT)/%: $(OUT)/obj
 tutorial: $$(patsubst %,$(OUT)/%,$$(basename $$(wildcard $(1)/*.cpp $(1)/*.c)))
 endef
 programs_in = $(eval $(call programs_in_template,$(strip $(1)),$(strip $(2))))
+
+# $(call plugins_in,FOLDER): every .cpp in FOLDER is a plugin of webby, out/<mode>/<FOLDER>/<name>.so. It is linked with
+# nothing of ours: the program has it.
+define plugins_in_template
+OBJECTS += $$(call objects,$$(wildcard $(1)/*.cpp))
+$$(call objects,$$(wildcard $(1)/*.cpp)): CXXFLAGS_ALL += -fPIC
+$$(patsubst %,$(OUT)/%.so,$$(basename $$(wildcard $(1)/*.cpp))): $(OUT)/%.so: $(OUT)/obj/%.cpp.o
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$(CXX) -shared $(LDFLAGS_ALL) -o $$@ $$^
+tutorial: $$(patsubst %,$(OUT)/%.so,$$(basename $$(wildcard $(1)/*.cpp)))
+endef
+plugins_in = $(eval $(call plugins_in_template,$(strip $(1))))
 
 # Every test/fuzz/NAME_fuzz.cpp is a program out/fuzz/fuzz/NAME, in MODE=fuzz.
 define fuzz_template

@@ -1,6 +1,7 @@
 #include "evcorothread/ev_parking.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <string>
 #include <utility>
@@ -144,6 +145,12 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         return watch().readable = ::poll(&asked, 1, 0) != 0;
     }
 
+    // Something that the loop has not heard of yet: asked only where closing would lose it.
+    [[nodiscard]] bool has_input() {
+        char byte;
+        return ::recv(watch().fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    }
+
     // The connection's end. *this is gone afterwards.
     void leave() {
         Impl& p = parking;
@@ -193,7 +200,9 @@ EvParking::Guest::~Guest() = default;
 EvParking::EvParking(EvLoop& loop, std::string_view name) : impl_(std::make_unique<Impl>(loop, name)) {}
 
 EvParking::~EvParking() {
-    close_parked();
+    impl_->guests.for_each([](Guest::Bay& bay) {
+        if (bay.place == Guest::Bay::Place::parked) bay.leave_parked();
+    });
     EVC_CHECK(impl_->size == 0,
               "an EvParking is destroyed while it serves guests: drain, and shut the loop down first");
 }
@@ -238,7 +247,11 @@ bool EvParking::close_oldest() {
 void EvParking::close_parked() {
     impl_->core.check_thread_while_running();
     impl_->guests.for_each([](Guest::Bay& bay) {
-        if (bay.place == Guest::Bay::Place::parked) bay.leave_parked();
+        if (bay.place != Guest::Bay::Place::parked) return;
+        if (bay.has_input())
+            bay.readable(bay.watch());
+        else
+            bay.leave_parked();
     });
 }
 

@@ -112,9 +112,10 @@ class EVC_API EvParking {
     bool close_oldest();
     // For close_oldest(): from now on it is known who has been parked longest. Cost: a few stores a parking.
     void keep_order();
-    // Closes all that are parked now. Those for which something has arrived are still served.
+    // Closes all that are parked now. Those for which something has arrived, heard of or not, are still
+    // served. Cost: a recv(2) each.
     void close_parked();
-    // From now on what would be parked is closed instead; those parked now are closed.
+    // From now on what would be parked is closed instead; those parked now are closed, as above.
     void drain();
     // Asks all that are being served to stop (EvThread::cancel); closes those that wait in between.
     void cancel_active();

@@ -2,12 +2,14 @@
 // in webby/program.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "webby/program/arguments.h"
+#include "webby/program/command_line.h"
 #include "webby/program/options.h"
+#include "webby/program/passed_sockets.h"
 #include "webby/program/serve.h"
 
 namespace {
@@ -25,15 +27,12 @@ void raise_descriptor_limit() {
 int main(int argc, char** argv) {
     using namespace webby::program;
     Arguments arguments;
-    CLI::App parser("webby: serves a folder over HTTP/1.1, with coroutines, threads or callbacks.", "webby");
-    describe(parser, arguments);
-    try {
-        parser.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) return parser.exit(error);  // --help, --version
-        return complain(error.what());
-    }
-    if (std::string wrong = complete(parser, arguments); !wrong.empty()) return complain(std::move(wrong));
+    CommandLine line;
+    describe(line, arguments);
+    if (const std::optional<int> code = line.read(argc, argv)) return *code;
+    const PassedSockets passed = PassedSockets::take();
+    if (std::string wrong = complete(line, arguments, passed); !wrong.empty())
+        return complain(std::move(wrong));
     raise_descriptor_limit();
     return serve(arguments);
 }

@@ -33,6 +33,7 @@
 #include <evcorothread/wait_fd.h>
 #include <evcorothread/wait_group.h>
 #include <evcorothread/workers.h>
+#include <nutils/service_manager.h>
 #include <webby/server.h>
 
 #include <unistd.h>

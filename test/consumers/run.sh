@@ -365,5 +365,30 @@ name="a plugin exports its own functions only"
 said=$(nm -D --defined-only "$work/a.so" | awk '{print $3}' | sort | tr '\n' ' ')
 if [ "$said" = "plugin_echoes plugin_identity plugin_is_in_a_coroutine " ]; then good "$name"; else bad "$name" "$said"; fi
 
+# Two plugins for the webby that is installed; it greets, and goes.
+# shellcheck disable=SC2046
+webby_plugins() {
+    local plugin
+    for plugin in hello stamp; do
+        "${CXX:-g++}" "${cxx[@]}" -Wall -Wextra -Werror -fPIC -shared $(pkg "$both" --cflags webby) \
+            "$root/tutorial/plugins/$plugin.cpp" -o "$work/$plugin.so" || return 1
+    done
+}
+name="plugins of webby, built outside of the tree"
+if try "$name" webby_plugins; then
+    "$both/bin/webby" --listen 127.0.0.1:0 --servlet "$work/hello.so" --filter "$work/stamp.so,text=x" >"$work/says" 2>&1 &
+    server=$!
+    for _ in $(seq 100); do
+        port=$(sed -nE 's/.*http:..127\.0\.0\.1:([0-9]+).*/\1/p' "$work/says")
+        [ -z "$port" ] || break
+        sleep 0.05
+    done
+    exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /hello/world HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3
+    said=$(timeout 10 cat <&3 | tr -d '\r')
+    exec 3>&-
+    stop_server
+    if [[ $said == *"X-Stamp: x"*"Hello, world!"* ]]; then good "$name" "says Hello, world!"; else bad "$name" "${said:-$(cat "$work/says")}"; fi
+fi
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

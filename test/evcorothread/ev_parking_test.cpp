@@ -396,6 +396,19 @@ TEST(Parking, DrainClosesNowAndLater) {
     CHECK_EQUAL(0, parking->size());
 }
 
+TEST(Parking, WhatHasArrivedUnheardIsServedBeforeItCloses) {
+    CHECK(!adopt(echo()));
+    CHECK(!adopt(echo()));
+    run_ready();
+    send(1, "late");
+    parking->drain();
+    CHECK_EQUAL(1, gone);
+    run_ready();
+    CHECK_EQUAL(2, gone);
+    STRCMP_EQUAL("<end>", reply(0).c_str());
+    STRCMP_EQUAL("late", reply(1).c_str());
+}
+
 TEST(Parking, DrainedItServesWhoWaitsForAStack) {
     for (int i = 0; i < 2; ++i) go([] { (void)this_evthread::delay(1s); });
     run_ready();

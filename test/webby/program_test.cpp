@@ -31,13 +31,8 @@ TEST_GROUP_BASE(Program, test_support::Fixture) {
         folder.write("index.html", "<h1>home</h1>");
         usual = {"--listen", "127.0.0.1:0", "--root", folder.path()};
     }
-    // The exit code and the complaint, if it is one line.
-    std::string refuses(std::vector<std::string> arguments) {
-        Program program(std::move(arguments));
-        const std::string complaint = program.complaint();
-        const int code = program.wait();
-        if (complaint.find('\n') != complaint.size() - 1) return "not one line: " + complaint;
-        return std::to_string(code) + " " + complaint;
+    static std::string refuses(std::vector<std::string> arguments) {
+        return refusal_of(std::move(arguments));
     }
 };
 

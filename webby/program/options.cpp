@@ -1,263 +1,166 @@
 #include "webby/program/options.h"
 
-#include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <map>
-
-#include "webby/content_coding.h"
-
 namespace webby::program {
 namespace {
 
-// Seconds, as the user may give them.
-CLI::Validator seconds(double least) {
-    return CLI::Validator(
-        [least](std::string& text) -> std::string {
-            char* end = nullptr;
-            const double value = std::strtod(text.c_str(), &end);
-            if (end != text.c_str() && *end == 0 && value >= least && value <= 1e6) return "";  // not nan
-            return "\"" + text + "\" is not a number of seconds between " + (least > 0 ? "0.001" : "0") +
-                   " and 1000000";
-        },
-        "", "seconds");
-}
+constexpr std::size_t kMany = 10'000'000;
 
-const CLI::Range& count() {
-    static const CLI::Range range(std::size_t{1}, std::size_t{10'000'000});
-    return range;
-}
-
-void describe_tls(CLI::App& parser, Arguments& arguments) {
-    using evcorothread::TlsClientAuth;
-    using evcorothread::TlsVersion;
+void describe_listening(CommandLine& line, Arguments& arguments) {
     ServerOptions& server = arguments.server;
-    evcorothread::TlsServerOptions& tls = server.tls;
-    parser
-        .add_option("--listen-tls", server.listen_tls,
-                    "where to speak HTTPS; may be repeated; without --listen, only there")
-        ->type_name("ADDR:PORT")
-        ->allow_extra_args(false);
-    parser
-        .add_option("--tls-cert", arguments.certificates,
-                    "PEM file: our certificate, then those between it and the root; may be repeated, clients "
-                    "get the one for the host they name; read again on SIGHUP")
-        ->type_name("FILE")
-        ->allow_extra_args(false);
-    parser.add_option("--tls-key", arguments.keys, "PEM file: its private key; as often as --tls-cert")
-        ->type_name("FILE")
-        ->allow_extra_args(false);
-    parser
-        .add_option("--tls-client-ca", tls.client_ca_file, "PEM file: who issues the clients' certificates")
-        ->type_name("FILE");
-    parser.add_option("--tls-client-auth", tls.client_auth, "must clients show a certificate?")
-        ->transform(
-            CLI::Transformer(std::map<std::string, TlsClientAuth>{{"none", TlsClientAuth::none},
-                                                                  {"optional", TlsClientAuth::optional},
-                                                                  {"required", TlsClientAuth::required}}))
-        ->type_name("none|optional|required");
-    parser.add_option("--tls-min", tls.min_version, "the oldest version spoken; 1.2 if not given")
-        ->transform(CLI::Transformer(
-            std::map<std::string, TlsVersion>{{"1.2", TlsVersion::tls1_2}, {"1.3", TlsVersion::tls1_3}}))
-        ->type_name("1.2|1.3");
+    line.texts(
+        {"--listen", "ADDR",
+         "where to listen: IP:PORT (port 0 takes a free one), unix:/PATH, unix:@NAME, or fd:N, a socket "
+         "that listens already; fd:NAME is the one that the service manager calls so. May be "
+         "repeated. If not given, and the service manager has opened sockets, those; HTTPS is spoken "
+         "at those named tls or https"},
+        server.listen);
+    line.mode("--socket-mode", arguments.socket_mode,
+              "permissions of the files of unix sockets, in octal; those that the umask leaves if not given");
 }
 
-void describe_files(CLI::App& parser, Arguments& arguments) {
+void describe_tls(CommandLine& line, Arguments& arguments) {
+    ServerOptions& server = arguments.server;
+    line.texts(
+        {"--listen-tls", "ADDR", "where to speak HTTPS; may be repeated; without --listen, only there"},
+        server.listen_tls);
+    line.texts({"--tls-cert", "FILE",
+                "PEM file: our certificate, then those between it and the root; may be repeated, clients get "
+                "the one for the host they name; read again on SIGHUP"},
+               arguments.certificates);
+    line.texts({"--tls-key", "FILE", "PEM file: its private key; as often as --tls-cert"}, arguments.keys);
+    line.text({"--tls-client-ca", "FILE", "PEM file: who issues the clients' certificates"},
+              server.tls.client_ca_file);
+    line.choice("--tls-client-auth", arguments.tls_client_auth, {"none", "optional", "required"},
+                "must clients show a certificate?");
+    line.choice("--tls-min", arguments.tls_min, {"1.2", "1.3"}, "the oldest version spoken");
+}
+
+void describe_files(CommandLine& line, Arguments& arguments) {
     FilesOptions& files = arguments.files;
-    parser.add_option("--root", arguments.root, "the folder to serve")
-        ->type_name("DIR")
-        ->capture_default_str();
-    parser
-        .add_option("--index", files.index,
-                    "what stands for a folder; may be repeated, the first that is there")
-        ->type_name("NAME")
-        ->allow_extra_args(false)
-        ->capture_default_str();
-    parser.add_flag("--listing", files.listing, "folders without an index are listed");
-    parser
-        .add_option("--spa-fallback", files.spa_fallback,
-                    "for an application of a single page: this file answers where there is none")
-        ->type_name("FILE");
-    parser.add_option("--cache-control", files.cache_control, "the Cache-Control of files")
-        ->type_name("VALUE");
-    parser.add_flag("--precompressed", files.precompressed,
-                    "sends FILE.zst, FILE.br or FILE.gz instead of FILE to who takes it");
-    parser.add_flag("--compress", files.compress, "compresses text on the way, for clients that take it");
+    line.text({"--root", "DIR", "the folder to serve"}, arguments.root);
+    line.texts({"--index", "NAME", "what stands for a folder; may be repeated, the first that is there"},
+               files.index);
+    line.flag("--listing", files.listing, "folders without an index are listed");
+    line.text({"--spa-fallback", "FILE",
+               "for an application of a single page: this file answers where there is none"},
+              files.spa_fallback);
+    line.text({"--cache-control", "VALUE", "the Cache-Control of files"}, files.cache_control);
+    line.flag("--precompressed", files.precompressed,
+              "sends FILE.zst, FILE.br or FILE.gz instead of FILE to who takes it");
+    line.flag("--compress", files.compress, "compresses text on the way, for clients that take it");
 }
 
-void describe_listening(CLI::App& parser, Arguments& arguments) {
+void describe_hosts(CommandLine& line, Arguments& arguments) {
+    line.texts(
+        {"--vhost", "HOST[,PORT][,DIR]",
+         "a host with servlets, filters and files of its own; *.NAME is any name below it, PORT the one "
+         "that clients name, DIR (with a \"/\") what it serves; may be repeated. All other names are "
+         "the default host's, which serves --root"},
+        arguments.hosts);
+    line.texts({"--servlet", "[VHOST,]LIB[,FACTORY][,KEY=VALUE...]",
+                "a shared library with servlets, for the default host if no VHOST is given: see "
+                "webby/plugin.h; may be repeated"},
+               arguments.servlets);
+    line.texts(
+        {"--filter", "[VHOST,]LIB[,FACTORY][,KEY=VALUE...]",
+         "a shared library with filters, for all hosts if no VHOST is given; may be repeated, and they "
+         "see requests in this order"},
+        arguments.filters);
+}
+
+void describe_filters(CommandLine& line, Arguments& arguments) {
+    line.flag("--request-id", arguments.request_id,
+              "every request has an id, in its response (X-Request-Id) and in logs");
+    line.flag("--security-headers", arguments.security_headers,
+              "tells browsers what pages may not do: nosniff, frames, referrers, HSTS under TLS, ...");
+    line.texts({"--cors", "ORIGIN",
+                "pages of this origin (https://HOST, or *) may read what is served; may be repeated"},
+               arguments.cors);
+    line.text({"--rate-limit", "N[/s][,BURST]",
+               "requests a second of one client in the long run, others are answered 429; BURST: how many at "
+               "once, twice N if not given"},
+              arguments.rate_limit);
+    line.text({"--auth-file", "FILE",
+               "only the users in this file come in: NAME:HASH lines as of `htpasswd -B` or `mkpasswd`; read "
+               "again on SIGHUP"},
+              arguments.auth_file);
+    line.text({"--auth-realm", "TEXT", "what the browser shows when it asks for a password"},
+              arguments.auth_realm);
+}
+
+void describe_work(CommandLine& line, Arguments& arguments) {
     ServerOptions& server = arguments.server;
-    parser.add_option("--listen", server.listen, "where to listen; may be repeated; port 0 takes a free one")
-        ->type_name("ADDR:PORT")
-        ->allow_extra_args(false)
-        ->capture_default_str();
+    line.choice("--paradigm", arguments.paradigm, {"coroutine", "thread", "event"},
+                "who drives the connections");
+    line.count({"--workers", "N", "loops, each on an OS thread of its own; 0: as many as CPUs"},
+               server.workers, 0, 1024);
+    line.count({"--max-active", "N", "requests in progress at most, with coroutine: the stacks"},
+               server.max_active, 1, kMany);
+    line.count({"--threads", "N", "requests in progress at most, with thread: the OS threads"},
+               server.threads, 1, 32'768);
+    line.count({"--stack-pages", "N", "pages of 4 KiB a stack"}, server.stack_pages, 4, 65'536);
+    line.count({"--max-connections", "N", "connections at most, idle ones among them"},
+               server.max_connections, 1, kMany);
 }
 
-void describe_work(CLI::App& parser, Arguments& arguments) {
-    ServerOptions& server = arguments.server;
-    parser
-        .add_option("--paradigm", arguments.paradigm, "who drives the connections: coroutine, thread, event")
-        ->check(CLI::IsMember({"coroutine", "thread", "event"}))
-        ->type_name("NAME")
-        ->capture_default_str();
-    parser
-        .add_option("--workers", server.workers, "loops, each on an OS thread of its own; 0: as many as CPUs")
-        ->check(CLI::Range(std::size_t{0}, std::size_t{1024}))
-        ->type_name("N")
-        ->capture_default_str();
-    parser
-        .add_option("--max-active", server.max_active,
-                    "requests in progress at most, with coroutine: the stacks")
-        ->check(count())
-        ->type_name("N")
-        ->capture_default_str();
-    parser
-        .add_option("--threads", server.threads, "requests in progress at most, with thread: the OS threads")
-        ->check(CLI::Range(std::size_t{1}, std::size_t{32'768}))
-        ->type_name("N")
-        ->capture_default_str();
-    parser.add_option("--stack-pages", server.stack_pages, "pages of 4 KiB a stack")
-        ->check(CLI::Range(std::size_t{4}, std::size_t{65'536}))
-        ->type_name("N")
-        ->capture_default_str();
-    parser
-        .add_option("--max-connections", server.max_connections, "connections at most, idle ones among them")
-        ->check(count())
-        ->type_name("N")
-        ->capture_default_str();
-}
-
-void describe_times(CLI::App& parser, Arguments& arguments) {
-    parser.add_option("--io-timeout", arguments.io_timeout, "without progress in a body or a response")
-        ->check(seconds(0.001))
-        ->type_name("S")
-        ->capture_default_str();
-    parser.add_option("--idle-timeout", arguments.idle_timeout, "between two requests")
-        ->check(seconds(0.001))
-        ->type_name("S")
-        ->capture_default_str();
-    parser
-        .add_option("--head-timeout", arguments.head_timeout,
-                    "for the head of a request, from its first byte")
-        ->check(seconds(0.001))
-        ->type_name("S")
-        ->capture_default_str();
-}
-
-void describe_log(CLI::App& parser, Arguments& arguments) {
-    parser.add_option("--access-log", arguments.server.access_log, "a line for each request; - for stdout")
-        ->type_name("FILE|-");
-    parser.add_option("--access-log-format", arguments.access_log_format, "of those lines")
-        ->check(CLI::IsMember({"common", "combined", "json"}))
-        ->type_name("NAME")
-        ->capture_default_str();
-}
-
-// Pages about the server itself, and how it ends.
-void describe_pages(CLI::App& parser, Arguments& arguments) {
-    const CLI::Validator path(
-        [](std::string& text) -> std::string {
-            return text.starts_with("/") && text.size() > 1 ? ""
-                                                            : "\"" + text + "\" is no path: begin with \"/\"";
-        },
-        "", "path");
-    parser.add_option("--status", arguments.status, "where a page shows how the server is, to loopback only")
-        ->check(path)
-        ->type_name("PATH");
-    parser.add_option("--metrics", arguments.metrics, "where Prometheus finds the metrics, from anywhere")
-        ->check(path)
-        ->type_name("PATH");
-    parser
-        .add_option("--health", arguments.health,
-                    "where load balancers ask: 200 while it serves, 503 once it is to stop")
-        ->check(path)
-        ->type_name("PATH");
-    parser.add_option("--stall-limit", arguments.stall_limit, "logs what keeps a loop busy for longer")
-        ->check(seconds(0.001))
-        ->type_name("S");
-    parser
-        .add_option("--drain-timeout", arguments.drain_timeout,
-                    "how long requests in flight may go on after SIGTERM")
-        ->check(seconds(0.001))
-        ->type_name("S")
-        ->capture_default_str();
-    parser
-        .add_option("--drain-delay", arguments.drain_delay,
-                    "how long it goes on accepting after SIGTERM, while --health says 503")
-        ->check(seconds(0.001))
-        ->type_name("S");
+void describe_times(CommandLine& line, Arguments& arguments) {
+    line.seconds("--io-timeout", arguments.io_timeout, 0.001, "without progress in a body or a response");
+    line.seconds("--idle-timeout", arguments.idle_timeout, 0.001, "between two requests");
+    line.seconds("--head-timeout", arguments.head_timeout, 0.001,
+                 "for the head of a request, from its first byte");
 }
 
 // Who the clients are, and how many.
-void describe_clients(CLI::App& parser, Arguments& arguments) {
+void describe_clients(CommandLine& line, Arguments& arguments) {
     ServerOptions& server = arguments.server;
-    parser.add_flag("--proxy-protocol", server.proxy_protocol,
-                    "connections begin with a PROXY header (1 or 2); from --trust only");
-    parser
-        .add_option("--trust", arguments.trust,
-                    "networks of our proxies: whose PROXY headers and X-Forwarded-For are believed")
-        ->type_name("NETWORK,...");
-    parser.add_flag("--forwarded", arguments.forwarded,
-                    "believe Forwarded (RFC 7239) instead of X-Forwarded-For");
-    parser.add_option("--max-per-address", server.max_per_address, "connections of one client at most")
-        ->check(count())
-        ->type_name("N");
-    parser
-        .add_option("--when-full", server.when_full,
-                    "new connections and requests without a place: wait, refuse with 503, or close the "
-                    "connection that has been idle longest")
-        ->transform(CLI::Transformer(std::map<std::string, WhenFull>{
-            {"wait", WhenFull::wait}, {"refuse", WhenFull::refuse}, {"close-idle", WhenFull::close_idle}}))
-        ->type_name("wait|refuse|close-idle");
+    line.flag("--proxy-protocol", server.proxy_protocol,
+              "connections begin with a PROXY header (1 or 2); from --trust only");
+    line.text({"--trust", "NETWORK,...",
+               "networks of our proxies: whose PROXY headers and X-Forwarded-For are believed"},
+              arguments.trust);
+    line.flag("--forwarded", arguments.forwarded, "believe Forwarded (RFC 7239) instead of X-Forwarded-For");
+    line.count({"--max-per-address", "N", "connections of one client at most"}, server.max_per_address, 1,
+               kMany);
+    line.choice(
+        "--when-full", arguments.when_full, {"wait", "refuse", "close-idle"},
+        "new connections and requests without a place: wait, refuse with 503, or close the connection "
+        "that has been idle longest");
+}
+
+void describe_log(CommandLine& line, Arguments& arguments) {
+    line.text({"--access-log", "FILE|-",
+               "a line for each request; - for stdout; opened again on SIGHUP, after it was moved away"},
+              arguments.server.access_log);
+    line.choice("--access-log-format", arguments.access_log_format, {"common", "combined", "json"},
+                "of those lines");
+}
+
+// Pages about the server itself, and how it ends.
+void describe_operation(CommandLine& line, Arguments& arguments) {
+    line.path("--status", arguments.status, "where a page shows how the server is, to loopback only");
+    line.path("--metrics", arguments.metrics, "where Prometheus finds the metrics, from anywhere");
+    line.path("--health", arguments.health,
+              "where load balancers ask, under every host: 200 while it serves, 503 once it is to stop");
+    line.seconds("--stall-limit", arguments.stall_limit, 0, "logs what keeps a loop busy for longer; 0: not");
+    line.seconds("--drain-timeout", arguments.drain_timeout, 0.001,
+                 "how long requests in flight may go on after SIGTERM");
+    line.seconds("--drain-delay", arguments.drain_delay, 0,
+                 "how long it goes on accepting after SIGTERM, while --health says 503");
 }
 
 }  // namespace
 
-void describe(CLI::App& parser, Arguments& arguments) {
-    parser.set_version_flag("--version", "webby " EVC_VERSION);
-    describe_listening(parser, arguments);
-    describe_tls(parser, arguments);
-    describe_files(parser, arguments);
-    describe_work(parser, arguments);
-    describe_times(parser, arguments);
-    describe_log(parser, arguments);
-    describe_pages(parser, arguments);
-    describe_clients(parser, arguments);
-    parser
-        .set_config("--config", "",
-                    "a file with these options, one NAME = VALUE a line; the command line wins")
-        ->type_name("FILE");
-    parser.allow_config_extras(CLI::config_extras_mode::error);
-}
-
-std::string complete(const CLI::App& parser, Arguments& arguments) {
-    ServerOptions& server = arguments.server;
-    if (arguments.certificates.size() != arguments.keys.size()) return "each --tls-cert needs a --tls-key";
-    if (server.listen_tls.empty() != arguments.certificates.empty())
-        return "--listen-tls, --tls-cert and --tls-key go together";
-    for (std::size_t i = 0; i < arguments.keys.size(); ++i)
-        server.tls.certificates.push_back({arguments.certificates[i], arguments.keys[i]});
-    if (!server.listen_tls.empty() && parser.count("--listen") == 0) server.listen.clear();
-    if (arguments.files.compress && content_codings().empty())
-        return "--compress: built without compression (make COMPRESSION=1)";
-    if (arguments.files.compress && server.stack_pages < 8) return "--compress needs --stack-pages 8 or more";
-    server.timeouts.io = to_milliseconds(arguments.io_timeout);
-    server.timeouts.idle = to_milliseconds(arguments.idle_timeout);
-    server.timeouts.head = to_milliseconds(arguments.head_timeout);
-    server.access_log_format = parse_access_log_format(arguments.access_log_format).value();
-    server.drain = to_milliseconds(arguments.drain_timeout);
-    server.drain_delay = to_milliseconds(arguments.drain_delay);
-    server.stall_limit = to_milliseconds(arguments.stall_limit);
-    if (arguments.forwarded) server.forwarded.by = ForwardedBy::forwarded;
-    if (!arguments.trust.empty()) {
-        cutils::Result<nutils::IpNetworkList> networks = nutils::IpNetworkList::parse(arguments.trust);
-        if (!networks) return "--trust: " + networks.error().message();
-        server.forwarded.networks = *std::move(networks);
-    } else if (server.proxy_protocol) {
-        return "--proxy-protocol needs --trust: whose headers are believed";
-    }
-    server.paradigm = parse_paradigm(arguments.paradigm).value();
-    if (server.paradigm != Paradigm::coroutine) server.max_active = 1;
-    return {};
+void describe(CommandLine& line, Arguments& arguments) {
+    describe_listening(line, arguments);
+    describe_tls(line, arguments);
+    describe_files(line, arguments);
+    describe_hosts(line, arguments);
+    describe_filters(line, arguments);
+    describe_work(line, arguments);
+    describe_times(line, arguments);
+    describe_clients(line, arguments);
+    describe_log(line, arguments);
+    describe_operation(line, arguments);
 }
 
 }  // namespace webby::program

@@ -4,17 +4,16 @@
 #include <string>
 
 #include "webby/program/arguments.h"
-
-namespace CLI {
-class App;
-}
+#include "webby/program/command_line.h"
+#include "webby/program/passed_sockets.h"
 
 namespace webby::program {
 
-// Lifetime: the arguments outlive the parser, which writes to them.
-void describe(CLI::App& parser, Arguments& arguments);
+// Lifetime: the arguments outlive the command line, which writes to them.
+void describe(CommandLine& line, Arguments& arguments);
 
 // What belongs together among the options, once all are read. Empty, or what is wrong.
-[[nodiscard]] std::string complete(const CLI::App& parser, Arguments& arguments);
+[[nodiscard]] std::string complete(const CommandLine& line, Arguments& arguments,
+                                   const PassedSockets& passed);
 
 }  // namespace webby::program

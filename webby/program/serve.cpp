@@ -10,7 +10,9 @@
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/loop_group.h"
 #include "webby/program/reloading.h"
+#include "webby/program/service.h"
 #include "webby/program/signals.h"
+#include "webby/program/site.h"
 
 namespace webby::program {
 namespace {
@@ -22,33 +24,33 @@ std::string url_of(const Arguments& arguments, const Server& server, std::size_t
     return address.is_ip() ? (tls ? "https://" : "http://") + address.to_string() + "/" : address.to_string();
 }
 
-void announce(const Arguments& arguments, const Server& server) {
+void announce(const Arguments& arguments, const Server& server, Service& service) {
     for (std::size_t i = 1; i < server.addresses().size(); ++i)
         cutils::log(cutils::LogLevel::info, "webby: also at %s", url_of(arguments, server, i).c_str());
-    std::printf("webby: serving %s at %s (%s)\n", arguments.root.c_str(),
-                url_of(arguments, server, 0).c_str(), arguments.paradigm.c_str());
+    const std::string what =
+        "serving " + arguments.root + " at " + url_of(arguments, server, 0) + " (" + arguments.paradigm + ")";
+    std::printf("webby: %s\n", what.c_str());
     std::fflush(stdout);
-}
-
-// Before the files, which are everywhere else.
-void add_pages(const Arguments& arguments, Server& server) {
-    if (!arguments.status.empty()) server.status_page(arguments.status);
-    if (!arguments.metrics.empty()) server.metrics_page(arguments.metrics);
-    if (!arguments.health.empty()) server.health(arguments.health);
+    service.ready(what);
 }
 
 int serve_alone(const Arguments& arguments) {
     corothread::StackPool stacks(
         {.count = arguments.server.max_active, .pages = arguments.server.stack_pages});
     evcorothread::EvLoop loop(stacks);
+    Loaded loaded;
     Server server(arguments.server);
-    add_pages(arguments, server);
-    server.files("/", arguments.root, arguments.files);
+    if (const cutils::Result<void> filled = fill(server, arguments, loaded); !filled)
+        return complain(words(filled.error()));
     if (const cutils::Result<void> listening = server.attach(loop); !listening)
-        return complain(listening.error().message());
-    const Ending ending(loop, [&server] { server.stop(); });
-    const Reloading reloading(loop, arguments, server);
-    announce(arguments, server);
+        return complain(words(listening.error()));
+    Service service(loop, nullptr);
+    const Ending ending(loop, [&] {
+        service.stopping();
+        server.stop();
+    });
+    const Reloading reloading(loop, arguments, server, loaded, service);
+    announce(arguments, server, service);
     loop.run();
     return 0;
 }
@@ -58,7 +60,6 @@ int serve_with_workers(const Arguments& arguments) {
     corothread::StackPool stacks({.count = 1});
     evcorothread::EvLoop loop(stacks);
     evcorothread::CrossEvent end;
-    const Ending ending(loop, [&end] { end.set(); });
 
     const std::size_t count = evcorothread::LoopGroup({.loops = arguments.server.workers}).size();
     evcorothread::LoopGroup workers({.loops = count,
@@ -66,17 +67,24 @@ int serve_with_workers(const Arguments& arguments) {
                                                 .pages = arguments.server.stack_pages},
                                      .name = "webby"});
     if (const cutils::Result<void> started = workers.start(); !started)
-        return complain(started.error().message());
+        return complain(words(started.error()));
+    Loaded loaded;
     Server server(arguments.server);
-    add_pages(arguments, server);
-    server.files("/", arguments.root, arguments.files);
+    if (const cutils::Result<void> filled = fill(server, arguments, loaded); !filled)
+        return complain(words(filled.error()));
     if (const cutils::Result<void> listening = server.attach(workers); !listening)
-        return complain(listening.error().message());
-    const Reloading reloading(loop, arguments, server);
-    announce(arguments, server);
+        return complain(words(listening.error()));
+    Service service(loop, &workers);
+    const Ending ending(loop, [&] {
+        service.stopping();
+        end.set();
+    });
+    const Reloading reloading(loop, arguments, server, loaded, service);
+    announce(arguments, server, service);
     loop.spawn("end", [&] {
         (void)end.wait(cutils::Deadline::never);
         server.stop();
+        (void)evcorothread::this_evthread::delay(arguments.server.drain_delay);
         (void)workers.shutdown(arguments.server.drain + std::chrono::seconds(5));
     });
     loop.run();
@@ -84,6 +92,11 @@ int serve_with_workers(const Arguments& arguments) {
 }
 
 }  // namespace
+
+std::string words(const cutils::Error& error) {
+    const bool ours = error == std::errc::invalid_argument && !error.context().empty();
+    return ours ? error.context() : error.message();
+}
 
 int complain(std::string text) {
     for (char& c : text)
