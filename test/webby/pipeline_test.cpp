@@ -99,8 +99,8 @@ TEST_GROUP_BASE(Pipeline, PipelineFixture){};
 
 TEST(Pipeline, FiltersAreToldOfEverythingInOrder) {
     for (const Paradigm paradigm : kAllParadigms) {
-        diary.clear();
         make(paradigm).post("/", [](Request& q, Response& r) { r.text(q.body()); });
+        diary.clear();
         server->add_filter(std::make_unique<Diary>("a", diary, mutex));
         server->add_filter(std::make_unique<Diary>("b", diary, mutex));
         server->start().value();
@@ -115,6 +115,7 @@ TEST(Pipeline, FiltersAreToldOfEverythingInOrder) {
 
 TEST(Pipeline, FiltersSeeBodiesThatAServletReadsAndWritesItself) {
     for (const Paradigm paradigm : kAllParadigms) {
+        server.reset();
         diary.clear();
         make(paradigm).post("/",
                             [](Request& q, Response& r) {
