@@ -3,9 +3,7 @@
 #include <array>
 #include <utility>
 
-#include "webby/driver_coroutine.h"
-#include "webby/driver_event.h"
-#include "webby/driver_thread.h"
+#include "webby/driver_base_internal.h"
 
 namespace webby {
 
@@ -31,14 +29,10 @@ Driver::~Driver() = default;
 std::unique_ptr<Driver> make_driver(Paradigm paradigm, evcorothread::EvLoop& loop,
                                     const Application& application, const DriverOptions& options,
                                     std::unique_ptr<AccessLog> access_log) {
-    switch (paradigm) {
-        case Paradigm::coroutine: break;
-        case Paradigm::thread:
-            return std::make_unique<ThreadDriver>(loop, application, options, std::move(access_log));
-        case Paradigm::event:
-            return std::make_unique<EventDriver>(loop, application, options, std::move(access_log));
-    }
-    return std::make_unique<CoroutineDriver>(loop, application, options, std::move(access_log));
+    DriverMaker* make = make_coroutine_driver;
+    if (paradigm == Paradigm::thread) make = make_thread_driver;
+    if (paradigm == Paradigm::event) make = make_event_driver;
+    return make(loop, application, options, std::move(access_log));
 }
 
 }  // namespace webby

@@ -1,5 +1,4 @@
-#include "webby/driver_thread.h"
-
+// ThreadDriver: serves an application with OS threads from a bounded pool, one a request.
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -18,9 +17,9 @@
 #include "cutils/intrusive.h"
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
-#include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
 #include "nutils/socket_ops.h"
+#include "webby/driver_base_internal.h"
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/metrics_board_internal.h"
@@ -34,7 +33,6 @@ namespace webby {
 using cutils::TimePoint;
 using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
-using evcorothread::EvTcpAcceptor;
 using evcorothread::EvTimer;
 using evcorothread::TlsContext;
 using evcorothread::TlsLayer;
@@ -111,26 +109,45 @@ struct Worker {
     std::thread thread;
 };
 
-}  // namespace
+// The path of a connection: accepted on the loop; then it waits in one epoll set, holding no thread. The
+// pool's threads wait there, too (leader and followers): the one that is woken by the first byte of a request
+// serves the connection with ordinary blocking calls and deadlines, puts it back, and waits again. With all
+// threads busy, requests wait in the set, first come first served.
+//
+// Threads start when there is work for one more, up to DriverOptions::threads; they last as long as the
+// driver. The loop accepts, and sees to the timeouts of idle connections.
+//
+// Owner: as Driver; the destructor also waits for servlets that are running: nobody can interrupt those.
+// Cost:  a request is an epoll_wait(2), recv(2), send(2) and epoll_ctl(2); about 250 bytes an idle
+// connection.
+class ThreadDriver final : public DriverBase {
+  public:
+    ThreadDriver(EvLoop& the_loop, const Application& the_application, const DriverOptions& the_options,
+                 std::unique_ptr<AccessLog> log);
+    ~ThreadDriver() override;
 
-struct ThreadDriver::Impl {
-    Impl(EvLoop& the_loop, const Application& the_application, const DriverOptions& the_options,
-         std::unique_ptr<AccessLog> log);
-    ~Impl();
+    void drain() override;
+    void cancel() override;
+    [[nodiscard]] bool finished() const override;
+    [[nodiscard]] Counts counts() const override;
 
+  private:
     // On the loop.
-    void accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place, const TlsContext* tls);
+    void accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                  const TlsContext* tls) override;
     // False: there is no place for one more. With the lock held.
     bool make_room();
-    void pause();
     void refuse(Connection& connection);
+    void count_refused() {  // with the lock held
+        ++refused;
+        if (metrics != nullptr) metrics->refused.add(Status::service_unavailable);
+    }
     [[nodiscard]] bool take_place(Connection& connection, const nutils::SockAddr& client) const;
     // Nothing: go on.
     std::optional<SessionEnd> read_proxy_header(Connection& connection);
     void connections_have_gone();
     void close_expired();
     [[nodiscard]] cutils::Duration tick() const;
-    void cancel();
     void start_worker_if_needed();
 
     // On the pool's threads.
@@ -150,9 +167,7 @@ struct ThreadDriver::Impl {
     void remove(Connection& connection);
     void tell_loop();
 
-    EvLoop& loop;
     const Application& application;
-    const DriverOptions options;
     std::unique_ptr<AccessLog> access_log;
     UniqueFd epoll, ending_event;
     MetricsCell* metrics = nullptr;  // with the lock held, whoever it is that counts; none: null
@@ -166,28 +181,24 @@ struct ThreadDriver::Impl {
     std::size_t idle_count = 0;
     std::size_t waiting_workers = 0;
     std::uint64_t refused = 0;
-    bool full = false;  // max_connections are there: not accepting
     bool draining = false;
     bool canceled = false;
     bool ending = false;
 
     // The loop's own.
-    std::vector<EvTcpAcceptor> acceptors;
     EvTimer drain_timer, idle_timer;
-    std::function<void()> when_finished;
     HandshakeReport handshakes;
     std::optional<EvLoop::Hold> hold;  // until it is finished
     struct Link {
-        Impl* impl;
+        ThreadDriver* driver;
     };
     std::shared_ptr<Link> link;  // what is posted may run after we are gone
 };
 
-ThreadDriver::Impl::Impl(EvLoop& the_loop, const Application& the_application,
-                         const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
-    : loop(the_loop),
+ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
+                           const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
+    : DriverBase(the_loop, the_options),
       application(the_application),
-      options(the_options),
       access_log(std::move(log)),
       epoll(::epoll_create1(EPOLL_CLOEXEC)),
       ending_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -202,8 +213,10 @@ ThreadDriver::Impl::Impl(EvLoop& the_loop, const Application& the_application,
     if (options.metrics != nullptr) metrics = &options.metrics->add_cell();
 }
 
-ThreadDriver::Impl::~Impl() {
-    link->impl = nullptr;
+ThreadDriver::~ThreadDriver() {
+    drain();
+    cancel();
+    link->driver = nullptr;
     {
         const std::lock_guard lock(mutex);
         ending = true;
@@ -216,13 +229,7 @@ ThreadDriver::Impl::~Impl() {
 
 // --- on the loop ---
 
-// With the lock held.
-void ThreadDriver::Impl::pause() {
-    if (std::exchange(full, true)) return;
-    for (EvTcpAcceptor& acceptor : acceptors) acceptor.pause();
-}
-
-bool ThreadDriver::Impl::make_room() {
+bool ThreadDriver::make_room() {
     if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
     if (options.when_full == WhenFull::refuse) return false;
     if (idle.empty()) {  // this one is the last until somebody goes, or becomes idle
@@ -236,7 +243,7 @@ bool ThreadDriver::Impl::make_room() {
 }
 
 // Says that there is no place for it, and lets it wait for the client to close.
-void ThreadDriver::Impl::refuse(Connection& connection) {
+void ThreadDriver::refuse(Connection& connection) {
     if (connection.tls == nullptr) (void)nutils::send_some(connection.socket.fd(), kFullAnswer, 0);
     (void)connection.socket.shutdown_send();
     connection.tls.reset();
@@ -244,15 +251,14 @@ void ThreadDriver::Impl::refuse(Connection& connection) {
     connection.conversation.lingering = true;
     connection.conversation.until = cutils::monotonic_now() + options.timeouts.linger;
     const std::lock_guard lock(mutex);
-    ++refused;
-    if (metrics != nullptr) metrics->refused.add(Status::service_unavailable);
+    count_refused();
 }
 
-bool ThreadDriver::Impl::take_place(Connection& connection, const nutils::SockAddr& client) const {
+bool ThreadDriver::take_place(Connection& connection, const nutils::SockAddr& client) const {
     return options.per_address == nullptr || options.per_address->enter(client, connection.place_of_address);
 }
 
-std::optional<SessionEnd> ThreadDriver::Impl::read_proxy_header(Connection& connection) {
+std::optional<SessionEnd> ThreadDriver::read_proxy_header(Connection& connection) {
     switch (connection.proxy->read(connection.socket.fd())) {
         case ProxyReader::Step::need_more: return SessionEnd::wait;
         case ProxyReader::Step::refused: return SessionEnd::close;
@@ -266,8 +272,8 @@ std::optional<SessionEnd> ThreadDriver::Impl::read_proxy_header(Connection& conn
     return SessionEnd::wait;
 }
 
-void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
-                                  const TlsContext* tls) {
+void ThreadDriver::accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
+                            const TlsContext* tls) {
     auto made = std::make_unique<Connection>(std::move(fd), std::move(place));
     if (tls != nullptr) {
         made->tls = std::make_unique<ThreadTlsSide>(made->socket);
@@ -285,10 +291,7 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, Con
         const std::lock_guard lock(mutex);
         if (draining) return;
         is_full = !make_room();
-        if (is_full && count >= options.max_connections + kMostRefused) {
-            ++refused;
-            return;
-        }
+        if (is_full && count >= options.max_connections + kMostRefused) return count_refused();
         connections.push_back(*made);
         if (metrics != nullptr) metrics->accepted.add();
         if (++count >= options.max_connections && options.when_full == WhenFull::wait) pause();
@@ -306,20 +309,19 @@ void ThreadDriver::Impl::accepted(UniqueFd fd, const nutils::SockAddr& peer, Con
     start_worker_if_needed();
 }
 
-void ThreadDriver::Impl::connections_have_gone() {
+void ThreadDriver::connections_have_gone() {
     std::unique_lock lock(mutex);
-    if (std::exchange(full, false))
-        for (EvTcpAcceptor& acceptor : acceptors) acceptor.resume();
+    resume();
     if (!draining || count > 0) return;
     lock.unlock();
     drain_timer.stop();
     idle_timer.stop();
     hold.reset();
-    if (when_finished) loop.post(std::exchange(when_finished, nullptr));
+    tell_finished();
 }
 
 // The timeout is the same for all that are idle, so those that have been so longest stand in front.
-void ThreadDriver::Impl::close_expired() {
+void ThreadDriver::close_expired() {
     const std::lock_guard lock(mutex);
     const TimePoint now = cutils::monotonic_now();
     while (!idle.empty() && idle.front().expires <= now) {
@@ -345,12 +347,12 @@ void ThreadDriver::Impl::close_expired() {
 }
 
 // How precisely those are timed that wait in the middle of something.
-cutils::Duration ThreadDriver::Impl::tick() const {
+cutils::Duration ThreadDriver::tick() const {
     const Timeouts& timeouts = options.timeouts;
     return std::min({timeouts.head, timeouts.io, timeouts.linger}) / 8 + std::chrono::milliseconds(1);
 }
 
-void ThreadDriver::Impl::cancel() {
+void ThreadDriver::cancel() {
     const std::lock_guard lock(mutex);
     canceled = true;
     connections.for_each([](Connection& connection) {
@@ -361,7 +363,7 @@ void ThreadDriver::Impl::cancel() {
 }
 
 // Nobody is there to take the next request: one more thread, if there may be one. On any thread.
-void ThreadDriver::Impl::start_worker_if_needed() {
+void ThreadDriver::start_worker_if_needed() {
     const std::lock_guard lock(mutex);
     if (waiting_workers > 0 || workers.size() >= options.threads || ending) return;
     try {
@@ -387,7 +389,7 @@ void ThreadDriver::Impl::start_worker_if_needed() {
 
 // --- on the pool's threads ---
 
-void ThreadDriver::Impl::work(Worker& worker) {
+void ThreadDriver::work(Worker& worker) {
     while (Connection* const connection = next(worker)) {
         serve(worker, *connection);
         const std::lock_guard lock(mutex);
@@ -397,7 +399,7 @@ void ThreadDriver::Impl::work(Worker& worker) {
 }
 
 // The next connection for which something has arrived; null: the end.
-Connection* ThreadDriver::Impl::next(Worker& worker) {
+Connection* ThreadDriver::next(Worker& worker) {
     constexpr int kFlushAfter = 50;  // milliseconds
     for (;;) {
         const bool has_lines = worker.access_log && worker.access_log->has_lines();
@@ -412,7 +414,7 @@ Connection* ThreadDriver::Impl::next(Worker& worker) {
     }
 }
 
-void ThreadDriver::Impl::take(Connection& connection) {
+void ThreadDriver::take(Connection& connection) {
     bool last = false;
     {
         const std::lock_guard lock(mutex);
@@ -424,12 +426,12 @@ void ThreadDriver::Impl::take(Connection& connection) {
 }
 
 // With the lock held.
-void ThreadDriver::Impl::unpark(Connection& connection) {
+void ThreadDriver::unpark(Connection& connection) {
     if (std::exchange(connection.is_idle, false)) --idle_count;
     connection.unpark();
 }
 
-SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) {
+SessionEnd ThreadDriver::converse(Worker& worker, Connection& connection) {
     if (connection.proxy != nullptr) {
         if (connection.conversation.expired) return SessionEnd::close;
         if (const std::optional<SessionEnd> end = read_proxy_header(connection)) return *end;
@@ -448,7 +450,7 @@ SessionEnd ThreadDriver::Impl::converse(Worker& worker, Connection& connection) 
 }
 
 template <class Socket>
-SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socket& socket) {
+SessionEnd ThreadDriver::run(Worker& worker, Connection& connection, Socket& socket) {
     Conversation& conversation = connection.conversation;
     const bool is_new = conversation.exchange == nullptr;
     if (is_new && conversation.expired) return SessionEnd::close;
@@ -466,7 +468,7 @@ SessionEnd ThreadDriver::Impl::run(Worker& worker, Connection& connection, Socke
     return session.run();
 }
 
-void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
+void ThreadDriver::give_back(Worker& worker, Connection& connection) {
     Exchange* exchange = nullptr;
     {
         const std::lock_guard lock(mutex);
@@ -478,7 +480,7 @@ void ThreadDriver::Impl::give_back(Worker& worker, Connection& connection) {
     worker.exchanges.give(exchange);
 }
 
-bool ThreadDriver::Impl::shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket) {
+bool ThreadDriver::shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket) {
     const TimePoint now = cutils::monotonic_now();
     const std::error_code error = socket.shake_hands(now + options.timeouts.head);
     if (worker.context.metrics != nullptr) count_handshake(*worker.context.metrics, error);
@@ -497,7 +499,7 @@ bool ThreadDriver::Impl::shake_hands(Worker& worker, Connection& connection, Thr
     return false;
 }
 
-void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
+void ThreadDriver::serve(Worker& worker, Connection& connection) {
     SessionEnd end = SessionEnd::close;
     try {
         end = converse(worker, connection);
@@ -513,7 +515,7 @@ void ThreadDriver::Impl::serve(Worker& worker, Connection& connection) {
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.
-bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operation) {
+bool ThreadDriver::park(Connection& connection, SessionEnd how, int operation) {
     epoll_event event{};
     event.events = EPOLLONESHOT;
     event.events |= how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
@@ -526,7 +528,7 @@ bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operat
         idle.push_back(connection);
         connection.is_idle = true;
         ++idle_count;
-        if (full && operation == EPOLL_CTL_MOD && options.when_full == WhenFull::close_idle)
+        if (paused() && operation == EPOLL_CTL_MOD && options.when_full == WhenFull::close_idle)
             tell_loop();  // it may go for another
     } else {
         connection.expires = connection.conversation.until;
@@ -540,13 +542,13 @@ bool ThreadDriver::Impl::park(Connection& connection, SessionEnd how, int operat
 }
 
 // Their deadlines may be earlier than that which the timer waits for.
-void ThreadDriver::Impl::watch_waiting() {
+void ThreadDriver::watch_waiting() {
     loop.post([link = link] {
-        if (link->impl != nullptr) link->impl->idle_timer.start(link->impl->tick());
+        if (link->driver != nullptr) link->driver->idle_timer.start(link->driver->tick());
     });
 }
 
-void ThreadDriver::Impl::remove(Connection& connection) {
+void ThreadDriver::remove(Connection& connection) {
     {
         const std::lock_guard lock(mutex);
         connection.leave();
@@ -561,80 +563,54 @@ void ThreadDriver::Impl::remove(Connection& connection) {
         metrics->closed.add();
         if (draining) metrics->drained.add();
     }
-    if (full || (draining && count == 0)) tell_loop();
+    if (paused() || (draining && count == 0)) tell_loop();
 }
 
 // With the lock held: there is place again, or nobody is left.
-void ThreadDriver::Impl::tell_loop() {
+void ThreadDriver::tell_loop() {
     if (ending) return;
     loop.post([link = link] {
-        if (link->impl != nullptr) link->impl->connections_have_gone();
+        if (link->driver != nullptr) link->driver->connections_have_gone();
     });
 }
 
 // --- the driver ---
 
-ThreadDriver::ThreadDriver(EvLoop& loop, const Application& application, const DriverOptions& options,
-                           std::unique_ptr<AccessLog> access_log)
-    : impl_(std::make_unique<Impl>(loop, application, options, std::move(access_log))) {}
-
-ThreadDriver::~ThreadDriver() {
-    drain();
-    cancel();
-}
-
-cutils::Result<nutils::SockAddr> ThreadDriver::listen(const nutils::SockAddr& address,
-                                                      const TlsContext* tls) {
-    Impl& driver = *impl_;
-    cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        driver.loop, address, [&driver, tls](UniqueFd fd, const nutils::SockAddr& peer) {
-            driver.accepted(std::move(fd), peer, {}, tls);
-        });
-    if (!acceptor) return acceptor.error();
-    driver.acceptors.push_back(std::move(*acceptor));
-    return driver.acceptors.back().local_address();
-}
-
-void ThreadDriver::adopt(UniqueFd connection, const nutils::SockAddr& peer, ConnectionTicket place,
-                         const TlsContext* tls) {
-    impl_->accepted(std::move(connection), peer, std::move(place), tls);
-}
-
 void ThreadDriver::drain() {
-    Impl& driver = *impl_;
-    std::unique_lock lock(driver.mutex);
-    if (std::exchange(driver.draining, true)) return;
-    for (EvTcpAcceptor& acceptor : driver.acceptors) acceptor.close();
-    for (const auto& worker : driver.workers) worker->context.draining = true;
-    driver.idle.for_each([](Connection& connection) { connection.end_if_unused(); });
-    driver.waiting.for_each([](Connection& connection) {
+    std::unique_lock lock(mutex);
+    if (std::exchange(draining, true)) return;
+    close_listeners();
+    for (const auto& worker : workers) worker->context.draining = true;
+    idle.for_each([](Connection& connection) { connection.end_if_unused(); });
+    waiting.for_each([](Connection& connection) {
         if (connection.conversation.exchange == nullptr) connection.end_if_unused();  // has not shaken hands
     });
-    const bool any = driver.count > 0;
+    const bool any = count > 0;
     lock.unlock();
     if (any)
-        driver.drain_timer.start(driver.options.drain);
+        drain_timer.start(options.drain);
     else
-        driver.connections_have_gone();
+        connections_have_gone();
 }
-
-void ThreadDriver::cancel() { impl_->cancel(); }
 
 bool ThreadDriver::finished() const {
-    const std::lock_guard lock(impl_->mutex);
-    return impl_->draining && impl_->count == 0;
-}
-
-void ThreadDriver::when_finished(std::function<void()> function) {
-    if (finished()) return impl_->loop.post(std::move(function));
-    impl_->when_finished = std::move(function);
+    const std::lock_guard lock(mutex);
+    return draining && count == 0;
 }
 
 Driver::Counts ThreadDriver::counts() const {
-    const std::lock_guard lock(impl_->mutex);
+    const std::lock_guard lock(mutex);
     std::uint64_t requests = 0;
-    for (const auto& worker : impl_->workers) requests += worker->context.requests;
-    return {impl_->count, impl_->idle_count, 0, requests, impl_->workers.size(), impl_->refused};
+    for (const auto& worker : workers) requests += worker->context.requests;
+    return {count, idle_count, 0, requests, workers.size(), refused};
+}
+
+}  // namespace
+
+std::unique_ptr<Driver> make_thread_driver(EvLoop& loop, const Application& application,
+                                           const DriverOptions& options,
+                                           std::unique_ptr<AccessLog> access_log) {
+    return std::make_unique<ThreadDriver>(loop, application, options, std::move(access_log));
 }
 
 }  // namespace webby

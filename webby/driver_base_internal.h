@@ -1,0 +1,58 @@
+// What the three drivers share: their listeners, and who is told of their end. And how each is made.
+// Internal.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "evcorothread/ev_loop.h"
+#include "evcorothread/ev_tcp_acceptor.h"
+#include "nutils/unique_fd.h"
+#include "webby/driver.h"
+
+namespace webby {
+
+// Listeners rest while the driver has as many connections as it may have.
+class DriverBase : public Driver {
+  public:
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                            const evcorothread::TlsContext* tls) final;
+    void adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer,
+               evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) final {
+        accepted(std::move(connection), peer, std::move(place), tls);
+    }
+    void when_finished(std::function<void()> function) final;
+
+  protected:
+    DriverBase(evcorothread::EvLoop& the_loop, const DriverOptions& the_options)
+        : loop(the_loop), options(the_options) {}
+
+    // A connection has come, from a listener or from adopt().
+    virtual void accepted(nutils::UniqueFd connection, const nutils::SockAddr& peer,
+                          evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) = 0;
+
+    // No more connections until resume(). Idempotent, both.
+    void pause();
+    void resume();
+    [[nodiscard]] bool paused() const { return paused_; }
+    void close_listeners();
+    // To whoever waits in when_finished().
+    void tell_finished();
+
+    evcorothread::EvLoop& loop;
+    const DriverOptions options;
+
+  private:
+    std::vector<evcorothread::EvTcpAcceptor> acceptors_;
+    std::function<void()> on_finished_;
+    bool paused_ = false;
+};
+
+using DriverMaker = std::unique_ptr<Driver>(evcorothread::EvLoop& loop, const Application& application,
+                                            const DriverOptions& options,
+                                            std::unique_ptr<AccessLog> access_log);
+DriverMaker make_coroutine_driver, make_thread_driver, make_event_driver;
+
+}  // namespace webby
