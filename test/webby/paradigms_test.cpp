@@ -20,22 +20,16 @@
 #include "corothread/stack_pool.h"
 #include "evcorothread/cross_event.h"
 #include "evcorothread/ev_loop.h"
-#include "nutils/blocking_socket.h"
-#include "test/support/log_capture.h"
 #include "test/support/sanitizers.h"
+#include "test/webby/started_server.h"
 #include "test/webby/temp_folder.h"
-#include "webby/server.h"
 
 #include "test/support/harness.h"
 
 using namespace webby;
 using namespace webby_test;
-using namespace std::chrono_literals;
-using nutils::BlockingSocket;
 
 namespace {
-
-constexpr Paradigm kAll[] = {Paradigm::coroutine, Paradigm::thread, Paradigm::event};
 
 // Completes deferred responses from a thread of its own.
 class Answers {
@@ -90,37 +84,35 @@ class Digits final : public BodySource {
     std::uint64_t left_;
 };
 
-class ParadigmsFixture : public test_support::Fixture {
+struct Case {
+    const char* name;
+    std::string input;
+    const char* expected;  // stands in the answer
+    bool split = false;    // at every byte
+};
+
+class ParadigmsFixture : public StartedServerFixture {
   public:
-    ParadigmsFixture() { ::alarm(300); }
-    ~ParadigmsFixture() override { ::alarm(0); }
     void setup() override {
-        log.emplace();
+        StartedServerFixture::setup();
         folder.emplace();
         folder->write("index.html", "<p>");
         content.resize(300'000);
         for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 + i / 251);
         folder->write("big.bin", content);
-        options.listen = {"127.0.0.1:0"};
         options.limits.body = 100'000;
         options.limits.head = 2000;
         options.limits.request_line = 1000;
-        options.timeouts.linger = 100ms;
     }
     void teardown() override {
         answers.may_answer.set();
-        server.reset();
+        StartedServerFixture::teardown();
         folder.reset();
-        log.reset();
     }
 
     // The application.
     Server& make(Paradigm paradigm) {
-        server.reset();
-        options.paradigm = paradigm;
-        options.max_active = 20;
-        options.threads = 20;
-        server = std::make_unique<Server>(options);
+        StartedServerFixture::make(paradigm);
         server->get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
         server->get("/hello/:name",
                     [](Request& q, Response& r) { r.text("Hello, " + q.param("name") + "!\n"); });
@@ -198,32 +190,12 @@ class ParadigmsFixture : public test_support::Fixture {
     }
     void start(Paradigm paradigm) { make(paradigm).start().value(); }
 
-    BlockingSocket client() { return BlockingSocket::connect(server->addresses().at(0), 10s).value(); }
-
-    // Everything until the server closes, without Date fields.
+    // Without Date fields.
     static std::string hear_all(BlockingSocket& socket) {
-        std::string heard;
-        char buffer[16 * 1024];
-        for (;;) {
-            const auto got = socket.recv(buffer, 20s);
-            if (!got) {
-                if (!got.eof()) heard += "<" + got.error.message() + ">";
-                break;
-            }
-            heard.append(buffer, got.bytes);
-        }
-        return without_dates(std::move(heard));
+        return without_dates(StartedServerFixture::hear_all(socket));
     }
-    // Until `text` has come.
     static std::string hear_until(BlockingSocket& socket, std::string_view text) {
-        std::string heard;
-        char buffer[4096];
-        while (heard.find(text) == std::string::npos) {
-            const auto got = socket.recv(buffer, 20s);
-            if (!got) return heard + "<" + got.error.message() + ">";
-            heard.append(buffer, got.bytes);
-        }
-        return without_dates(std::move(heard));
+        return without_dates(StartedServerFixture::hear_until(socket, text));
     }
     static std::string without_dates(std::string heard) {
         for (const std::string_view field : {"\r\nDate: ", "\r\nLast-Modified: "})
@@ -245,31 +217,24 @@ class ParadigmsFixture : public test_support::Fixture {
         return hear_all(socket);
     }
 
-    ServerOptions options;
-    std::unique_ptr<Server> server;
+    // Connections are kept.
+    static std::string get(std::string_view target, std::string_view fields = {}) {
+        return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+    }
+    static std::string post(std::string_view target, std::string_view body, std::string_view fields = {}) {
+        return "POST " + std::string(target) +
+               " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+               std::string(fields) + "\r\n" + std::string(body);
+    }
+
+    static std::vector<Case> cases();
+
     Answers answers;
-    std::optional<test_support::LogCapture> log;  // exceptions of servlets
     std::optional<TempFolder> folder;
     std::string content;
 };
 
-std::string get(std::string_view target, std::string_view fields = {}) {
-    return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
-}
-std::string post(std::string_view target, std::string_view body, std::string_view fields = {}) {
-    return "POST " + std::string(target) +
-           " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
-           std::string(fields) + "\r\n" + std::string(body);
-}
-
-struct Case {
-    const char* name;
-    std::string input;
-    const char* expected;  // stands in the answer
-    bool split = false;    // at every byte
-};
-
-std::vector<Case> cases() {
+std::vector<Case> ParadigmsFixture::cases() {
     const std::string chunked =
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\nTrailer: t\r\n\r\n";
@@ -337,12 +302,12 @@ TEST(Paradigms, AnswerTheSameBytesWholeOrSplitAnywhere) {
     answers.may_answer.set();
     const std::vector<Case> all = cases();
     std::vector<std::string> reference(all.size());
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         for (std::size_t i = 0; i < all.size(); ++i) {
             const std::string where = std::string(to_string(paradigm)) + ": " + all[i].name;
             const std::string heard = talk(all[i].input);
-            if (paradigm == kAll[0]) {
+            if (paradigm == kAllParadigms[0]) {
                 reference[i] = heard;
                 STRCMP_CONTAINS_TEXT(all[i].expected, heard.c_str(), where.c_str());
             }
@@ -359,7 +324,7 @@ TEST(Paradigms, AnswerTheSameBytesWholeOrSplitAnywhere) {
 }
 
 TEST(Paradigms, AFileThatHasShrunkCutsTheConnection) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         const std::string heard = talk(get("/shrunk") + get("/hello"));
         STRCMP_CONTAINS("Content-Length: 600000", heard.c_str());
@@ -368,7 +333,7 @@ TEST(Paradigms, AFileThatHasShrunkCutsTheConnection) {
 }
 
 TEST(Paradigms, KeepConnectionsAndWaitForBodiesAfterContinue) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         BlockingSocket one = client();
         for (int i = 0; i < 3; ++i) {
@@ -385,7 +350,7 @@ TEST(Paradigms, KeepConnectionsAndWaitForBodiesAfterContinue) {
 }
 
 TEST(Paradigms, ADeferredResponseHoldsUpNobodyElse) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         answers.may_answer.reset();
         start(paradigm);
         BlockingSocket waiting = client();
@@ -398,7 +363,7 @@ TEST(Paradigms, ADeferredResponseHoldsUpNobodyElse) {
 
 TEST(Paradigms, ADeferredResponseMayOutliveItsConnectionAndTheServer) {
     options.drain = 10ms;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         answers.may_answer.reset();
         const int before = answers.answered;
         start(paradigm);
@@ -418,7 +383,7 @@ TEST(Paradigms, ADeferredResponseMayOutliveItsConnectionAndTheServer) {
 
 TEST(Paradigms, SlowHeadsAndBodiesAre408AndIdleConnectionsEndWithoutAWord) {
     options.timeouts = {.head = 60ms, .io = 60ms, .idle = 90ms, .linger = 20ms};
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         BlockingSocket head = client(), body = client(), idle = client(), used = client();
         CHECK(head.send_all("GET /hello HTT", 10s));
@@ -433,7 +398,7 @@ TEST(Paradigms, SlowHeadsAndBodiesAre408AndIdleConnectionsEndWithoutAWord) {
 
 TEST(Paradigms, AClientThatReadsNothingIsCut) {
     options.timeouts.io = 50ms;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         make(paradigm).get("/huge", [](Request&, Response& r) { r.text(std::string(30'000'000, 'x')); });
         server->start().value();
         BlockingSocket silent = client();
@@ -448,7 +413,7 @@ TEST(Paradigms, AClientThatReadsNothingIsCut) {
 }
 
 TEST(Paradigms, StoppingFinishesRequestsInFlightAndClosesIdleConnections) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         answers.may_answer.reset();
         start(paradigm);
         BlockingSocket busy = client(), idle = client(), fresh = client();
@@ -471,7 +436,7 @@ TEST(Paradigms, StoppingFinishesRequestsInFlightAndClosesIdleConnections) {
 
 TEST(Paradigms, StoppingCutsWhatTakesTooLong) {
     options.drain = 30ms;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         answers.may_answer.reset();
         start(paradigm);
         BlockingSocket head = client(), deferred = client();
@@ -487,7 +452,7 @@ TEST(Paradigms, StoppingCutsWhatTakesTooLong) {
 
 TEST(Paradigms, StoppingAThousandIdleConnectionsIsQuick) {
     const int many = test_support::kTsan ? 100 : 400;  // descriptors: both ends are ours
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         std::vector<BlockingSocket> clients;
         for (int i = 0; i < many; ++i) {
@@ -502,7 +467,7 @@ TEST(Paradigms, StoppingAThousandIdleConnectionsIsQuick) {
 }
 
 TEST(Paradigms, ABlockingServletIsRefusedUnderEventWithAClearMessage) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         make(paradigm).get("/waits", [](Request&, Response&) {}, {.blocking = true});
         const cutils::Result<void> started = server->start();
         CHECK_EQUAL(paradigm != Paradigm::event, started.ok());
@@ -514,7 +479,7 @@ TEST(Paradigms, ABlockingServletIsRefusedUnderEventWithAClearMessage) {
 }
 
 TEST(Paradigms, AnOffloadedServletDoesNotHoldUpTheLoop) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         evcorothread::CrossEvent begun, go_on;
         make(paradigm).get("/blocks",
                            [&](Request&, Response& r) {
@@ -535,7 +500,7 @@ TEST(Paradigms, AnOffloadedServletDoesNotHoldUpTheLoop) {
 }
 
 TEST(Paradigms, TheServersEndWaitsForAnOffloadedServlet) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         evcorothread::CrossEvent begun;
         std::atomic<bool> ended{false};
         make(paradigm).get("/blocks",
@@ -556,7 +521,7 @@ TEST(Paradigms, TheServersEndWaitsForAnOffloadedServlet) {
 }
 
 TEST(Paradigms, OnlyTheCoroutineParadigmTakesStacks) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         corothread::StackPool stacks({.count = 4, .pages = 16});
         evcorothread::EvLoop loop(stacks);
         std::size_t in_use = 99;
@@ -620,7 +585,7 @@ TEST(Paradigms, IdleConnectionsHoldNoThread) {
 
 TEST(Paradigms, MoreConnectionsThanAllowedWaitToBeAccepted) {
     options.max_connections = 3;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         std::vector<BlockingSocket> clients;
         for (int i = 0; i < 4; ++i) clients.push_back(client());
@@ -639,7 +604,7 @@ TEST(Paradigms, MoreConnectionsThanAllowedWaitToBeAccepted) {
 TEST(Paradigms, ServeOnSeveralLoops) {
     answers.may_answer.set();
     options.workers = 2;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         for (int i = 0; i < 4; ++i)
             STRCMP_CONTAINS("hello\n",
@@ -648,7 +613,7 @@ TEST(Paradigms, ServeOnSeveralLoops) {
 }
 
 TEST(Paradigms, LogTheirRequests) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         options.access_log = folder->path() + "/" + std::string(to_string(paradigm)) + ".log";
         start(paradigm);
         for (int i = 0; i < 3; ++i) (void)talk(get("/hello") + get("/hello"));
@@ -665,7 +630,7 @@ TEST(Paradigms, LogTheirRequests) {
 
 TEST(Paradigms, AThousandStartsAndStopsLeaveNothingBehind) {
     const int rounds = test_support::kTsan ? 50 : 1000;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         for (int round = 0; round < rounds; ++round) {
             Server one({.listen = {"127.0.0.1:0"}, .paradigm = paradigm, .max_active = 2, .threads = 2});
             one.get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
@@ -681,13 +646,13 @@ TEST(Paradigms, AThousandStartsAndStopsLeaveNothingBehind) {
 }
 
 TEST(Paradigms, HaveNames) {
-    for (const Paradigm paradigm : kAll) CHECK(parse_paradigm(to_string(paradigm)) == paradigm);
+    for (const Paradigm paradigm : kAllParadigms) CHECK(parse_paradigm(to_string(paradigm)) == paradigm);
     CHECK_FALSE(parse_paradigm("fiber").has_value());
 }
 
 // Half a request waits like an idle connection does: without a thread or a stack.
 TEST(Paradigms, ManyClientsThatDribbleTheirHeadsKeepNobodyFromBeingServed) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);  // 20 stacks, 20 threads
         std::vector<BlockingSocket> dribbling;
         for (int i = 0; i < 100; ++i) {
@@ -702,7 +667,7 @@ TEST(Paradigms, ManyClientsThatDribbleTheirHeadsKeepNobodyFromBeingServed) {
 }
 
 TEST(Paradigms, ManyClientsThatDribbleTheirBodiesKeepNobodyFromBeingServed) {
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         std::vector<BlockingSocket> dribbling;
         const std::string request = post("/echo", std::string(50, 'x'));
@@ -719,7 +684,7 @@ TEST(Paradigms, ManyClientsThatDribbleTheirBodiesKeepNobodyFromBeingServed) {
 TEST(Paradigms, ABodyThatIsTooSlowInTheLongRunIs408) {
     options.timeouts.io = 60ms;
     options.limits.body_rate = 1'000'000;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         BlockingSocket slow = client();
         CHECK(slow.send_all("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", 10s));
@@ -737,7 +702,7 @@ TEST(Paradigms, ABodyThatIsTooSlowInTheLongRunIs408) {
 
 TEST(Paradigms, ACountOfRequestsIsOfTheConnectionHoweverOftenItWasIdle) {
     options.limits.requests = 3;
-    for (const Paradigm paradigm : kAll) {
+    for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         BlockingSocket c = client();
         for (int i = 0; i < 3; ++i) {
