@@ -47,7 +47,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
         parking.core.kick();  // for its timer
         place = how == Next::Kind::park ? Place::parked : Place::in_between;
-        for_room = how == Next::Kind::wait_writable;
+        waits_for = how;
         if (how == Next::Kind::park && parking.orders && ListHook<Bay>::linked()) {
             ListHook<Bay>::unlink();  // the one parked longest in front
             parking.guests.push_back(*this);
@@ -72,7 +72,15 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
     // What has arrived is not forgotten: the watch knows.
     void changed(FdWatch& its_watch, bool may_read, bool may_write) override {
-        if (for_room ? may_write : may_read) readable(its_watch);
+        switch (waits_for) {
+            case Next::Kind::wait_writable: return may_write ? readable(its_watch) : void();
+            case Next::Kind::wait_woken: return may_read && guest.disturbed() ? readable(its_watch) : void();
+            default: return may_read ? readable(its_watch) : void();
+        }
+    }
+    void wake() {
+        if (place == Place::in_between && waits_for == Next::Kind::wait_woken) return readable(watch());
+        woken = true;  // it is being served, or about to be
     }
     void take_stack() {
         if (parking.core.stack_free_now() && start()) return;
@@ -127,12 +135,22 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                 next = Next::close();
             }
             if (!wanted(next) || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
-            // The kernel has just refused to take more: when it does, that is an edge, on the next pass.
-            if (next.kind_ == Next::Kind::wait_writable || !may_read()) break;
+            if (!has_come(next.kind_)) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
         thread = nullptr;
         if (park(next.until_, next.kind_)) leave();
+    }
+
+    // Is it there already, what it is to wait for?
+    bool has_come(Next::Kind kind) {
+        switch (kind) {
+            // The kernel has just refused to take more: when it does, that is an edge, on the next pass.
+            case Next::Kind::wait_writable: return false;
+            case Next::Kind::wait_woken:
+                return std::exchange(woken, false) || (may_read() && guest.disturbed());
+            default: return may_read();
+        }
     }
 
     // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
@@ -191,11 +209,17 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     TimePoint since{};             // it waits for a stack
     ThreadCore* thread = nullptr;  // that serves; null: parked, or waiting for a stack
     enum class Place : std::uint8_t { elsewhere, parked, in_between } place = Place::elsewhere;
-    bool for_room = false;  // waits for the kernel to take more, not for something to arrive
+    Next::Kind waits_for = Next::Kind::park;
+    bool woken = false;  // wake() has come before wait_woken()
 };
 
 EvParking::Guest::Guest(EvSocket socket) : socket_(std::move(socket)) {}
 EvParking::Guest::~Guest() = default;
+void EvParking::Guest::wake() {
+    if (bay_ == nullptr) return;
+    bay_->parking.core.check_thread_while_running();
+    bay_->wake();
+}
 
 EvParking::EvParking(EvLoop& loop, std::string_view name) : impl_(std::make_unique<Impl>(loop, name)) {}
 

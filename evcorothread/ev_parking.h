@@ -49,11 +49,14 @@ class EVC_API EvParking {
         static Next wait(Deadline until) { return Next(until, Kind::wait); }
         // The same until the kernel takes more of an answer; what arrives meanwhile has to wait.
         static Next wait_writable(Deadline until) { return Next(until, Kind::wait_writable); }
+        // The same until Guest::wake(). What arrives meanwhile has to wait, unless disturbed() says
+        // otherwise.
+        static Next wait_woken(Deadline until) { return Next(until, Kind::wait_woken); }
         static Next close() { return Next(Deadline::never, Kind::close); }
 
       private:
         friend class EvParking;
-        enum class Kind : std::uint8_t { park, wait, wait_writable, close };
+        enum class Kind : std::uint8_t { park, wait, wait_writable, wait_woken, close };
         Next(Deadline until, Kind kind) : until_(until), kind_(kind) {}
         Deadline until_;
         Kind kind_;
@@ -69,8 +72,8 @@ class EVC_API EvParking {
 
       protected:
         // Called in a coroutine thread when the socket may be read (data, the end of the stream, or an
-        // error), or, after wait_writable(), when there is room. An exception is logged and closes the
-        // connection.
+        // error), or, after wait_writable(), when there is room, or, after wait_woken(), after wake(). An
+        // exception is logged and closes the connection.
         virtual Next serve() = 0;
         // Called on the loop when the deadline has passed. True: serve() is called once more, to say so to
         // the client; false: it is closed. Must not wait.
@@ -78,6 +81,12 @@ class EVC_API EvParking {
         // Called on the loop when something has arrived and all stacks are in use. Nothing: it waits for its
         // turn. Otherwise what becomes of it now. Must not wait.
         virtual std::optional<Next> without_stack() { return {}; }
+        // Called on the loop when something has arrived during wait_woken(), the client's end perhaps. True:
+        // serve() is called for it. Must not wait.
+        virtual bool disturbed() noexcept { return false; }
+        // Ends wait_woken(), or the next one when it has not begun yet; serve() may be called once more for
+        // nothing. Never suspends.
+        void wake();
         [[nodiscard]] EvSocket& socket() { return socket_; }
         // How long it has waited for a stack before this call of serve(); asked again, 0.
         [[nodiscard]] Duration take_wait() { return std::exchange(waited_, Duration{}); }

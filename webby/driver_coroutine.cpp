@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cutils/intrusive.h"
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_parking.h"
@@ -18,6 +19,7 @@
 #include "webby/handshake_report_internal.h"
 #include "webby/loop_socket_internal.h"
 #include "webby/metrics_board_internal.h"
+#include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
 
@@ -53,6 +55,7 @@ class CoroutineDriver final : public DriverBase {
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
         context.trust = options.trust;
+        context.told_on = &loop;
         if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
         parking.on_gone([this] { gone(); });
         if (options.when_full == WhenFull::close_idle) parking.keep_order();
@@ -74,7 +77,7 @@ class CoroutineDriver final : public DriverBase {
     bool make_room();
     // Serves a connection as long as there is something to do.
     template <class Stream>
-    EvParking::Next converse(Stream& stream, Conversation& conversation, cutils::Duration queued);
+    EvParking::Next converse(Stream& stream, Connection& connection, cutils::Duration queued);
     void gone();
     void count_refused() {
         ++refused;
@@ -93,6 +96,8 @@ class CoroutineDriver final : public DriverBase {
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
     ExchangePool exchanges;
+    cutils::List<Connection, Connection>
+        streaming;  // those whose answers somebody else makes, while they wait
     EvParking parking;
     EvTimer drain_timer;
     EvTimer log_timer;
@@ -101,7 +106,9 @@ class CoroutineDriver final : public DriverBase {
 };
 
 // What a connection is while it has no work.
-class CoroutineDriver::Connection : public EvParking::Guest {
+class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Connection>,
+                                    public EvParking::Guest,
+                                    public AnswerWaiter {
   public:
     using Next = EvParking::Next;
 
@@ -114,6 +121,7 @@ class CoroutineDriver::Connection : public EvParking::Guest {
     }
     ~Connection() override {
         if (Exchange* const exchange = conversation_.exchange) {
+            exchange->abandon();
             exchange->end();
             driver_.exchanges.give(exchange);
         }
@@ -134,14 +142,24 @@ class CoroutineDriver::Connection : public EvParking::Guest {
         return forget_input();
     }
 
+    // The server stops: a body that others make is complete.
+    void end_streaming() { wake(); }
+
   protected:
+    friend class CoroutineDriver;
     Next serve() final {
+        ListHook<Connection>::unlink();
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
         if (proxy_ != nullptr)
             if (const std::optional<Next> next = read_proxy_header()) return *next;
         return serve_requests();
     }
-    virtual Next serve_requests() { return driver_.converse(socket(), conversation_, take_wait()); }
+    virtual Next serve_requests() { return driver_.converse(socket(), *this, take_wait()); }
+    void answer_goes_on() final { wake(); }
+    // A stream's client that has gone; others may wait for their answers.
+    bool disturbed() noexcept final {
+        return conversation_.want == Exchange::Want::source && peer_gone(socket().fd());
+    }
     virtual void say_full() {
         (void)socket().try_send(kFullAnswer);
         (void)socket().shutdown_send();
@@ -205,7 +223,7 @@ class CoroutineDriver::TlsConnection final : public Connection {
   private:
     Next serve_requests() override {
         if (!tls_.is_open() && !shake_hands()) return Next::close();
-        return driver_.converse(tls_, conversation_, take_wait());
+        return driver_.converse(tls_, *this, take_wait());
     }
     bool has_begun() const override { return tls_.is_open(); }
     void say_full() override {  // who has not shaken hands would not understand
@@ -230,15 +248,15 @@ class CoroutineDriver::TlsConnection final : public Connection {
 };
 
 template <class Stream>
-EvParking::Next CoroutineDriver::converse(Stream& stream, Conversation& conversation,
-                                          cutils::Duration queued) {
+EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection, cutils::Duration queued) {
+    Conversation& conversation = connection.conversation_;
     Exchange*& exchange = conversation.exchange;
     const bool is_new = exchange == nullptr;
     if (is_new) exchange = exchanges.take();
     LoopSocket<Stream> socket(stream, loop);
     Session session(context, socket, conversation);
     if (is_new) {
-        exchange->begin(context, session, conversation.memory);
+        exchange->begin(context, session, conversation.memory, &connection);
         exchange->count_queued(queued);
     } else {
         exchange->resume(context, session);
@@ -247,6 +265,10 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Conversation& conversa
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
     if (end == SessionEnd::wait_writable) return EvParking::Next::wait_writable(conversation.until);
+    if (end == SessionEnd::wait_answer) {
+        if (conversation.want == Exchange::Want::source) streaming.push_back(connection);
+        return EvParking::Next::wait_woken(conversation.until);
+    }
     exchange->end();
     exchanges.give(std::exchange(exchange, nullptr));
     if (end == SessionEnd::close) return EvParking::Next::close();
@@ -300,6 +322,7 @@ void CoroutineDriver::drain() {
     if (context.draining.exchange(true)) return;
     close_listeners();
     parking.drain();
+    streaming.for_each([](Connection& connection) { connection.end_streaming(); });
     if (parking.size() > 0) drain_timer.start(options.drain);
 }
 

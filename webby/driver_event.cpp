@@ -60,7 +60,7 @@ class EventDriver final : public DriverBase {
           log_timer(loop, [this] { access_log->flush(); }) {
         context.access_log = access_log.get();
         context.trust = options.trust;
-        context.event_loop = &loop;
+        context.event_loop = context.told_on = &loop;
         if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
     }
     // Blocks while a servlet runs on another thread (Blocking::offload).
@@ -333,7 +333,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                 case Exchange::Want::source:
                     if (!exchange_->watch_source()) break;
                     enter(State::streaming);
-                    return watch_.expire(kSlowSource);
+                    return watch_.expire(Exchange::kSlowSource);
                 case Exchange::Want::input:
                     if (engine.is_idle() && !may_recv()) return rest();
                     if (turns++ == kTurns) return let_others_go_first();
@@ -519,7 +519,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     }
 
     static constexpr int kTurns = 32;  // of reading, in one callback
-    static constexpr std::chrono::seconds kSlowSource{15};
 
     EventDriver& driver_;
     EvWatch watch_;

@@ -41,6 +41,8 @@ struct EventHubOptions {
 //
 // In the browser:  new EventSource("/news").addEventListener("price", e => show(e.data));
 //
+// A listener costs memory alone, as long as nothing is published; in the thread paradigm also a thread.
+//
 // Owner:  the application; it may go before or after the server and its listeners.
 // Thread: any. Suspends: never; a slow listener holds up nobody.
 // Cost:   an event is put into its wire form once, and shared by all; per listener a lock and a wake-up.

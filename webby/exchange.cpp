@@ -121,10 +121,12 @@ void Exchange::too_late() {
 // A deferred response: waits for it, or says false when that is the driver's to do.
 [[gnu::noinline]] bool Exchange::settle() {
     DeferredState& state = *response_.deferred();
-    if (context_->event_loop != nullptr) {
-        EVC_CHECK(waiter_ != nullptr,
-                  "an exchange of an event loop has nobody to tell of deferred responses");
-        deferred_ = state.tell(*context_->event_loop, *waiter_);
+    const bool may_wait = context_->event_loop == nullptr;
+    EVC_CHECK(may_wait || can_be_told(),
+              "an exchange of an event loop has nobody to tell of deferred responses");
+    // Who uses the request on another thread is waited for here: it must not go.
+    if (can_be_told() && !(may_wait && state.is_pinned())) {
+        deferred_ = state.tell(*context_->told_on, *waiter_);
         if (deferred_) return false;
     } else if (!wait_for(state)) {
         const bool late = request_.deadline().passed(wire_->now());
@@ -526,7 +528,6 @@ void Exchange::run_response_data() {
 
 bool Exchange::wait_for_source() {
     constexpr std::chrono::seconds kLook{1};
-    constexpr int kSlow = 15;
     for (int looks = 1;; ++looks) {
         if (context_->draining.load(std::memory_order_relaxed)) {
             engine_.end_source();
@@ -535,7 +536,7 @@ bool Exchange::wait_for_source() {
         const std::error_code error = engine_.source().wait(wire_->now() + kLook);
         if (!error) return true;
         if (error != NetError::timed_out || wire_->peer_gone()) return false;
-        if (looks % kSlow != 0) continue;
+        if (looks % kSlowSource.count() != 0) continue;
         engine_.source().nothing_came();
         return true;
     }
@@ -546,7 +547,7 @@ bool Exchange::watch_source() {
         engine_.end_source();
         return false;
     }
-    return engine_.source().tell(*context_->event_loop, *waiter_);
+    return engine_.source().tell(*context_->told_on, *waiter_);
 }
 
 nutils::SockAddr Exchange::peer() const { return memory_->peer != nullptr ? *memory_->peer : wire_->peer(); }

@@ -47,6 +47,8 @@ struct ExchangeContext {
     // Set when servlets must not wait: bodies are complete before they run, and the loop is told of deferred
     // responses. Null: the caller of advance() waits.
     evcorothread::EvLoop* event_loop = nullptr;
+    // Set when a connection may be left while somebody else answers: its AnswerWaiter is told on this loop.
+    evcorothread::EvLoop* told_on = nullptr;
     // Any thread may look, and set the first.
     std::atomic<bool> draining{false};       // every response closes its connection
     std::atomic<std::uint64_t> requests{0};  // answered so far
@@ -97,8 +99,8 @@ class Wire {
 //                         engine().input_space()
 //       case Want::send:  send engine().output()
 //       case Want::close: send it, then close, lingering if engine().lingers()
-//       case Want::deferred: send it, then wait until the AnswerWaiter is told; only with an event_loop
-//       case Want::source: send it, then wait_for_source(), or watch_source() with an event_loop
+//       case Want::deferred: send it, then wait until the AnswerWaiter is told; only where it can be
+//       case Want::source: send it, then wait_for_source(), or watch_source() where it can_be_told()
 //   }
 //
 // Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
@@ -147,10 +149,13 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // not help. A body has to make progress, and be no slower than Limits::body_rate in the long run.
     [[nodiscard]] cutils::TimePoint input_deadline(cutils::TimePoint now);
 
+    // Whether an AnswerWaiter is there, and a loop to tell it on.
+    [[nodiscard]] bool can_be_told() const { return context_->told_on != nullptr && waiter_ != nullptr; }
     // After Want::source: waits until its source has more, the client has gone (false), or the server stops.
     [[nodiscard]] bool wait_for_source();
     // The same where nobody may wait. True: the AnswerWaiter is told; source_is_slow() when that takes long.
     [[nodiscard]] bool watch_source();
+    static constexpr std::chrono::seconds kSlowSource{15};
     void source_is_slow() { engine_.source().nothing_came(); }
 
     // The time a route grants is over, and its response is still deferred: 503. False: it cannot be left

@@ -20,8 +20,8 @@ class StreamState;
 //       clock.each_second([stream = response.stream()]() mutable { return stream.write("tick\n"); });
 //   });
 //
-// Works in all paradigms. While nothing comes, the event paradigm holds nothing but memory for it; a
-// coroutine, or in the thread paradigm a thread, waits.
+// Works in all paradigms. While nothing comes, nothing but memory is held for it, no stack either; in the
+// thread paradigm a thread waits.
 //
 // Owner:  anybody; copies are the same stream. The last one to go ends the body. It may outlive the
 // connection and

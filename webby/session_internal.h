@@ -22,9 +22,9 @@
 namespace webby {
 
 // How a session with a client goes on: nothing of a next request is there (park); in the middle of something
-// the client has to send more (wait), or to take more (wait_writable), until Conversation::until; or it is
-// over.
-enum class SessionEnd { park, wait, wait_writable, close };
+// the client has to send more (wait), or to take more (wait_writable), or somebody else has to answer
+// (wait_answer: only where there is an AnswerWaiter), until Conversation::until; or it is over.
+enum class SessionEnd { park, wait, wait_writable, wait_answer, close };
 
 // What a connection has of its conversation while nobody works on it.
 struct Conversation {
@@ -32,9 +32,10 @@ struct Conversation {
     cutils::TimePoint until{};
     ConnectionMemory memory{};
     std::uint64_t sent = 0;      // of the engine's output, which is being sent
-    Exchange::Want want{};       // what comes after that
+    Exchange::Want want{};       // what comes after that; or what the answer is waited for with
     std::uint32_t lingered = 0;  // bytes forgotten
     bool writing = false;        // the client has to take more
+    bool answering = false;      // somebody else has to answer
     bool lingering = false;      // answered for the last time: waits for the client to close
     bool expired = false;        // `until` has passed
 };
@@ -62,6 +63,9 @@ class Session final : public Wire {
                 return SessionEnd::close;
             }
             want = conversation_.want;
+        } else if (std::exchange(conversation_.answering, false)) {
+            if (!go_on_answering()) return SessionEnd::close;
+            want = exchange_.advance();
         } else if (std::exchange(conversation_.expired, false)) {
             exchange_.time_out();
             want = exchange_.advance();
@@ -77,9 +81,13 @@ class Session final : public Wire {
                     if (sends % kStepsInARow == 0)
                         socket_.let_others_go_first();  // a fast client with much to take
                     break;
-                case Exchange::Want::deferred: break;
+                case Exchange::Want::deferred: return wait_for_answer(want, exchange_.answer_deadline().at());
                 case Exchange::Want::source:
-                    if (!exchange_.wait_for_source()) return SessionEnd::close;
+                    if (!exchange_.can_be_told()) {
+                        if (!exchange_.wait_for_source()) return SessionEnd::close;
+                    } else if (exchange_.watch_source()) {
+                        return wait_for_answer(want, now() + Exchange::kSlowSource);
+                    }
                     break;
                 case Exchange::Want::input:
                     if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
@@ -149,6 +157,23 @@ class Session final : public Wire {
         conversation_.writing = true;
         conversation_.until = now() + timeouts_.io;
         return SessionEnd::wait_writable;
+    }
+
+    SessionEnd wait_for_answer(Exchange::Want what, cutils::TimePoint until) {
+        conversation_.want = what;
+        conversation_.answering = true;
+        conversation_.until = until;
+        return SessionEnd::wait_answer;
+    }
+    // The answer goes on, or does not come, or the client has gone (false).
+    bool go_on_answering() {
+        const bool late = std::exchange(conversation_.expired, false);
+        if (conversation_.want == Exchange::Want::deferred) {
+            if (late) (void)exchange_.expire_deferred();
+            return true;
+        }
+        if (late) exchange_.source_is_slow();
+        return !peer_gone();
     }
 
     // For a servlet that waits. The socket's I/O timeout limits each wait: a client that takes a little now

@@ -186,3 +186,98 @@ TEST(ParkingWithoutStack, ADrainedOneIsClosedInsteadOfParked) {
     CHECK_EQUAL(2, asked);
     CHECK_EQUAL(0, parking->size());
 }
+
+namespace {
+
+// Waits to be woken; says how it was served.
+class Sleeper final : public EvParking::Guest {
+  public:
+    Sleeper(EvSocket socket, std::string& log) : Guest(std::move(socket)), log_(log) {}
+    using Guest::wake;
+    bool notices = false;
+    bool wakes_itself = false;
+
+  private:
+    Next serve() override {
+        char buffer[64];
+        const IoResult got = socket().try_recv(buffer);
+        log_ += std::string(buffer, got.bytes) + (got.eof() ? "<end>" : ".");
+        if (got.eof()) return Next::close();
+        if (std::exchange(wakes_itself, false)) wake();
+        return Next::wait_woken(1min);
+    }
+    bool disturbed() noexcept override { return notices; }
+    bool expired() override {
+        log_ += "<late>";
+        return false;
+    }
+    std::string& log_;
+};
+
+}  // namespace
+
+TEST_GROUP_BASE(ParkingWoken, ParkingFixture) {
+    std::string log;
+    Sleeper* sleeper = nullptr;
+
+    void setup() override {
+        ParkingFixture::setup();
+        Connection connection = unix_connection(loop);
+        peers.push_back(std::move(connection.peer));
+        auto made = std::make_unique<Sleeper>(std::move(connection.socket), log);
+        sleeper = made.get();
+        CHECK(!parking->adopt(std::move(made), Deadline::never));
+        send(0, "a");
+        run_ready();
+        CHECK_EQUAL("a.", log);
+        CHECK_EQUAL(0, stacks.in_use());
+        CHECK_EQUAL(1, parking->in_between());
+    }
+};
+
+TEST(ParkingWoken, WhatArrivesMeanwhileIsServedWhenItIsWoken) {
+    send(0, "b");
+    run_ready();
+    CHECK_EQUAL("a.", log);
+    sleeper->wake();
+    run_ready();
+    CHECK_EQUAL("a.b.", log);
+    CHECK_EQUAL(1, parking->in_between());
+}
+
+TEST(ParkingWoken, AWakeThatComesBeforeTheWaitIsNotLost) {
+    sleeper->wakes_itself = true;
+    sleeper->wake();
+    run_ready();
+    CHECK_EQUAL("a...", log);  // once for the wake, once for its own
+}
+
+TEST(ParkingWoken, WakingTwiceIsWakingOnce) {
+    sleeper->wake();
+    sleeper->wake();
+    run_ready();
+    CHECK(log == "a.." || log == "a...");  // the second may have come while it was served
+    const std::string before = log;
+    run_ready();
+    CHECK_EQUAL(before, log);
+}
+
+TEST(ParkingWoken, TheClientsEndIsNoticedByWhoWantsTo) {
+    sleeper->notices = true;
+    peers[0].reset();
+    run_ready();
+    CHECK_EQUAL("a.<end>", log);
+    CHECK_EQUAL(0, parking->size());
+}
+
+TEST(ParkingWoken, TheDeadlineExpiresAndCloses) {
+    advance(1min);
+    run_ready();
+    CHECK_EQUAL("a.<late>", log);
+    CHECK_EQUAL(0, parking->size());
+}
+
+TEST(ParkingWoken, CancelingClosesIt) {
+    parking->cancel_active();
+    CHECK_EQUAL(0, parking->size());
+}

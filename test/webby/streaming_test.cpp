@@ -1,6 +1,8 @@
 // Bodies that are written as they come, by servlets or by others, under every paradigm.
 #include <atomic>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -292,6 +294,7 @@ TEST(Streaming, ACompressedStreamComesAsSoonAsItIsThere) {
 TEST(Streaming, AListenerThatIsTooSlowIsDropped) {
     for (const Paradigm paradigm : kAllParadigms) {
         EventHub hub({.most_waiting = 50'000});
+        options.drain = 100ms;  // what the kernel has for it, it never takes
         make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
         server->start().value();
         BlockingSocket slow = client();
@@ -315,4 +318,104 @@ TEST(Streaming, AnEventThatNobodyCouldReadIsNotPublished) {
     EventHub hub;
     CHECK_EQUAL(0, hub.publish({.data = "x", .name = "a\nb"}));
     STRCMP_CONTAINS("line break", log->text().c_str());
+}
+
+// --- many who wait, few stacks
+
+TEST(Streaming, ListenersHoldNoStack) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::event}) {
+        options.max_active = 3;
+        EventHub hub;
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->get("/", [](Request&, Response& r) { r.text("hello"); });
+        server->start().value();
+        std::vector<BlockingSocket> listeners;
+        for (int i = 0; i < 30; ++i) {
+            listeners.push_back(client());
+            CHECK(listeners.back().send_all(get("/news"), 10s));
+            (void)hear_until(listeners.back(), ":\n\n");
+        }
+        CHECK_EQUAL("hello", body_of(talk(get("/"))));
+        for (int round = 0; round < 3; ++round) {
+            CHECK_EQUAL(30, hub.publish({.data = "news"}));
+            for (BlockingSocket& one : listeners) (void)hear_until(one, "data: news\n\n");
+        }
+        listeners.erase(listeners.begin() + 10, listeners.end());
+        CHECK(soon([&] { return hub.counts().listeners == 10; }));  // the others are seen to have gone
+        CHECK_EQUAL("hello", body_of(talk(get("/"))));
+        server->stop();
+        for (BlockingSocket& one : listeners) CHECK(hear_all(one).ends_with("0\r\n\r\n"));
+        server.reset();
+    }
+}
+
+TEST(Streaming, ResponsesThatAreDeferredHoldNoStack) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::event}) {
+        options.max_active = 3;
+        std::vector<Deferred> answers;
+        make(paradigm).get("/later", [&](Request&, Response& r) {
+            const std::lock_guard lock(mutex);
+            answers.push_back(r.defer());
+        });
+        server->get("/", [](Request&, Response& r) { r.text("hello"); });
+        server->start().value();
+        std::vector<BlockingSocket> clients;
+        for (int i = 0; i < 30; ++i) {
+            clients.push_back(client());
+            CHECK(clients.back().send_all(get("/later"), 10s));
+        }
+        CHECK(soon([&] {
+            const std::lock_guard lock(mutex);
+            return answers.size() == 30;
+        }));
+        CHECK_EQUAL("hello", body_of(talk(get("/"))));
+        for (Deferred& answer : answers) {
+            answer.response().text("late");
+            answer.complete();
+        }
+        answers.clear();
+        for (BlockingSocket& one : clients) CHECK_EQUAL("late", body_of(hear_all(one)));
+        server.reset();
+    }
+}
+
+TEST(Streaming, ADeferredResponseThatIsNotWantedAnyMoreMayBeCompleted) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        std::optional<Deferred> answer;
+        options.drain = 1ms;
+        make(paradigm).get("/later", [&](Request&, Response& r) {
+            const std::lock_guard lock(mutex);
+            answer = r.defer();
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/later"), 10s));
+        CHECK(soon([&] {
+            const std::lock_guard lock(mutex);
+            return answer.has_value();
+        }));
+        server->stop();
+        server->join();
+        CHECK_FALSE(answer->wanted());
+        answer->complete();
+        server.reset();
+        answer.reset();
+    }
+}
+
+TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        std::optional<Deferred> answer;
+        make(paradigm).get("/later",
+                           [&](Request&, Response& r) {
+                               const std::lock_guard lock(mutex);
+                               answer = r.defer();
+                           },
+                           {.deadline = 20ms});
+        server->start().value();
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/later")).c_str());
+        CHECK_FALSE(answer->wanted());
+        answer.reset();
+        server.reset();
+    }
 }
