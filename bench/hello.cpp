@@ -1,7 +1,7 @@
-// hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--cert FILE --key FILE]: webby as an application
-// embeds it, with one route, GET /hello, and the static files of DIR, if there is one. What bench/http.sh
-// measures; with workers, loops on OS threads of their own, named loop-0, loop-1, … and pinned to a core
-// each, what bench/two_loops.sh measures.
+// hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--filters N] [--cert FILE --key FILE]: webby as an
+// application embeds it, with one route, GET /hello, and the static files of DIR, if there is one. What
+// bench/http.sh measures; with workers, loops on OS threads of their own, named loop-0, loop-1, … and pinned
+// to a core each, what bench/two_loops.sh measures.
 //
 // With a certificate it speaks HTTPS there, which bench/https.sh measures.
 //
@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +19,7 @@
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/loop_group.h"
 #include "evcorothread/signal_watch.h"
+#include "webby/filter.h"
 #include "webby/request.h"
 #include "webby/response.h"
 #include "webby/server.h"
@@ -32,6 +34,15 @@ int fail(const cutils::Error& error) {
 }
 
 const char* scheme = "http";
+
+// Sees each request and each response.
+class LetsAllPass final : public webby::Filter {
+    bool on_request(webby::Request& request, webby::Response&) override { return !request.path().empty(); }
+    void on_response(const webby::Request&, webby::Response& response) override {
+        seen_ += response.status() == webby::Status::ok;
+    }
+    std::size_t seen_ = 0;
+};
 
 void announce(const webby::Server& server) {
     std::printf("hello: serving %s://%s/hello\n", scheme, server.addresses().front().to_string().c_str());
@@ -72,17 +83,15 @@ int serve_with_workers(webby::Server& server, std::size_t workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::map<std::string_view, const char*> options = {{"--listen", "127.0.0.1:0"},
-                                                       {"--root", nullptr},
-                                                       {"--workers", nullptr},
-                                                       {"--cert", nullptr},
-                                                       {"--key", nullptr}};
+    std::map<std::string_view, const char*> options = {{"--listen", "127.0.0.1:0"}, {"--root", nullptr},
+                                                       {"--workers", nullptr},      {"--filters", "0"},
+                                                       {"--cert", nullptr},         {"--key", nullptr}};
     for (int i = 1; i < argc; i += 2) {
         const auto option = options.find(argv[i]);
         if (i + 1 == argc || option == options.end()) {
-            std::fprintf(
-                stderr,
-                "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--cert FILE --key FILE]\n");
+            std::fprintf(stderr,
+                         "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--filters N] [--cert "
+                         "FILE --key FILE]\n");
             return 2;
         }
         option->second = argv[i + 1];
@@ -97,6 +106,8 @@ int main(int argc, char** argv) {
         scheme = "https";
     }
     webby::Server server(how);
+    for (long more = std::strtol(options["--filters"], nullptr, 10); more > 0; --more)
+        server.add_filter(std::make_unique<LetsAllPass>());
     server.get("/hello",
                [](webby::Request&, webby::Response& response) { response.text("Hello, world!\n"); });
     if (root != nullptr) server.files("/", root);
