@@ -242,6 +242,17 @@ fuzz: $(OUT)/fuzz/$(1)
 endef
 fuzz_programs = $(foreach f,$(patsubst test/fuzz/%_fuzz.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp)),$(eval $(call fuzz_template,$(f))))
 
+# The soak program of test/soak: every feature under load, for minutes or hours.
+define soak_template
+OBJECTS_soak := $$(call objects,$$(wildcard test/soak/*.cpp))
+OBJECTS += $$(OBJECTS_soak)
+$(OUT)/test/soak: $$(OBJECTS_soak) $$(call archives,webby)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby)
+soak: $(OUT)/test/soak
+endef
+
 # Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
 define bench_template
 OBJECTS += $$(call objects,bench/$(1).cpp)
@@ -274,9 +285,13 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-.PHONY: all libraries programs tests tutorial bench fuzz test clean distclean install
+.PHONY: all libraries programs tests tutorial bench fuzz soak coverage test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
+# A build of its own, whatever MODE is.
+coverage:
+	@$(MAKE) --no-print-directory MODE=coverage OUT=out/coverage tests
+	@build/coverage.sh out/coverage
 bench: $(patsubst %,$(OUT)/bench/%,$(bench_names))
 clean:
 	rm -rf $(OUT)

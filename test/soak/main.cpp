@@ -1,0 +1,205 @@
+// soak: every feature of the toolkit at once, for minutes or hours, with cancels, resets, slow peers, phases
+// without descriptors, children and reloads; and at the end, is anything left?
+//
+//   out/release/test/soak                        two minutes
+//   out/release/test/soak --hours 8 --seed 4711
+//   out/release/test/soak --seconds 60 --only http,tls
+//
+// It works in rounds. In each everything is started, kept under load, and put away again; then no descriptor,
+// no coroutine, no stack, no thread and no child may be left. Ends with 1 when anything was wrong.
+#include <dirent.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "cutils/log.h"
+#include "evcorothread/bundle.h"
+#include "test/soak/soak.h"
+#include "test/support/temp_dir.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+// What was freed is kept for a while to find who uses it still; the growth of memory is to be seen here, too.
+extern "C" const char* __asan_default_options();
+extern "C" const char* __asan_default_options() {
+    return "quarantine_size_mb=4:thread_local_quarantine_size_kb=64";
+}
+#endif
+
+namespace {
+
+using namespace soak;
+namespace this_evthread = evcorothread::this_evthread;
+
+struct Options {
+    double seconds = 120;
+    double hours = 0;
+    std::uint64_t seed = std::random_device()();
+    std::vector<std::string> only{};
+};
+
+std::size_t entries(const char* folder) {
+    DIR* const dir = ::opendir(folder);
+    if (dir == nullptr) return 0;
+    std::size_t count = 0;
+    while (::readdir(dir) != nullptr) ++count;
+    ::closedir(dir);
+    return count - 3;  // ".", "..", and the one that reads it; for threads and children the same is compared
+}
+std::size_t descriptors() { return entries("/proc/self/fd"); }
+std::size_t os_threads() { return entries("/proc/self/task"); }
+
+std::size_t resident() {
+    std::ifstream statm("/proc/self/statm");
+    std::size_t all = 0, pages = 0;
+    statm >> all >> pages;
+    return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::size_t mebibytes(std::size_t bytes) { return bytes >> 20; }
+
+class Soak {
+  public:
+    explicit Soak(const Options& options) : options_(options), dice_(options.seed) {
+        using Make = std::unique_ptr<Feature> (*)();
+        for (const Make make :
+             {&coroutines, &streams, &tls, &datagrams, &threads, &processes, &http, &descriptor_famine}) {
+            auto feature = make();
+            if (options.only.empty() ||
+                std::find(options.only.begin(), options.only.end(), feature->name()) != options.only.end())
+                features_.push_back(std::move(feature));
+        }
+    }
+
+    bool run() {
+        loop_.spawn("soak", [this] {
+            if (!make_certificate(loop_, folder_.path())) return;
+            rounds();
+        });
+        loop_.run();
+        // A child that its owner left is work of the loop; none may be left when it ends.
+        if (::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD) complain("a child was not reaped");
+        if (stacks_.in_use() != 0) complain(std::to_string(stacks_.in_use()) + " stacks are left");
+        if (const std::size_t now = descriptors(); now > at_start_) complain("descriptors are left");
+        check_growth();
+        return complaints() == 0;
+    }
+
+  private:
+    void rounds() {
+        const double all = options_.hours > 0 ? options_.hours * 3600 : options_.seconds;
+        const auto begin = loop_.precise_now();
+        const auto length = std::chrono::duration_cast<Duration>(
+            std::chrono::duration<double>(std::clamp(all / 8, 2.0, 60.0)));
+        const auto end = begin + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(all));
+        while (loop_.precise_now() < end) {
+            one_round(length);
+            const auto passed = std::chrono::duration<double>(loop_.precise_now() - begin).count();
+            if (quarter_ == 0 && passed >= all / 4) quarter_ = resident();
+        }
+        last_ = resident();
+    }
+
+    void one_round(Duration length) {
+        const std::size_t fds = descriptors(), tasks = os_threads();
+        ++round_;
+        Round round{loop_, loop_.precise_now() + length, Dice(dice_.seed()), folder_.path()};
+        fork_some(round);
+        std::vector<std::uint64_t> before;
+        for (const auto& feature : features_) before.push_back(feature->done());
+        {
+            bool working = true;
+            evcorothread::EvThread reporter = loop_.spawn("reporter", [&] { report_while(working); });
+            evcorothread::Bundle bundle(loop_);
+            std::vector<Round> of_each;
+            of_each.reserve(features_.size());
+            for (const auto& feature : features_) {
+                of_each.push_back({loop_, round.end, Dice(round.dice.seed()), round.folder});
+                bundle.go(feature->name(), [&feature, &mine = of_each.back()] { feature->run(mine); });
+            }
+            if (const auto ended = bundle.wait(Deadline::never); !ended)
+                complain("a feature failed: " + ended.error().message());
+            working = false;
+            reporter.cancel();
+            (void)reporter.join(10s);
+        }
+        for (std::size_t i = 0; i < features_.size(); ++i)
+            if (features_[i]->done() == before[i])
+                complain(std::string(features_[i]->name()) + " got nothing done in a round");
+        wait_for("what children and threads left behind", [&] { return os_threads() <= tasks; });
+        wait_for("descriptors", [&] { return descriptors() <= fds; });
+        // This coroutine has one.
+        if (loop_.thread_count() != 1) complain("coroutines are left\n" + loop_.dump());
+        if (stacks_.in_use() != 1) complain("stacks are left");
+    }
+
+    void report_while(const bool& working) {
+        std::vector<std::uint64_t> before(features_.size());
+        for (std::size_t i = 0; i < features_.size(); ++i) before[i] = features_[i]->done();
+        auto last = loop_.precise_now();
+        while (working && !this_evthread::delay(5s)) {
+            const auto now = loop_.precise_now();
+            const double seconds = std::chrono::duration<double>(now - last).count();
+            last = now;
+            std::printf("round %zu: RSS %zu MiB, %zu fds, %zu stacks, %zu threads;", round_,
+                        mebibytes(resident()), descriptors(), stacks_.in_use(), os_threads());
+            for (std::size_t i = 0; i < features_.size(); ++i) {
+                const std::uint64_t done = features_[i]->done();
+                std::printf(" %s %.0f/s", std::string(features_[i]->name()).c_str(),
+                            static_cast<double>(done - before[i]) / seconds);
+                before[i] = done;
+            }
+            std::printf("%s\n", complaints() > 0 ? " (WRONG)" : "");
+            std::fflush(stdout);
+        }
+    }
+
+    // Between the first quarter, when caches are warm, and the end.
+    void check_growth() {
+        std::printf("soak: RSS %zu MiB after the first quarter, %zu MiB at the end; %zu stacks at most\n",
+                    mebibytes(quarter_), mebibytes(last_), stacks_.peak());
+        if (quarter_ > 0 && last_ > quarter_ + quarter_ / 4 + (16u << 20)) complain("memory grows");
+    }
+
+    const Options& options_;
+    Dice dice_;
+    test_support::TempDir folder_;
+    corothread::StackPool stacks_{{.count = 600, .pages = 16}};
+    EvLoop loop_{stacks_};
+    std::size_t at_start_ = descriptors();
+    std::vector<std::unique_ptr<Feature>> features_;
+    std::size_t round_ = 0;
+    std::size_t quarter_ = 0, last_ = 0;
+};
+
+// Log lines are expected here: failures are what this is about.
+void quiet(cutils::LogLevel, std::string_view, void*) {}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    CLI::App app("Every feature of the toolkit under load, and a look at what is left.");
+    app.add_option("--seconds", options.seconds, "how long");
+    app.add_option("--hours", options.hours, "how long, instead");
+    app.add_option("--seed", options.seed, "of all dice; printed");
+    app.add_option("--only", options.only, "features, by name")->delimiter(',');
+    CLI11_PARSE(app, argc, argv);
+    std::printf("soak: --seed %llu\n", static_cast<unsigned long long>(options.seed));
+    std::fflush(stdout);
+    cutils::set_log_sink(quiet);
+    bool good;
+    {
+        Soak soak(options);
+        good = soak.run();
+    }
+    cutils::set_log_sink(nullptr);
+    std::printf("soak: %s\n", good ? "nothing wrong" : "WRONG, see above");
+    return good ? 0 : 1;
+}
