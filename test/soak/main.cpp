@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -21,6 +22,7 @@
 
 #include "cutils/log.h"
 #include "evcorothread/bundle.h"
+#include "evcorothread/ev_timer.h"
 #include "test/soak/soak.h"
 #include "test/support/temp_dir.h"
 
@@ -80,6 +82,9 @@ class Soak {
     bool run() {
         loop_.spawn("soak", [this] {
             if (!make_certificate(loop_, folder_.path())) return;
+            reported_.resize(features_.size());
+            evcorothread::EvTimer reporter(loop_, [this] { report(); });
+            reporter.start_periodic(5s);
             rounds();
         });
         loop_.run();
@@ -114,8 +119,6 @@ class Soak {
         std::vector<std::uint64_t> before;
         for (const auto& feature : features_) before.push_back(feature->done());
         {
-            bool working = true;
-            evcorothread::EvThread reporter = loop_.spawn("reporter", [&] { report_while(working); });
             evcorothread::Bundle bundle(loop_);
             std::vector<Round> of_each;
             of_each.reserve(features_.size());
@@ -125,9 +128,6 @@ class Soak {
             }
             if (const auto ended = bundle.wait(Deadline::never); !ended)
                 complain("a feature failed: " + ended.error().message());
-            working = false;
-            reporter.cancel();
-            (void)reporter.join(10s);
         }
         for (std::size_t i = 0; i < features_.size(); ++i)
             if (features_[i]->done() == before[i])
@@ -139,25 +139,20 @@ class Soak {
         if (stacks_.in_use() != 1) complain("stacks are left");
     }
 
-    void report_while(const bool& working) {
-        std::vector<std::uint64_t> before(features_.size());
-        for (std::size_t i = 0; i < features_.size(); ++i) before[i] = features_[i]->done();
-        auto last = loop_.precise_now();
-        while (working && !this_evthread::delay(5s)) {
-            const auto now = loop_.precise_now();
-            const double seconds = std::chrono::duration<double>(now - last).count();
-            last = now;
-            std::printf("round %zu: RSS %zu MiB, %zu fds, %zu stacks, %zu threads;", round_,
-                        mebibytes(resident()), descriptors(), stacks_.in_use(), os_threads());
-            for (std::size_t i = 0; i < features_.size(); ++i) {
-                const std::uint64_t done = features_[i]->done();
-                std::printf(" %s %.0f/s", std::string(features_[i]->name()).c_str(),
-                            static_cast<double>(done - before[i]) / seconds);
-                before[i] = done;
-            }
-            std::printf("%s\n", complaints() > 0 ? " (WRONG)" : "");
-            std::fflush(stdout);
+    void report() {
+        const auto now = loop_.precise_now();
+        const double seconds = std::chrono::duration<double>(now - reported_at_).count();
+        reported_at_ = now;
+        std::printf("round %zu: RSS %zu MiB, %zu fds, %zu stacks, %zu threads;", round_,
+                    mebibytes(resident()), descriptors(), stacks_.in_use(), os_threads());
+        for (std::size_t i = 0; i < features_.size(); ++i) {
+            const std::uint64_t done = features_[i]->done();
+            std::printf(" %s %.0f/s", std::string(features_[i]->name()).c_str(),
+                        static_cast<double>(done - reported_[i]) / seconds);
+            reported_[i] = done;
         }
+        std::printf("%s\n", complaints() > 0 ? " (WRONG)" : "");
+        std::fflush(stdout);
     }
 
     // Between the first quarter, when caches are warm, and the end.
@@ -176,6 +171,8 @@ class Soak {
     std::vector<std::unique_ptr<Feature>> features_;
     std::size_t round_ = 0;
     std::size_t quarter_ = 0, last_ = 0;
+    std::vector<std::uint64_t> reported_{};  // done() of each, when the last line was written
+    TimePoint reported_at_ = loop_.precise_now();
 };
 
 // Log lines are expected here: failures are what this is about.
