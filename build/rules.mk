@@ -20,7 +20,7 @@ FLAGS_asan := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fn
 FLAGS_tsan := -O1 -g1 -fsanitize=thread -fno-omit-frame-pointer
 # With CXX=clang++: build/fuzz.sh.
 FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_coverage := -O0 -g --coverage
+FLAGS_coverage := -O0 -g --coverage -DTEST_SUPPORT_COVERAGE
 MODE_FLAGS := $(FLAGS_$(MODE))
 ifeq ($(MODE_FLAGS),)
 $(error MODE=$(MODE) is not one of: release debug asan tsan coverage fuzz)
@@ -249,8 +249,8 @@ OBJECTS += $$(OBJECTS_soak)
 $(OUT)/test/soak: $$(OBJECTS_soak) $$(call archives,webby)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby)
-soak: $(OUT)/test/soak
+	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,soak) -o $$@ $$^ $$(call syslibs,webby)
+soak: $(OUT)/test/soak $(OUT)/bin/webby
 endef
 
 # Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
@@ -290,7 +290,7 @@ test: all tests tutorial
 	@build/run-tests.sh $(OUT)
 # A build of its own, whatever MODE is.
 coverage:
-	@$(MAKE) --no-print-directory MODE=coverage OUT=out/coverage tests
+	@$(MAKE) --no-print-directory MODE=coverage OUT=out/coverage all tests
 	@build/coverage.sh out/coverage
 bench: $(patsubst %,$(OUT)/bench/%,$(bench_names))
 clean:

@@ -31,7 +31,7 @@ struct Site {
                   .paradigm = paradigm,
                   .timeouts = {.head = 300ms, .io = 500ms, .idle = 300ms, .linger = 100ms},
                   .max_active = 30,
-                  .threads = 8,
+                  .threads = 24,  // an SSE listener keeps one
                   .drain = 500ms}) {
         server.get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
         server.post("/echo", [](Request& q, Response& r) { r.text(q.body()); });

@@ -8,7 +8,7 @@
 // It works in rounds. In each everything is started, kept under load, and put away again; then no descriptor,
 // no coroutine, no stack, no thread and no child may be left. Ends with 1 when anything was wrong.
 #include <dirent.h>
-#include <malloc.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +17,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
+#include <random>
 #include <string>
 
+#include "corothread/stack_pool.h"
 #include "cutils/log.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/ev_timer.h"
+#include "nutils/unique_fd.h"
 #include "test/soak/soak.h"
 #include "test/support/temp_dir.h"
 
@@ -42,27 +44,30 @@ namespace this_evthread = evcorothread::this_evthread;
 struct Options {
     double seconds = 120;
     double hours = 0;
+    double round = 0;
     std::uint64_t seed = std::random_device()();
     std::vector<std::string> only{};
 };
 
-std::size_t entries(const char* folder) {
-    DIR* const dir = ::opendir(folder);
-    if (dir == nullptr) return 0;
-    std::size_t count = 0;
-    while (::readdir(dir) != nullptr) ++count;
-    ::closedir(dir);
-    return count - 3;  // ".", "..", and the one that reads it; for threads and children the same is compared
-}
-std::size_t descriptors() { return entries("/proc/self/fd"); }
-std::size_t os_threads() { return entries("/proc/self/task"); }
+// A folder or file of /proc, open from the start: there are phases without descriptors.
+class Looked {
+  public:
+    explicit Looked(const char* path) : folder_(::opendir(path)) {}
+    Looked(const Looked&) = delete;
+    Looked& operator=(const Looked&) = delete;
+    ~Looked() { ::closedir(folder_); }
 
-std::size_t resident() {
-    std::ifstream statm("/proc/self/statm");
-    std::size_t all = 0, pages = 0;
-    statm >> all >> pages;
-    return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
+    // How many entries it has, without "." and "..".
+    [[nodiscard]] std::size_t entries() const {
+        ::rewinddir(folder_);
+        std::size_t count = 0;
+        while (::readdir(folder_) != nullptr) ++count;
+        return count - 2;
+    }
+
+  private:
+    DIR* folder_;
+};
 
 std::size_t mebibytes(std::size_t bytes) { return bytes >> 20; }
 
@@ -70,8 +75,8 @@ class Soak {
   public:
     explicit Soak(const Options& options) : options_(options), dice_(options.seed) {
         using Make = std::unique_ptr<Feature> (*)();
-        for (const Make make :
-             {&coroutines, &streams, &tls, &datagrams, &threads, &processes, &http, &descriptor_famine}) {
+        for (const Make make : {&coroutines, &streams, &tls, &datagrams, &relays, &parking, &inspection,
+                                &threads, &processes, &http, &descriptor_famine}) {
             auto feature = make();
             if (options.only.empty() ||
                 std::find(options.only.begin(), options.only.end(), feature->name()) != options.only.end())
@@ -100,8 +105,8 @@ class Soak {
     void rounds() {
         const double all = options_.hours > 0 ? options_.hours * 3600 : options_.seconds;
         const auto begin = loop_.precise_now();
-        const auto length = std::chrono::duration_cast<Duration>(
-            std::chrono::duration<double>(std::clamp(all / 8, 2.0, 60.0)));
+        const auto length = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
+            options_.round > 0 ? options_.round : std::clamp(all / 8, 2.0, 60.0)));
         const auto end = begin + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(all));
         while (loop_.precise_now() < end) {
             one_round(length);
@@ -162,7 +167,21 @@ class Soak {
         if (quarter_ > 0 && last_ > quarter_ + quarter_ / 4 + (16u << 20)) complain("memory grows");
     }
 
+    // Bytes of memory in use.
+    [[nodiscard]] std::size_t resident() const {
+        char text[100] = {};
+        unsigned long all = 0, pages = 0;
+        if (::pread(statm_.get(), text, sizeof text - 1, 0) < 0 ||
+            std::sscanf(text, "%lu %lu", &all, &pages) != 2)
+            return 0;
+        return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    }
+    [[nodiscard]] std::size_t descriptors() const { return fds_.entries(); }
+    [[nodiscard]] std::size_t os_threads() const { return tasks_.entries(); }
+
     const Options& options_;
+    nutils::UniqueFd statm_{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+    Looked fds_{"/proc/self/fd"}, tasks_{"/proc/self/task"};
     Dice dice_;
     test_support::TempDir folder_;
     corothread::StackPool stacks_{{.count = 600, .pages = 16}};
@@ -185,6 +204,7 @@ int main(int argc, char** argv) {
     CLI::App app("Every feature of the toolkit under load, and a look at what is left.");
     app.add_option("--seconds", options.seconds, "how long");
     app.add_option("--hours", options.hours, "how long, instead");
+    app.add_option("--round", options.round, "how long a round, in seconds; else an eighth, 2 to 60");
     app.add_option("--seed", options.seed, "of all dice; printed");
     app.add_option("--only", options.only, "features, by name")->delimiter(',');
     CLI11_PARSE(app, argc, argv);

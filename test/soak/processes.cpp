@@ -1,7 +1,5 @@
-// Child processes, forks, and phases without descriptors.
-#include <dirent.h>
+// Child processes and forks.
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "evcorothread/child_process.h"
 #include "evcorothread/ev_pipe.h"
@@ -61,30 +59,9 @@ class Processes final : public Feature {
     static void leave_one(EvLoop& loop) { (void)ChildProcess::spawn(loop, {"true"}); }
 };
 
-// Lowers the limit on descriptors to what is open, for a moment.
-class Famine final : public Feature {
-  public:
-    Famine() : Feature("EMFILE phases") {}
-
-    void run(Round& round) override {
-        rlimit usual{};
-        ::getrlimit(RLIMIT_NOFILE, &usual);
-        while (!round.over()) {
-            if (this_evthread::delay(1s + round.dice.up_to(1s))) break;
-            rlimit low = usual;
-            low.rlim_cur = 10 + round.dice.below(20);  // below what is open: nothing new can be
-            ::setrlimit(RLIMIT_NOFILE, &low);
-            (void)this_evthread::delay(round.dice.up_to(300ms));
-            ::setrlimit(RLIMIT_NOFILE, &usual);
-            count();
-        }
-    }
-};
-
 }  // namespace
 
 std::unique_ptr<Feature> processes() { return std::make_unique<Processes>(); }
-std::unique_ptr<Feature> descriptor_famine() { return std::make_unique<Famine>(); }
 
 void fork_some(Round& round) {
     for (int i = 0; i < 3; ++i) {

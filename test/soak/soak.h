@@ -88,7 +88,10 @@ std::unique_ptr<Feature> coroutines();
 std::unique_ptr<Feature> streams();  // TCP and unix sockets
 std::unique_ptr<Feature> tls();
 std::unique_ptr<Feature> datagrams();
-std::unique_ptr<Feature> threads();  // offload, loop groups, what crosses threads
+std::unique_ptr<Feature> relays();  // proxies, happy eyeballs, callbacks
+std::unique_ptr<Feature> parking();
+std::unique_ptr<Feature> inspection();  // dumps, the stall detector, signals, pipes
+std::unique_ptr<Feature> threads();     // offload, loop groups, what crosses threads
 std::unique_ptr<Feature> processes();
 std::unique_ptr<Feature> http();
 std::unique_ptr<Feature> descriptor_famine();
