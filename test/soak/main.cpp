@@ -76,7 +76,7 @@ class Soak {
     explicit Soak(const Options& options) : options_(options), dice_(options.seed) {
         using Make = std::unique_ptr<Feature> (*)();
         for (const Make make : {&coroutines, &streams, &tls, &datagrams, &relays, &parking, &inspection,
-                                &threads, &processes, &http, &descriptor_famine}) {
+                                &threads, &processes, &http, &workers, &program, &descriptor_famine}) {
             auto feature = make();
             if (options.only.empty() ||
                 std::find(options.only.begin(), options.only.end(), feature->name()) != options.only.end())
@@ -85,6 +85,10 @@ class Soak {
     }
 
     bool run() {
+        for (const std::string& name : options_.only)
+            if (std::none_of(features_.begin(), features_.end(),
+                             [&](const auto& feature) { return feature->name() == name; }))
+                return complain("there is no feature " + name), false;
         loop_.spawn("soak", [this] {
             if (!make_certificate(loop_, folder_.path())) return;
             reported_.resize(features_.size());
@@ -121,6 +125,7 @@ class Soak {
         ++round_;
         Round round{loop_, loop_.precise_now() + length, Dice(dice_.seed()), folder_.path()};
         fork_some(round);
+        for (const auto& feature : features_) feature->prepare(round);
         std::vector<std::uint64_t> before;
         for (const auto& feature : features_) before.push_back(feature->done());
         {

@@ -62,6 +62,8 @@ class Feature {
     Feature& operator=(const Feature&) = delete;
     virtual ~Feature() = default;
 
+    // In a coroutine, before all features run: while the process has one thread, so it may fork.
+    virtual void prepare(Round&) {}
     // In a coroutine: works until the round is over, and returns when all it started has ended.
     virtual void run(Round& round) = 0;
 
@@ -94,6 +96,8 @@ std::unique_ptr<Feature> inspection();  // dumps, the stall detector, signals, p
 std::unique_ptr<Feature> threads();     // offload, loop groups, what crosses threads
 std::unique_ptr<Feature> processes();
 std::unique_ptr<Feature> http();
+std::unique_ptr<Feature> workers();
+std::unique_ptr<Feature> program();
 std::unique_ptr<Feature> descriptor_famine();
 
 // Forks: while the process has one thread.
