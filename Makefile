@@ -4,6 +4,8 @@
 #   make test               builds and runs every test program
 #   make MODE=asan test     the same under AddressSanitizer and UBSan; also debug, tsan
 #   make tutorial bench     the tutorial programs; the benchmarks
+#   make soak               out/<mode>/test/soak: every feature under load, for minutes or hours
+#   make coverage           which lines and branches the tests run (lcov: build/install-deps.sh --coverage)
 #   make install PREFIX=/usr/local DESTDIR=       make uninstall with the same takes it away again
 #   make docs               the reference from the headers (Doxygen: build/install-deps.sh --docs)
 #   make clean              removes out/<mode>/;  make distclean removes out/
@@ -62,6 +64,9 @@ $(call plugins_in,test/plugins)
 # Old programs know the C face as <corothread/evthread.h>; and the article's program is kept as it was printed.
 $(OUT)/obj/tutorial/%.o: CPPFLAGS_ALL += -Ievcorothread/compat
 $(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-sign-conversion
+
+# The soak program: not one of the tests.
+$(eval $(call soak_template))
 
 # The fuzz targets.
 $(if $(filter fuzz,$(MODE)),$(call fuzz_programs))

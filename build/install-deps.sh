@@ -7,6 +7,7 @@
 #   build/install-deps.sh --deb     also what build/package-deb.sh and build/test-debs.sh need
 #   build/install-deps.sh --docs    also what `make docs` needs
 #   build/install-deps.sh --abi     also what build/check-abi.sh needs
+#   build/install-deps.sh --coverage   also what `make coverage` needs
 set -euo pipefail
 
 packages=(
@@ -32,6 +33,7 @@ case ${1:-} in
 --deb) packages+=("${deb_packages[@]}") ;;
 --docs) packages+=(doxygen) ;;
 --abi) packages+=(abigail-tools) ;;
+--coverage) packages+=(lcov) ;;
 esac
 
 missing=()

@@ -20,7 +20,7 @@ FLAGS_asan := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fn
 FLAGS_tsan := -O1 -g1 -fsanitize=thread -fno-omit-frame-pointer
 # With CXX=clang++: build/fuzz.sh.
 FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-FLAGS_coverage := -O0 -g --coverage
+FLAGS_coverage := -O0 -g --coverage -DTEST_SUPPORT_COVERAGE
 MODE_FLAGS := $(FLAGS_$(MODE))
 ifeq ($(MODE_FLAGS),)
 $(error MODE=$(MODE) is not one of: release debug asan tsan coverage fuzz)
@@ -242,6 +242,17 @@ fuzz: $(OUT)/fuzz/$(1)
 endef
 fuzz_programs = $(foreach f,$(patsubst test/fuzz/%_fuzz.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp)),$(eval $(call fuzz_template,$(f))))
 
+# The soak program of test/soak: every feature under load, for minutes or hours.
+define soak_template
+OBJECTS_soak := $$(call objects,$$(wildcard test/soak/*.cpp))
+OBJECTS += $$(OBJECTS_soak)
+$(OUT)/test/soak: $$(OBJECTS_soak) $$(call archives,webby)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) $$(call WRAP_FLAGS,soak) -o $$@ $$^ $$(call syslibs,webby)
+soak: $(OUT)/test/soak $(OUT)/bin/webby
+endef
+
 # Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
 define bench_template
 OBJECTS += $$(call objects,bench/$(1).cpp)
@@ -274,9 +285,13 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-.PHONY: all libraries programs tests tutorial bench fuzz test clean distclean install
+.PHONY: all libraries programs tests tutorial bench fuzz soak coverage test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
+# A build of its own, whatever MODE is.
+coverage:
+	@$(MAKE) --no-print-directory MODE=coverage OUT=out/coverage all tests
+	@build/coverage.sh out/coverage
 bench: $(patsubst %,$(OUT)/bench/%,$(bench_names))
 clean:
 	rm -rf $(OUT)

@@ -98,14 +98,12 @@ struct Worker {
         : context{.application = application,
                   .limits = options.limits,
                   .timeouts = options.timeouts,
-                  .trust = options.trust},
-          exchanges(options.limits) {
+                  .trust = options.trust} {
         if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
     }
 
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
-    ExchangePool exchanges;
     std::thread thread;
 };
 
@@ -163,7 +161,7 @@ class ThreadDriver final : public DriverBase {
     bool park(Connection& connection, SessionEnd how, int operation);
     void unpark(Connection& connection);
     void watch_waiting();
-    void give_back(Worker& worker, Connection& connection);
+    void give_back(Connection& connection);
     void remove(Connection& connection);
     void tell_loop();
 
@@ -177,6 +175,9 @@ class ThreadDriver final : public DriverBase {
     cutils::List<Connection, ParkedTag> idle;     // the one that expires first in front
     cutils::List<Connection, ParkedTag> waiting;  // for more of a request; few, in no order
     std::vector<std::unique_ptr<Worker>> workers;
+    // One for all: a request may be begun by one thread and finished by another, and pools of their own would
+    // fill up at those who finish.
+    ExchangePool exchanges;
     std::size_t count = 0;
     std::size_t idle_count = 0;
     std::size_t waiting_workers = 0;
@@ -202,6 +203,7 @@ ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
       access_log(std::move(log)),
       epoll(::epoll_create1(EPOLL_CLOEXEC)),
       ending_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      exchanges(options.limits),
       drain_timer(loop, [this] { cancel(); }),
       idle_timer(loop, [this] { close_expired(); }),
       link(std::make_shared<Link>(Link{this})) {
@@ -454,9 +456,10 @@ SessionEnd ThreadDriver::run(Worker& worker, Connection& connection, Socket& soc
     Conversation& conversation = connection.conversation;
     const bool is_new = conversation.exchange == nullptr;
     if (is_new && conversation.expired) return SessionEnd::close;
-    Exchange* const exchange = is_new ? worker.exchanges.take() : conversation.exchange;
+    Exchange* exchange = conversation.exchange;
     {
         const std::lock_guard lock(mutex);
+        if (is_new) exchange = exchanges.take();
         conversation.exchange = exchange;  // what cancels from now on finds it
         if (canceled) exchange->give_up();
     }
@@ -468,7 +471,7 @@ SessionEnd ThreadDriver::run(Worker& worker, Connection& connection, Socket& soc
     return session.run();
 }
 
-void ThreadDriver::give_back(Worker& worker, Connection& connection) {
+void ThreadDriver::give_back(Connection& connection) {
     Exchange* exchange = nullptr;
     {
         const std::lock_guard lock(mutex);
@@ -477,7 +480,10 @@ void ThreadDriver::give_back(Worker& worker, Connection& connection) {
     if (exchange == nullptr) return;
     exchange->abandon();
     exchange->end();
-    worker.exchanges.give(exchange);
+    exchange->put_aside();
+    std::unique_ptr<Exchange> one_too_many;
+    const std::lock_guard lock(mutex);
+    one_too_many.reset(exchanges.keep(exchange));
 }
 
 bool ThreadDriver::shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket) {
@@ -507,7 +513,7 @@ void ThreadDriver::serve(Worker& worker, Connection& connection) {
         cutils::log(cutils::LogLevel::error,
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
-    if (end == SessionEnd::park || end == SessionEnd::close) give_back(worker, connection);
+    if (end == SessionEnd::park || end == SessionEnd::close) give_back(connection);
     if (end != SessionEnd::close && park(connection, end, EPOLL_CTL_MOD)) return;
     if (end == SessionEnd::park && connection.tls != nullptr)
         connection.tls->layer.say_goodbye();  // draining

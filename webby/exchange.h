@@ -124,6 +124,12 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
                AnswerWaiter* waiter = nullptr);
     // Puts down in the connection's memory what has to be remembered.
     void end() { memory_->requests = static_cast<std::uint32_t>(engine_.requests()); }
+    // Lets go of what was not sent, for whoever begins with it next.
+    void put_aside() {
+        count_end();
+        if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
+            engine_.forget_output();
+    }
     // Goes on where it was, perhaps on another thread.
     void resume(ExchangeContext& context, Wire& wire) {
         context_ = &context;
@@ -275,11 +281,6 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     bool given_up_ = false;
 
     friend class ExchangePool;
-    void put_aside() {
-        count_end();
-        if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
-            engine_.forget_output();
-    }
     Exchange* next_free_ = nullptr;
 };
 
@@ -300,9 +301,15 @@ class EVC_API ExchangePool {
     }
     void give(Exchange* exchange) {
         exchange->put_aside();
-        if (count_ >= kKeep) return delete exchange;
+        delete keep(exchange);
+    }
+    // The same for one that has been put aside, without running anybody else's code: for a pool under a
+    // lock. Returns it when there are enough of them, for the caller to delete.
+    [[nodiscard]] Exchange* keep(Exchange* exchange) {
+        if (count_ >= kKeep) return exchange;
         ++count_;
         exchange->next_free_ = std::exchange(free_, exchange);
+        return nullptr;
     }
 
   private:
