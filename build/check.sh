@@ -35,6 +35,7 @@ deny() { # deny PATTERN ALLOWED-FILES-REGEX
 deny '#include <(event2/|event\.h)' '^evcorothread/[a-z_0-9]+\.cpp$'
 deny '#include <openssl/' '^evcorothread/tls_[a-z_0-9]+\.cpp$'
 deny '#include <boost/context' '^corothread/[a-z_0-9]+\.cpp$'
+deny '#include <elfutils/' '^corothread/source_lines\.cpp$'
 deny '#include <(zlib\.h|zstd\.h|brotli/)' '^webby/compression_[a-z_]+\.cpp$'
 deny '#include <boost/beast' '^webby/[a-z_0-9]+\.cpp$'
 
