@@ -17,8 +17,9 @@ struct CompressionOptions {
 //
 //   server.add_filter(std::make_unique<webby::Compression>());
 //
-// Leaves alone: what has a Content-Encoding or Content-Range already, 206, what is small, and what
-// Cache-Control: no-transform protects. Says Vary: Accept-Encoding wherever it could have done something;
+// Leaves alone: what has a Content-Encoding or Content-Range already, 206, what is small, what
+// Cache-Control: no-transform protects, and what a servlet writes with Response::write (a source or a stream
+// is coded piece by piece). Says Vary: Accept-Encoding wherever it could have done something;
 // makes the ETag of what it coded weak (W/), since the bytes are others now; HEAD has the fields of GET. Add
 // it first: it is then the last to see a response.
 //
