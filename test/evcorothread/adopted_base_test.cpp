@@ -114,11 +114,11 @@ TEST(AdoptedBase, ServesAnEcho) {
 TEST(AdoptedBase, SharesTheBaseWithTheApplicationsOwnEvents) {
     std::string order;
     loop->spawn([&] {
-        CHECK(!this_evthread::delay(4ms));
+        CHECK(!this_evthread::delay(30ms));
         order += "b";
     });
     in_application(1, [&] { order += "a"; });
-    in_application(12, [&] { order += "c"; });
+    in_application(150, [&] { order += "c"; });
     dispatch();
     CHECK_EQUAL("abc", order);
 }
@@ -196,10 +196,10 @@ TEST(AdoptedBase, ATimerStartedFromTheApplicationRuns) {
     int calls = 0;
     EvTimer late(*loop, [&] { ++calls; });
     EvTimer early(*loop, [&] { ++calls; });
-    late.start(30ms);
+    late.start(300ms);
     in_application(2, [&] { early.start(1ms); });
     const TimePoint begin = cutils::monotonic_now();
-    in_application(15, [&] { CHECK_EQUAL(1, calls); });
+    in_application(150, [&] { CHECK_EQUAL(1, calls); });
     dispatch();
     CHECK_EQUAL(2, calls);
     CHECK(cutils::monotonic_now() - begin < 2s);

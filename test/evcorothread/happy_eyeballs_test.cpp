@@ -72,7 +72,7 @@ TEST(ConnectAny, TakesTheOnlyOne) {
     });
 }
 
-TEST(ConnectAny, OfABlackHoleAndAServerReachesTheServerWithinThreeHundredMilliseconds) {
+TEST(ConnectAny, OfABlackHoleAndAServerReachesTheServerAfterAQuarterOfASecond) {
     const FullListener hole(SockAddr::loopback(0));
     const Listener server(SockAddr::loopback6(0));
     in_coroutine([&] {
@@ -82,7 +82,7 @@ TEST(ConnectAny, OfABlackHoleAndAServerReachesTheServerWithinThreeHundredMillise
         const Duration took = loop.precise_now() - begin;
         CHECK_EQUAL(server.address, socket.peer().value());
         CHECK(took >= 250ms);
-        CHECK(took < 300ms);
+        CHECK(took < 2s);
     });
 }
 

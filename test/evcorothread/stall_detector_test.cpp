@@ -92,10 +92,10 @@ TEST(StallDetection, ALoopThatWaitsIsNotStuck) {
 }
 
 TEST(StallDetection, CoroutinesThatSwitchAreNotStuck) {
-    const StallDetector detector(loop, options(50ms));
+    const StallDetector detector(loop, options(200ms));
     for (int i = 0; i < 2; ++i)
         go([] {
-            const TimePoint end = cutils::monotonic_now() + 120ms;
+            const TimePoint end = cutils::monotonic_now() + 300ms;
             while (cutils::monotonic_now() < end) this_evthread::yield();
         });
     run_loop();
