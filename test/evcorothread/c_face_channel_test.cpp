@@ -29,7 +29,7 @@ void start_receiver(EVCHANNEL* channel, std::vector<int>& received, Outcome& las
 ;
 
 TEST(CFaceChannel, HandsMessagesOverInTheirOrder) {
-    for (const std::size_t capacity : {0, 1, 3, 100}) {
+    for (const std::size_t capacity : {0U, 1U, 3U, 100U}) {
         std::vector<int> received;
         Outcome last;
         EVCHANNEL* const channel = make_channel(capacity);
@@ -46,7 +46,7 @@ TEST(CFaceChannel, HandsMessagesOverInTheirOrder) {
 }
 
 TEST(CFaceChannel, ServesSendersThatWaitInTheirOrder) {
-    for (const std::size_t capacity : {0, 1}) {
+    for (const std::size_t capacity : {0U, 1U}) {
         std::vector<int> received;
         Outcome last;
         EVCHANNEL* const channel = make_channel(capacity);
@@ -76,8 +76,8 @@ TEST(CFaceChannel, ServesReceiversThatWaitInTheirOrder) {
 }
 
 TEST(CFaceChannel, CopiesMessagesOfAnySizeWhole) {
-    for (const std::size_t size : {1, 3, 24, 1000}) {
-        for (const std::size_t capacity : {0, 2}) {
+    for (const std::size_t size : {1U, 3U, 24U, 1000U}) {
+        for (const std::size_t capacity : {0U, 2U}) {
             EVCHANNEL* const channel = make_channel(capacity, size);
             const std::string sent[3] = {std::string(size, 'a'), std::string(size, 'b'),
                                          std::string(size, 'c')};

@@ -305,7 +305,8 @@ TEST(Deadlock, OfTwoThatWaitForEachOthersMutexIsLoggedOnce) {
     const auto both = [&locked](Mutex& one, Mutex& other) {
         const MutexLock lock(one, Deadline::never);
         if (!lock) return;
-        for (++locked; locked < 2;) this_evthread::yield();
+        ++locked;
+        while (locked != 2) this_evthread::yield();
         const MutexLock second(other, Deadline::never);
         (void)second.error();
     };
