@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Which lines and branches the tests run, by layer: `make coverage`. Writes OUT/coverage.info and OUT/index.html.
+# Which lines and branches the tests run, by layer: `make coverage`. Writes OUT/coverage.info and OUT/html/index.html.
 # Needs lcov: build/install-deps.sh --coverage.
 #
 #   build/coverage.sh out/coverage [LAYER...]      after `make MODE=coverage tests`; only these layers' tests
@@ -29,17 +29,26 @@ done
 lcov=(lcov --quiet --rc lcov_branch_coverage=1 --rc geninfo_no_exception_branch=1)
 objects=()
 for layer in cutils nutils corothread evcorothread webby; do
-    [ -d "$out/obj/$layer" ] && objects+=(--directory "$out/obj/$layer")
+    # What headers have inline is counted in the tests' objects, too.
+    for folder in "$out/obj/$layer" "$out/obj/test/$layer"; do
+        [ -d "$folder" ] && objects+=(--directory "$folder")
+    done
 done
+[ -d "$out/obj/test/support" ] && objects+=(--directory "$out/obj/test/support")
 here=$PWD
-"${lcov[@]}" --capture --initial "${objects[@]}" --base-directory "$here" --no-external --output-file "$out/none.info"
-"${lcov[@]}" --capture "${objects[@]}" --base-directory "$here" --no-external --output-file "$out/run.info"
-"${lcov[@]}" --add-tracefile "$out/none.info" --add-tracefile "$out/run.info" --output-file "$out/all.info"
+# lcov says much about itself.
+said=$out/lcov.log
+: >"$said"
+run() {
+    "$@" 2>>"$said" || { echo "coverage.sh: $1 failed: $said" >&2; exit 1; }
+}
+run "${lcov[@]}" --capture --initial "${objects[@]}" --base-directory "$here" --no-external --output-file "$out/none.info"
+run "${lcov[@]}" --capture "${objects[@]}" --base-directory "$here" --no-external --output-file "$out/run.info"
+run "${lcov[@]}" --add-tracefile "$out/none.info" --add-tracefile "$out/run.info" --output-file "$out/all.info"
 # The libraries' own files; not the tests, the programs, or what lies outside.
-"${lcov[@]}" --extract "$out/all.info" "$here/cutils/*" "$here/nutils/*" "$here/corothread/*" \
+run "${lcov[@]}" --extract "$out/all.info" "$here/cutils/*" "$here/nutils/*" "$here/corothread/*" \
     "$here/evcorothread/*" "$here/webby/*" --output-file "$out/coverage.info"
-genhtml --quiet --branch-coverage --prefix "$here" --output-directory "$out" "$out/coverage.info" ||
-    echo "coverage.sh: genhtml failed" >&2
+run genhtml --quiet --branch-coverage --prefix "$here" --output-directory "$out/html" "$out/coverage.info"
 
 awk -F'[:,]' -v here="$here/" '
     /^SF:/  { file = substr($0, 4); sub(here, "", file); split(file, part, "/"); layer = part[1] }
@@ -61,5 +70,5 @@ awk -F'[:,]' -v here="$here/" '
         }
         row("all", lh, lf, bh, bf)
     }' "$out/coverage.info"
-echo "coverage.sh: $out/index.html"
+echo "coverage.sh: $out/html/index.html"
 exit $failed

@@ -94,63 +94,66 @@ class Program final : public Feature {
   public:
     Program() : Feature("program") {}
 
-    void run(Round& round) override {
+    // Before a famine: it would inherit that.
+    void prepare(Round& round) override {
         std::error_code error;
         const auto here = std::filesystem::read_symlink("/proc/self/exe", error);
         const std::string program = here.parent_path().parent_path() / "bin" / "webby";
-        const std::string log = round.folder + "/access.log";
-        const std::string socket_file = round.folder + "/webby.sock";
         std::ofstream(round.folder + "/page.txt") << "a page\n";
-        auto webby = start(round, {program,
-                                   "--listen",
-                                   "unix:" + socket_file,
-                                   "--root",
-                                   round.folder,
-                                   "--access-log",
-                                   log,
-                                   "--compress",
-                                   "--request-id",
-                                   "--security-headers",
-                                   "--health",
-                                   "/health",
-                                   "--head-timeout",
-                                   "0.3",
-                                   "--idle-timeout",
-                                   "0.3",
-                                   "--drain-timeout",
-                                   "1",
-                                   "--workers",
-                                   "2",
-                                   "--paradigm",
-                                   round.dice.one_in(2) ? "coroutine" : "event"});
-        if (!webby) return complain("the program does not start: " + webby.error().message());
-        const SockAddr address = SockAddr::unix_path(socket_file).value();
-        wait_for("the program's start", [&] { return bool(EvSocket::connect(round.loop, address, 1s)); });
+        log_ = round.folder + "/access.log";
+        const std::string socket_file = round.folder + "/webby.sock";
+        address_ = SockAddr::unix_path(socket_file).value();
+        auto child =
+            ChildProcess::spawn(round.loop,
+                                {program,
+                                 "--listen",
+                                 "unix:" + socket_file,
+                                 "--root",
+                                 round.folder,
+                                 "--access-log",
+                                 log_,
+                                 "--compress",
+                                 "--request-id",
+                                 "--security-headers",
+                                 "--health",
+                                 "/health",
+                                 "--head-timeout",
+                                 "0.3",
+                                 "--idle-timeout",
+                                 "0.3",
+                                 "--drain-timeout",
+                                 "1",
+                                 "--workers",
+                                 "2",
+                                 "--paradigm",
+                                 round.dice.one_in(2) ? "coroutine" : "event"},
+                                {.output = process::Stdio::pipe(), .errors = process::Stdio::null()});
+        if (!child) return complain("the program does not start: " + child.error().message());
+        webby_ = *std::move(child);
+        // It says so when it serves, and listens to signals.
+        std::string said(14, ' ');
+        if (!webby_.output().recv_exact(said, 30s) || said != "webby: serving")
+            complain("the program said " + said);
+    }
+
+    void run(Round& round) override {
         EvThread reloading = round.loop.spawn("reloading", [&, dice = Dice(round.dice.seed())]() mutable {
             while (!this_evthread::delay(50ms + dice.up_to(300ms))) {
                 std::error_code ignored;
-                std::filesystem::rename(log, log + ".1", ignored);
-                if (webby->kill(SIGHUP)) complain("the program is gone");
+                std::filesystem::rename(log_, log_ + ".1", ignored);
+                if (webby_.kill(SIGHUP)) complain("the program is gone");
             }
         });
-        crowd(round, "program's client", 6, [&](Dice& dice) { visit(round.loop, address, dice); });
+        crowd(round, "program's client", 6, [&](Dice& dice) { visit(round.loop, address_, dice); });
         reloading.cancel();
         (void)reloading.join(10s);
-        end(*webby, "the program");
-        for (const auto& name : {log, log + ".1"}) std::filesystem::remove(name, error);
+        end(webby_, "the program");
+        webby_ = {};
+        std::error_code error;
+        for (const auto& name : {log_, log_ + ".1"}) std::filesystem::remove(name, error);
     }
 
   private:
-    // In a famine it may take some tries.
-    static cutils::Result<ChildProcess> start(Round& round, const std::vector<std::string>& arguments) {
-        for (int i = 0;; ++i) {
-            auto child = ChildProcess::spawn(
-                round.loop, arguments, {.output = process::Stdio::null(), .errors = process::Stdio::null()});
-            if (child || i == 20) return child;
-            (void)this_evthread::delay(100ms);
-        }
-    }
-
     void visit(EvLoop& loop, const SockAddr& address, Dice& dice) {
         auto socket = EvSocket::connect(loop, address, 1s);
         if (!socket) {
@@ -170,6 +173,10 @@ class Program final : public Feature {
         if (!heard.starts_with("HTTP/1.1 ")) return complain("the program said " + heard.substr(0, 100));
         count();
     }
+
+    std::string log_;
+    SockAddr address_;
+    ChildProcess webby_;
 };
 
 }  // namespace

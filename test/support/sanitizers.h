@@ -27,5 +27,11 @@ inline constexpr bool kTsan = true;
 inline constexpr bool kTsan = false;
 #endif
 inline constexpr bool kSanitized = kAsan || kTsan;
+// Debug and coverage builds are slow, too.
+#ifdef __OPTIMIZE__
+inline constexpr bool kSlow = kSanitized;
+#else
+inline constexpr bool kSlow = true;
+#endif
 
 }  // namespace test_support

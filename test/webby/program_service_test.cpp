@@ -1,10 +1,12 @@
 // The program under a service manager, and in front of load balancers.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "nutils/blocking_socket.h"
 #include "nutils/listen_stream.h"
 #include "nutils/unique_fd.h"
 #include "test/webby/program.h"
@@ -202,6 +205,21 @@ TEST(ProgramService, OpensItsAccessLogAgainOnSighup) {
     (void)answer_of(at, "/after");
     end(program);
     STRCMP_CONTAINS("\"target\":\"/after\"", text_of(path).c_str());
+}
+
+TEST(ProgramService, SighupEndsNothingAsSoonAsAnybodyCanBeConnected) {
+    if (program_path().empty()) return;
+    for (int i = 0; i < 8; ++i) {
+        const std::string path = folder.path() + "/" + std::to_string(i) + ".sock";
+        const nutils::SockAddr at = nutils::SockAddr::unix_path(path).value();
+        Program program(with(
+            {"--listen", "unix:" + path, "--access-log", folder.path() + "/access.log", "--workers", "2"}));
+        while (!nutils::BlockingSocket::connect(at, std::chrono::seconds(1))) ::sched_yield();
+        program.signal(SIGHUP);
+        STRCMP_CONTAINS("serving", program.line().c_str());
+        STRCMP_CONTAINS("<h1>home</h1>", answer_of(at, "/").c_str());
+        end(program);
+    }
 }
 
 TEST(ProgramService, WithAManagerSighupEndsNothingThoughThereIsNothingToReadAgain) {

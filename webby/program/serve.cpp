@@ -42,14 +42,15 @@ int serve_alone(const Arguments& arguments) {
     Server server(arguments.server);
     if (const cutils::Result<void> filled = fill(server, arguments, loaded); !filled)
         return complain(words(filled.error()));
-    if (const cutils::Result<void> listening = server.attach(loop); !listening)
-        return complain(words(listening.error()));
     Service service(loop, nullptr);
+    // Before anybody can be connected, and take it for one that may be told.
     const Ending ending(loop, [&] {
         service.stopping();
         server.stop();
     });
     const Reloading reloading(loop, arguments, server, loaded, service);
+    if (const cutils::Result<void> listening = server.attach(loop); !listening)
+        return complain(words(listening.error()));
     announce(arguments, server, service);
     loop.run();
     return 0;
@@ -72,14 +73,14 @@ int serve_with_workers(const Arguments& arguments) {
     Server server(arguments.server);
     if (const cutils::Result<void> filled = fill(server, arguments, loaded); !filled)
         return complain(words(filled.error()));
-    if (const cutils::Result<void> listening = server.attach(workers); !listening)
-        return complain(words(listening.error()));
     Service service(loop, &workers);
     const Ending ending(loop, [&] {
         service.stopping();
         end.set();
     });
     const Reloading reloading(loop, arguments, server, loaded, service);
+    if (const cutils::Result<void> listening = server.attach(workers); !listening)
+        return complain(words(listening.error()));
     announce(arguments, server, service);
     loop.spawn("end", [&] {
         (void)end.wait(cutils::Deadline::never);
