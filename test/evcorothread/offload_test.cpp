@@ -397,6 +397,7 @@ TEST(Offload, APoolMayEndBeforeItsWaitersHaveRun) {
     run_ready();
     occupant.cancel();  // all three are woken, and have not run
     canceled.cancel();
+    pool->close();  // before the thread is free for what is queued
     let_go();
     pool.reset();
     run_loop();
