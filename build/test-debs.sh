@@ -45,7 +45,8 @@ grep -q localhost /etc/hosts 2>/dev/null || printf '127.0.0.1 localhost\n::1 loc
 
 apt-get update -q >/dev/null 2>&1
 # What the packages need, so that the comparison afterwards sees only them.
-install g++ clang make cmake pkg-config mandoc libevent-dev libssl-dev libboost-context1.81-dev >log 2>&1 || { tail log; exit 1; }
+install g++ clang make cmake pkg-config mandoc libevent-dev libssl-dev libboost-context1.81-dev \
+    libbrotli-dev libzstd-dev zlib1g-dev >log 2>&1 || { tail log; exit 1; }
 files >before
 
 check "the library and webby install" install ./libevcorothread0_*.deb ./webby_*.deb
