@@ -10,13 +10,11 @@
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_parking.h"
 #include "evcorothread/ev_socket.h"
-#include "evcorothread/ev_timer.h"
 #include "evcorothread/tls_context.h"
 #include "evcorothread/tls_socket.h"
-#include "webby/driver_base_internal.h"
 #include "webby/exchange.h"
 #include "webby/full_answer_internal.h"
-#include "webby/handshake_report_internal.h"
+#include "webby/loop_driver_internal.h"
 #include "webby/loop_socket_internal.h"
 #include "webby/metrics_board_internal.h"
 #include "webby/peer_gone_internal.h"
@@ -30,7 +28,6 @@ using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
 using evcorothread::EvParking;
 using evcorothread::EvSocket;
-using evcorothread::EvTimer;
 using evcorothread::TlsContext;
 using evcorothread::TlsSocket;
 
@@ -41,30 +38,19 @@ namespace {
 // parked again. So the stack pool limits work in progress, not clients.
 //
 // Cost:   a request is one recv(2), one send(2) and its share of epoll_wait(2); no allocation.
-class CoroutineDriver final : public DriverBase {
+class CoroutineDriver final : public LoopDriver {
   public:
     CoroutineDriver(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
                     std::unique_ptr<AccessLog> log)
-        : DriverBase(the_loop, the_options),
+        : LoopDriver(the_loop, application, the_options, std::move(log)),
           idle(the_options.timeouts.idle),
-          access_log(std::move(log)),
-          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
-          exchanges(options.limits),
-          parking(loop, "http"),
-          drain_timer(loop, [this] { parking.cancel_active(); }),
-          log_timer(loop, [this] { access_log->flush(); }) {
-        context.access_log = access_log.get();
-        context.trust = options.trust;
-        context.told_on = &loop;
-        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
+          parking(loop, "http") {
         parking.on_gone([this] { gone(); });
         if (options.when_full == WhenFull::close_idle) parking.keep_order();
     }
     ~CoroutineDriver() override;
 
-    void drain() override;
-    void cancel() override;
-    [[nodiscard]] bool finished() const override;
+    void cancel() override { parking.cancel_active(); }
     [[nodiscard]] Counts counts() const override;
 
   private:
@@ -73,36 +59,21 @@ class CoroutineDriver final : public DriverBase {
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
                   const TlsContext* tls) override;
-    // False: there is no place for one more.
-    bool make_room();
+    [[nodiscard]] std::size_t open() const override { return parking.size(); }
+    bool close_oldest() override { return parking.close_oldest(); }
+    void end_idle() override;
     // Serves a connection as long as there is something to do.
     template <class Stream>
     EvParking::Next converse(Stream& stream, Connection& connection, cutils::Duration queued);
-    void gone();
-    void count_refused() {
-        ++refused;
-        if (context.metrics != nullptr) context.metrics->refused.add(Status::service_unavailable);
-    }
     void count_closed() {
         context.metrics->closed.add();
         if (context.draining.load(std::memory_order_relaxed)) context.metrics->drained.add();
     }
-    void lines_added() {
-        constexpr std::chrono::milliseconds kFlushAfter{50};
-        if (access_log && access_log->has_lines() && !log_timer.running()) log_timer.start(kFlushAfter);
-    }
 
     const Deadline idle;
-    std::unique_ptr<AccessLog> access_log;
-    ExchangeContext context;
-    ExchangePool exchanges;
-    cutils::List<Connection, Connection>
-        streaming;  // those whose answers somebody else makes, while they wait
+    // Those whose answers somebody else makes, while they wait.
+    cutils::List<Connection, Connection> streaming;
     EvParking parking;
-    EvTimer drain_timer;
-    EvTimer log_timer;
-    HandshakeReport handshakes;
-    std::uint64_t refused = 0;
 };
 
 // What a connection is while it has no work.
@@ -141,9 +112,6 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         conversation_.until = driver_.loop.now() + driver_.options.timeouts.linger;
         return forget_input();
     }
-
-    // The server stops: a body that others make is complete.
-    void end_streaming() { wake(); }
 
   protected:
     friend class CoroutineDriver;
@@ -276,13 +244,6 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     return EvParking::Next::park(idle);
 }
 
-bool CoroutineDriver::make_room() {
-    if (parking.size() < options.max_connections || options.when_full == WhenFull::wait) return true;
-    if (options.when_full == WhenFull::refuse) return false;
-    if (!parking.close_oldest()) pause();  // this one is the last until somebody goes, or becomes idle
-    return true;
-}
-
 void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
                                const TlsContext* tls) {
     const bool is_full = !make_room();
@@ -303,32 +264,17 @@ void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer
     if (parking.size() >= options.max_connections && options.when_full == WhenFull::wait) pause();
 }
 
-void CoroutineDriver::gone() {
-    if (!context.draining) resume();
-    if (!context.draining || parking.size() > 0) return;
-    drain_timer.stop();
-    tell_finished();
-}
-
 CoroutineDriver::~CoroutineDriver() {
     // Canceled coroutines do not wait for anything, so a few passes see the last of them off.
     drain();
     cancel();
     for (int passes = 0; !finished() && passes < 100; ++passes) loop.run_ready();
-    if (access_log) access_log->flush();
 }
 
-void CoroutineDriver::drain() {
-    if (context.draining.exchange(true)) return;
-    close_listeners();
+void CoroutineDriver::end_idle() {
     parking.drain();
-    streaming.for_each([](Connection& connection) { connection.end_streaming(); });
-    if (parking.size() > 0) drain_timer.start(options.drain);
+    streaming.for_each([](Connection& connection) { connection.wake(); });
 }
-
-void CoroutineDriver::cancel() { parking.cancel_active(); }
-
-bool CoroutineDriver::finished() const { return context.draining && parking.size() == 0; }
 
 Driver::Counts CoroutineDriver::counts() const {
     return {parking.size(), parking.parked(), parking.waiting(), context.requests, 0, refused};

@@ -13,16 +13,14 @@
 #include "cutils/intrusive.h"
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
-#include "evcorothread/ev_timer.h"
 #include "evcorothread/ev_watch.h"
 #include "evcorothread/tls_layer.h"
 #include "nutils/net_error.h"
 #include "nutils/socket_ops.h"
 #include "webby/deferred_internal.h"
-#include "webby/driver_base_internal.h"
 #include "webby/exchange.h"
 #include "webby/full_answer_internal.h"
-#include "webby/handshake_report_internal.h"
+#include "webby/loop_driver_internal.h"
 #include "webby/metrics_board_internal.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
@@ -33,7 +31,6 @@ namespace webby {
 using cutils::Deadline;
 using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
-using evcorothread::EvTimer;
 using evcorothread::EvWatch;
 using evcorothread::TlsContext;
 using evcorothread::TlsInfo;
@@ -48,27 +45,17 @@ namespace {
 // response, and meanwhile only the exchange is held.
 //
 // Cost:   a request is one recv(2), one send(2) and its share of epoll_wait(2); no allocation.
-class EventDriver final : public DriverBase {
+class EventDriver final : public LoopDriver {
   public:
     EventDriver(EvLoop& the_loop, const Application& application, const DriverOptions& the_options,
                 std::unique_ptr<AccessLog> log)
-        : DriverBase(the_loop, the_options),
-          access_log(std::move(log)),
-          context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
-          exchanges(options.limits),
-          drain_timer(loop, [this] { cancel(); }),
-          log_timer(loop, [this] { access_log->flush(); }) {
-        context.access_log = access_log.get();
-        context.trust = options.trust;
-        context.event_loop = context.told_on = &loop;
-        if (options.metrics != nullptr) context.metrics = &options.metrics->add_cell();
+        : LoopDriver(the_loop, application, the_options, std::move(log)) {
+        context.event_loop = &loop;
     }
     // Blocks while a servlet runs on another thread (Blocking::offload).
     ~EventDriver() override;
 
-    void drain() override;
     void cancel() override;
-    [[nodiscard]] bool finished() const override;
     [[nodiscard]] Counts counts() const override;
 
   private:
@@ -76,28 +63,13 @@ class EventDriver final : public DriverBase {
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
                   const TlsContext* tls) override;
-    // False: there is no place for one more.
-    bool make_room();
-    void count_refused() {
-        ++refused;
-        if (context.metrics != nullptr) context.metrics->refused.add(Status::service_unavailable);
-    }
-    void gone();
-    void lines_added() {
-        constexpr std::chrono::milliseconds kFlushAfter{50};
-        if (access_log && access_log->has_lines() && !log_timer.running()) log_timer.start(kFlushAfter);
-    }
+    [[nodiscard]] std::size_t open() const override { return count; }
+    bool close_oldest() override;
+    void end_idle() override;
 
-    std::unique_ptr<AccessLog> access_log;
-    ExchangeContext context;
-    ExchangePool exchanges;
     cutils::List<Connection, Connection> connections;
     std::size_t count = 0;
     std::size_t idle = 0;
-    EvTimer drain_timer;
-    EvTimer log_timer;
-    HandshakeReport handshakes;
-    std::uint64_t refused = 0;
 };
 
 // TLS between a connection and its watch.
@@ -536,14 +508,10 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     bool doomed_ = false;
 };
 
-bool EventDriver::make_room() {
-    if (count < options.max_connections || options.when_full == WhenFull::wait) return true;
-    if (options.when_full == WhenFull::refuse) return false;
+bool EventDriver::close_oldest() {
     Connection* const oldest = connections.find_if([](const Connection& one) { return one.is_unused(); });
-    if (oldest != nullptr)
-        oldest->end();
-    else
-        pause();  // this one is the last until somebody goes, or becomes idle
+    if (oldest == nullptr) return false;
+    oldest->end();
     return true;
 }
 
@@ -563,13 +531,6 @@ void EventDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, Co
     if (count >= options.max_connections && options.when_full == WhenFull::wait) pause();
 }
 
-void EventDriver::gone() {
-    if (!context.draining) resume();
-    if (!context.draining || count > 0) return;
-    drain_timer.stop();
-    tell_finished();
-}
-
 void EventDriver::cancel() {
     connections.for_each([](Connection& connection) { connection.cancel(); });
 }
@@ -577,22 +538,16 @@ void EventDriver::cancel() {
 EventDriver::~EventDriver() {
     drain();
     connections.for_each([](Connection& connection) { connection.end(); });
-    if (access_log) access_log->flush();
 }
 
-void EventDriver::drain() {
-    if (context.draining.exchange(true)) return;
-    close_listeners();
+void EventDriver::end_idle() {
     connections.for_each([](Connection& connection) {
         if (connection.is_unused())
             connection.end();
         else
             connection.end_streaming();
     });
-    if (count > 0) drain_timer.start(options.drain);
 }
-
-bool EventDriver::finished() const { return context.draining && count == 0; }
 
 Driver::Counts EventDriver::counts() const { return {count, idle, 0, context.requests, 0, refused}; }
 
