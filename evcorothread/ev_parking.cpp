@@ -39,13 +39,14 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     FdWatch& watch() { return *guest.socket_.watch(); }
 
     std::error_code park(Deadline until, Next::Kind how = Next::Kind::park) {
-        if (const std::error_code error = watch().ensure_registered()) return error;
+        if (!watch().registered) [[unlikely]]
+            if (const std::error_code error = watch().ensure_registered()) return error;
         watch().listener = this;
         if (until.is_never())
             parking.core.timers.disarm(*this);
         else
             parking.core.timers.arm(*this, until.resolved(parking.core.now()).at());
-        parking.core.kick();  // for its timer
+        if (!parking.core.owned) parking.core.kick();  // for its timer
         place = how == Next::Kind::park ? Place::parked : Place::in_between;
         waits_for = how;
         if (how == Next::Kind::park && parking.orders && ListHook<Bay>::linked()) {
@@ -83,7 +84,10 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
         woken = true;  // it is being served, or about to be
     }
     void take_stack() {
-        if (parking.core.stack_free_now() && start()) return;
+        if (!parking.core.may_take_stack() || !start()) go_without_stack();
+    }
+    // Apart, as all that is rare here: this happens for every request.
+    [[gnu::noinline]] void go_without_stack() {
         const std::optional<Next> instead = guest.without_stack();
         if (instead) return go_to(*instead);
         ++parking.waiting;
@@ -134,7 +138,9 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                             "a connection is closed because serving it ended by an exception");
                 next = Next::close();
             }
-            if (!wanted(next) || this_evthread::canceled() || !guest.socket_.is_open()) return leave();
+            const FdWatch* const watched = guest.socket_.watch();  // null: it was moved away
+            const bool ended = t_here.thread->canceled() || watched == nullptr || watched->fd < 0;
+            if (ended || !wanted(next)) return leave();
             if (!has_come(next.kind_)) break;
             this_evthread::yield();  // more has come already: others first
         } while (true);
@@ -156,8 +162,8 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     // Is there anything to serve? What is known may be old: a read that just filled its buffer, or one that
     // hid an error without an edge of its own. Then the kernel is asked once; not by a read, which would take
     // the error away.
-    bool may_read() {
-        if (!watch().may_read()) return false;
+    bool may_read() { return watch().may_read() && ask_for_input(); }
+    [[gnu::noinline]] bool ask_for_input() {
         pollfd asked{watch().fd, POLLIN, 0};
         watch().unverified = false;
         return watch().readable = ::poll(&asked, 1, 0) != 0;
@@ -170,7 +176,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
     }
 
     // The connection's end. *this is gone afterwards.
-    void leave() {
+    [[gnu::noinline]] void leave() {
         Impl& p = parking;
         delete &guest;
         --p.size;

@@ -409,7 +409,7 @@ void LoopCore::pass(bool may_block) {
     if (inbox.pending()) empty_inbox();
     if (!owned) {
         arm_timer();
-        in_pass = false;
+        in_pass = cached_now_valid = false;
         if (anything_ready()) kick();
         return;
     }
@@ -461,12 +461,10 @@ void LoopCore::kick() {
 // --- time
 // ----------------------------------------------------------------------------------------------------------
 
-TimePoint LoopCore::now() {
+TimePoint LoopCore::read_now() {
     if (virtual_time) return virtual_now;
-    if (!cached_now_valid || (!owned && !in_pass)) {  // the application's callbacks are no part of a pass
-        cached_now = cutils::monotonic_now();
-        cached_now_valid = true;
-    }
+    cached_now = cutils::monotonic_now();
+    cached_now_valid = owned || in_pass;  // the application's callbacks are no part of a pass
     return cached_now;
 }
 

@@ -215,7 +215,8 @@ struct LoopCore final : corothread::StackObserver {
     void wait_for_stack(StackTurn& turn);
     void leave_queue(StackTurn& turn);
     // May somebody take a stack now, without overtaking others? Who is being served in its turn may take one.
-    bool stack_free_now() { return (its_turn || nobody_waits()) && stacks.available() > 0; }
+    bool may_take_stack() { return its_turn || nobody_waits(); }
+    bool stack_free_now() { return may_take_stack() && stacks.available() > 0; }
     bool nobody_waits() { return turns.empty() || &turns.front() == end_of_round; }
     bool take_turn();
     void serve_turns();
@@ -230,7 +231,12 @@ struct LoopCore final : corothread::StackObserver {
     }
 
     // Time.
-    TimePoint now();
+    TimePoint now() {
+        if (cached_now_valid) [[likely]]
+            return cached_now;
+        return read_now();
+    }
+    TimePoint read_now();
     TimePoint precise_now() const { return virtual_time ? virtual_now : cutils::monotonic_now(); }
     void arm_timer();
     void on_timer();

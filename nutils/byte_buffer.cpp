@@ -30,11 +30,6 @@ ByteBuffer& ByteBuffer::operator=(ByteBuffer&& other) noexcept {
     return *this;
 }
 
-std::span<char> ByteBuffer::writable(std::size_t at_least) noexcept {
-    if (!make_room(at_least)) return {};
-    return {memory_.get() + end_, std::min(capacity_ - end_, available())};
-}
-
 std::error_code ByteBuffer::append(std::string_view data) noexcept {
     if (data.empty()) return {};
     if (data.size() > available()) return NetError::too_long;

@@ -55,7 +55,11 @@ class EVC_API ByteBuffer {
     // After:  a span of at_least bytes or more; empty, and nothing changed, when that is more than
     //         available() or there is no memory.
     // Lifetime: until anything but a const function or commit() is called.
-    [[nodiscard]] std::span<char> writable(std::size_t at_least = 1) noexcept;
+    [[nodiscard]] std::span<char> writable(std::size_t at_least = 1) noexcept {
+        if (at_least > available() || (at_least > capacity_ - end_ && !make_room(at_least))) return {};
+        const std::size_t room = capacity_ - end_;
+        return {memory_.get() + end_, room < available() ? room : available()};
+    }
 
     // The first `bytes` bytes of writable() have been written: they become readable.
     // Before: bytes <= the size of the span that writable() gave.

@@ -41,7 +41,11 @@ inline bool same_bytes(std::string_view a, std::string_view b) {
         std::memcpy(&y, b.data() + at, sizeof y);
         return x == y;
     };
-    if (size > 16 || size < 4) return std::memcmp(a.data(), b.data(), size) == 0;
+    if (size > 32 || size < 4) return std::memcmp(a.data(), b.data(), size) == 0;
+    const auto same_sixteen = [&](std::size_t at) {
+        return same_word(std::uint64_t{}, at) && same_word(std::uint64_t{}, at + 8);
+    };
+    if (size >= 16) return same_sixteen(0) && same_sixteen(size - 16);
     if (size >= 8) return same_word(std::uint64_t{}, 0) && same_word(std::uint64_t{}, size - 8);
     return same_word(std::uint32_t{}, 0) && same_word(std::uint32_t{}, size - 4);
 }

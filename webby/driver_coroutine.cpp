@@ -115,14 +115,16 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
 
   protected:
     friend class CoroutineDriver;
-    Next serve() final {
+    Next serve() override {
+        if (const std::optional<Next> next = before_requests()) return *next;
+        return driver_.converse(socket(), *this, take_wait());
+    }
+    // Nothing: go on.
+    std::optional<Next> before_requests() {
         ListHook<Connection>::unlink();
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
-        if (proxy_ != nullptr)
-            if (const std::optional<Next> next = read_proxy_header()) return *next;
-        return serve_requests();
+        return proxy_ != nullptr ? read_proxy_header() : std::nullopt;
     }
-    virtual Next serve_requests() { return driver_.converse(socket(), *this, take_wait()); }
     void answer_goes_on() final { wake(); }
     // A stream's client that has gone; others may wait for their answers.
     bool disturbed() noexcept final {
@@ -189,7 +191,8 @@ class CoroutineDriver::TlsConnection final : public Connection {
         : Connection(std::move(socket), driver, std::move(place)), context_(context) {}
 
   private:
-    Next serve_requests() override {
+    Next serve() override {
+        if (const std::optional<Next> next = before_requests()) return *next;
         if (!tls_.is_open() && !shake_hands()) return Next::close();
         return driver_.converse(tls_, *this, take_wait());
     }

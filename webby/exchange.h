@@ -127,7 +127,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Lets go of what was not sent, for whoever begins with it next.
     void put_aside() {
         count_end();
-        if (engine_.has_output() || engine_.must_send() || engine_.waits_for_source()) [[unlikely]]
+        if (engine_.has_output() || engine_.is_sending()) [[unlikely]]
             engine_.forget_output();
     }
     // Goes on where it was, perhaps on another thread.
@@ -177,6 +177,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     }
     void sent(const nutils::IoResult& how) {
         if (context_->metrics != nullptr) count_sent(how);
+        engine_.sent();
+    }
+    void sent_all(std::uint64_t bytes) {
+        if (context_->metrics != nullptr) count_sent({static_cast<std::size_t>(bytes), {}});
         engine_.sent();
     }
     void time_out();

@@ -41,7 +41,11 @@ constexpr std::size_t kKeep = 64 * 1024;  // memory that one large response need
 }
 // At most 20 bytes.
 [[nodiscard]] inline char* put_number(char* out, std::uint64_t number) {
-    return std::to_chars(out, out + 20, number).ptr;
+    if (number >= 100) return std::to_chars(out, out + 20, number).ptr;
+    const auto small = static_cast<unsigned>(number);
+    if (small >= 10) *out++ = static_cast<char>('0' + small / 10);
+    *out++ = static_cast<char>('0' + small % 10);
+    return out;
 }
 
 }  // namespace
@@ -74,7 +78,7 @@ void Http1Engine::reset(std::uint64_t requests) {
 
 // --- input ---
 
-std::span<char> Http1Engine::input_space() {
+std::span<char> Http1Engine::make_input_space() {
     if (phase_ == Phase::head) {
         if (begin_ > 0) {  // the head has to stand in one piece
             std::memmove(buffer_.get(), text(), end_ - begin_);

@@ -57,7 +57,11 @@ class EVC_API Http1Engine {
     // --- input ---
 
     // Where the next bytes go; never empty. Before: the last step was need_input.
-    [[nodiscard]] std::span<char> input_space();
+    [[nodiscard]] std::span<char> input_space() {
+        if (phase_ == Phase::head && begin_ == 0 && end_ != capacity_) [[likely]]
+            return {buffer_.get() + end_, capacity_ - end_};
+        return make_input_space();
+    }
     void received(std::size_t bytes) { end_ += bytes; }
     // The client will send nothing more. Requests that are complete are still answered.
     void end_of_input() { eof_ = true; }
@@ -89,6 +93,8 @@ class EVC_API Http1Engine {
     [[nodiscard]] bool is_in_the_middle() const {
         return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
     }
+    // True while the body of a response is being made.
+    [[nodiscard]] bool is_sending() const { return phase_ == Phase::sending; }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
     // How many requests have been answered.
@@ -191,6 +197,7 @@ class EVC_API Http1Engine {
     void put_last_chunk();
     [[nodiscard]] std::size_t fill(std::span<char> room);
     [[nodiscard]] char* output_room(std::size_t bytes);
+    std::span<char> make_input_space();
     void grow(std::size_t capacity);
     void make_body_room();
 

@@ -51,9 +51,9 @@ void LoopDriver::count_refused() {
     if (context.metrics != nullptr) context.metrics->refused.add(Status::service_unavailable);
 }
 
-void LoopDriver::lines_added() {
+void LoopDriver::flush_soon() {
     constexpr std::chrono::milliseconds kFlushAfter{50};
-    if (access_log && access_log->has_lines() && !log_timer_.running()) log_timer_.start(kFlushAfter);
+    if (access_log->has_lines() && !log_timer_.running()) log_timer_.start(kFlushAfter);
 }
 
 }  // namespace webby

@@ -36,7 +36,9 @@ class LoopDriver : public DriverBase {
     void gone();
     void count_refused();
     // The access log is written soon.
-    void lines_added();
+    void lines_added() {
+        if (access_log) flush_soon();
+    }
 
     std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
@@ -45,6 +47,8 @@ class LoopDriver : public DriverBase {
     std::uint64_t refused = 0;
 
   private:
+    void flush_soon();
+
     evcorothread::EvTimer drain_timer_;
     evcorothread::EvTimer log_timer_;
 };

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "cutils/deadline.h"
 #include "evcorothread/ev_loop.h"
@@ -29,8 +30,6 @@ inline nutils::IoResult send_step(evcorothread::TlsSocket& socket, const Http1En
     const nutils::IoResult record = next_record(output, sent, {room.get(), size});
     return record.error ? nutils::IoResult{0, record.error} : socket.try_send({room.get(), record.bytes});
 }
-inline std::error_code try_flush(evcorothread::EvSocket&) { return {}; }
-inline std::error_code try_flush(evcorothread::TlsSocket& socket) { return socket.try_flush(); }
 inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::EvSocket&) { return {}; }
 inline std::optional<evcorothread::TlsInfo> tls_info(const evcorothread::TlsSocket& socket) {
     return socket.info();
@@ -41,6 +40,9 @@ template <class Stream>
 class LoopSocket {
   public:
     LoopSocket(Stream& stream, const evcorothread::EvLoop& loop) : stream_(stream), loop_(loop) {}
+
+    // What it has taken may not be with the kernel yet: try_flush().
+    static constexpr bool kKeepsOutput = std::is_same_v<Stream, evcorothread::TlsSocket>;
 
     [[nodiscard]] bool may_recv() const { return stream_.may_recv(); }
     nutils::IoResult try_recv(std::span<char> buffer) { return stream_.try_recv(buffer); }
@@ -54,7 +56,7 @@ class LoopSocket {
     nutils::IoResult send_step(const Http1Engine::Output& output, std::uint64_t sent) {
         return webby::send_step(stream_, output, sent);
     }
-    std::error_code try_flush() { return webby::try_flush(stream_); }
+    std::error_code try_flush() { return stream_.try_flush(); }
     static void let_others_go_first() { evcorothread::this_evthread::yield(); }
     nutils::IoResult shutdown_send() { return stream_.shutdown_send(); }
     [[nodiscard]] cutils::Result<nutils::SockAddr> peer() const { return stream_.peer(); }

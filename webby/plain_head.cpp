@@ -1,6 +1,7 @@
 #include "webby/plain_head.h"
 
 #include <cstring>
+#include <utility>
 
 #include "webby/ascii.h"
 #include "webby/uri.h"
@@ -78,8 +79,12 @@ class Scan {
         for (;;) {
             if (left() < 2) return false;
             if (*at_ == '\r') break;
+            if (!has_host && same_host_again()) {
+                has_host = true;
+                continue;
+            }
             const char* const name = at_;
-            at_ = starts_with_host() ? at_ + 4 : ascii::kToken.skip(at_, end_);
+            at_ = ascii::kToken.skip(at_, end_);
             const std::string_view name_text(name, static_cast<std::size_t>(at_ - name));
             if (name_text.empty() || at_ == end_ || *at_++ != ':') return false;
             while (at_ != end_ && ascii::is_blank(*at_)) ++at_;
@@ -112,16 +117,33 @@ class Scan {
         return *at_ == ' ' || *at_ == '?';
     }
 
-    // The field that every request has.
-    [[nodiscard]] bool starts_with_host() const { return left() >= 5 && std::memcmp(at_, "Host:", 5) == 0; }
+    // Every request has this field, and clients ask for the same host again and again.
+    bool same_host_again() {
+        const std::string& line = head_.last_host_line;
+        if (left() <= line.size() || !ascii::same_bytes({at_, line.size()}, line)) return false;
+        const char* const next = at_ + line.size();
+        if (line.empty() || ascii::is_blank(*next)) return false;
+        const char* const name = std::exchange(at_, next);
+        take_host(name, {name + kHostName.size(), line.size() - kHostName.size() - 2});
+        return true;
+    }
+    void take_host(const char* name, std::string_view host) {
+        head_.authority = {offset(host.data()), static_cast<std::uint32_t>(host.size())};
+        head_.headers.add({name, 4}, host);
+    }
+    void remember(std::string_view host) {
+        head_.last_host_line.assign(kHostName).append(host).append("\r\n");
+    }
+    static constexpr std::string_view kHostName = "Host: ";
 
     // The length tells most names apart from those that matter.
     bool is_plain_field(std::string_view name, std::string_view value, bool& has_host) {
         switch (name.size()) {
             case 4:
                 if (std::memcmp(name.data(), "Host", 4) != 0 && !ascii::token_is(name, "host")) return true;
-                if (has_host || !is_good_host(value)) return false;
+                if (has_host || !is_valid_host(value)) return false;
                 has_host = true;
+                remember(value);
                 head_.authority = {offset(value.data()), static_cast<std::uint32_t>(value.size())};
                 return true;
             case 6: return !ascii::token_is(name, "expect");
@@ -135,14 +157,6 @@ class Scan {
             case 17: return !ascii::token_is(name, "transfer-encoding");
             default: return true;
         }
-    }
-
-    // Clients ask for the same host again and again.
-    bool is_good_host(std::string_view host) {
-        if (ascii::same_bytes(host, head_.last_good_host)) return !host.empty();
-        if (!is_valid_host(host)) return false;
-        head_.last_good_host = host;
-        return true;
     }
 
     [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }

@@ -28,7 +28,7 @@ struct RequestHead {
     std::string decoded_path;
     Headers headers;
     std::string user;            // what a filter has found its client to be
-    std::string last_good_host;  // of an earlier request: see plain_head.cpp
+    std::string last_host_line;  // of an earlier request, and good: see plain_head.cpp
 
     std::uint64_t content_length = 0;
     Method method = Method::other;

@@ -76,6 +76,14 @@ class Session final : public Wire {
                 case Sent::some: return wait_for_room(want);
                 case Sent::failure: exchange_.count_cut(); return SessionEnd::close;
             }
+            if (want == Exchange::Want::input) [[likely]] {
+                if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
+                switch (receive()) {
+                    case Received::something: continue;
+                    case Received::nothing: return engine_.is_idle() ? SessionEnd::park : wait();
+                    case Received::failure: return SessionEnd::close;
+                }
+            }
             switch (want) {
                 case Exchange::Want::send:
                     if (sends % kStepsInARow == 0)
@@ -89,14 +97,7 @@ class Session final : public Wire {
                         return wait_for_answer(want, now() + Exchange::kSlowSource);
                     }
                     break;
-                case Exchange::Want::input:
-                    if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
-                    switch (receive()) {
-                        case Received::something: break;
-                        case Received::nothing: return engine_.is_idle() ? SessionEnd::park : wait();
-                        case Received::failure: return SessionEnd::close;
-                    }
-                    break;
+                case Exchange::Want::input: break;  // above
                 case Exchange::Want::close: return engine_.lingers() ? begin_to_linger() : SessionEnd::close;
             }
         }
@@ -146,9 +147,10 @@ class Session final : public Wire {
         return flush_output();
     }
     Sent flush_output() {
-        if (const std::error_code error = socket_.try_flush())
-            return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
-        exchange_.sent({static_cast<std::size_t>(conversation_.sent), {}});
+        if constexpr (Socket::kKeepsOutput)
+            if (const std::error_code error = socket_.try_flush())
+                return error == nutils::NetError::would_block ? Sent::some : Sent::failure;
+        exchange_.sent_all(conversation_.sent);
         conversation_.sent = 0;
         return Sent::all;
     }

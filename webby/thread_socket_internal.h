@@ -72,7 +72,7 @@ class ThreadSocket {
     IoResult send_step(const Http1Engine::Output& output, std::uint64_t sent) {
         return webby::send_step(*this, output, sent);
     }
-    static std::error_code try_flush() { return {}; }
+    static constexpr bool kKeepsOutput = false;
     static void let_others_go_first() {}  // the kernel sees to that
     [[nodiscard]] static std::optional<evcorothread::TlsInfo> tls() { return {}; }
     IoResult shutdown_send() { return socket_.shutdown_send(); }

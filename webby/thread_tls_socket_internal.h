@@ -70,6 +70,7 @@ class ThreadTlsSocket {
         const IoResult record = next_record(output, sent, record_);
         return record.error ? IoResult{0, record.error} : tls_.try_send({record_.data(), record.bytes});
     }
+    static constexpr bool kKeepsOutput = true;  // until try_flush()
     std::error_code try_flush() { return tls_.flush(); }
     static void let_others_go_first() {}
     IoResult shutdown_send() {
