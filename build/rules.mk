@@ -110,13 +110,28 @@ deps = $(1) $(LIBDEPS_$(1))
 archives = $(foreach l,$(call deps,$(1)),$(OUT)/lib/lib$(l).a)
 syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
 
+# The standard library's headers are half of what there is to compile, so tests, and everything in builds with
+# sanitizers, have them precompiled: once with the flags of each. Not in a released library: whether a file includes
+# what it needs, is seen there.
+PRECOMPILED := $(if $(IS_CLANG),,$(if $(filter release asan tsan,$(MODE)),test) $(if $(filter asan tsan,$(MODE)),library))
+precompiled = $(if $(filter $(1),$(PRECOMPILED)),$(OUT)/precompiled/$(1)/standard.h)
+with_precompiled = $(if $(call precompiled,$(1)),-include $(call precompiled,$(1)) -Winvalid-pch)
+$(OUT)/precompiled/test/standard.h.gch: FLAGS_HERE = $(TEST_FLAGS)
+$(OUT)/precompiled/library/standard.h.gch: FLAGS_HERE = $(LIB_FLAGS)
+$(OUT)/precompiled/%/standard.h.gch: build/standard.h $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,C++,$@)
+	$(Q)cp $< $(@D)/standard.h
+	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(FLAGS_HERE) -x c++-header -o $@ $<
+
 define library_template
 LIBDEPS_$(1) := $(2)
 LIBRARIES += $(1)
 SOURCES_$(1) := $$(filter-out %/main.cpp $(LEFT_OUT),$$(wildcard $(1)/*.cpp))
 OBJECTS_$(1) := $$(call objects,$$(SOURCES_$(1)))
 OBJECTS += $$(OBJECTS_$(1))
-$$(OBJECTS_$(1)): CXXFLAGS_ALL += $(LIB_FLAGS)
+$$(OBJECTS_$(1)): private CXXFLAGS_ALL += $(LIB_FLAGS) $(call with_precompiled,library)
+$$(OBJECTS_$(1)): $(addsuffix .gch,$(call precompiled,library))
 $(OUT)/lib/lib$(1).a: $$(OBJECTS_$(1))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
@@ -193,7 +208,8 @@ define test_template
 TEST_OBJECTS_$(1) := $$(call objects,$$(call test_sources,$$(filter-out $(LEFT_OUT),$$(wildcard test/$(1)/*.cpp))))
 TEST_C_OBJECTS_$(1) := $$(if $(filter tsan,$(MODE)),,$$(call objects,$$(wildcard test/$(1)/*.c)))
 OBJECTS += $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1))
-$$(TEST_OBJECTS_$(1)): CXXFLAGS_ALL += $(TEST_FLAGS)
+$$(TEST_OBJECTS_$(1)): private CXXFLAGS_ALL += $(TEST_FLAGS) $(call with_precompiled,test)
+$$(TEST_OBJECTS_$(1)): $(addsuffix .gch,$(call precompiled,test))
 $(OUT)/test/test_$(1): $$(TEST_OBJECTS_$(1)) $$(TEST_C_OBJECTS_$(1)) $$(call objects,$$(TEST_SUPPORT)) $$(call archives,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
