@@ -4,6 +4,7 @@
 # With out/release, the gdb script and the lock check, too (test/gdb, test/lockcheck).
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
 # CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
+# FUZZ=1: also each fuzz target for a minute, or for as long as there is time until 18 minutes after STARTED.
 set -uo pipefail
 passed=0 failed=0
 work=$(mktemp -d)
@@ -76,6 +77,16 @@ run_all_of() {
     fi
 }
 
+# Each fuzz target for a minute, or for as long as there is time.
+run_fuzz_targets() {
+    wait_until_built out/fuzz
+    local targets each
+    targets=$(find test/fuzz -name '*_fuzz.cpp' | wc -l)
+    each=$(((STARTED + 18 * 60 - $(date +%s)) / ((targets + 1) / 2)))
+    each=$((each > 60 ? 60 : each < 1 ? 1 : each))
+    run_script "build/fuzz.sh $each (seconds for each)" build/fuzz.sh "$each"
+}
+
 # What mostly compiles goes on beside the tests, which mostly use one core, as soon as nothing else is compiled. Its
 # output is looked at in the end.
 (
@@ -89,5 +100,6 @@ for out in "$@"; do run_all_of "$out"; done
 wait "$side"
 [ "${CONSUMERS:-0}" -eq 0 ] || run_script "test/consumers/run.sh --quick" cat "$work/consumers"
 [ "${DOCS:-0}" -eq 0 ] || run_script "build/check-docs.sh" cat "$work/docs"
+[ "${FUZZ:-0}" -eq 0 ] || run_fuzz_targets
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

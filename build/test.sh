@@ -2,14 +2,16 @@
 # Installs what is missing, builds, and runs every test: as released, under AddressSanitizer and UBSan, and, where
 # threads meet, under ThreadSanitizer. Ends with one line over all of them: N passed, N failed.
 #
-#   build/test.sh            all of it
+#   build/test.sh            all of it, and each fuzz target for a minute (less on a slow machine: 18 minutes in all)
 #   build/test.sh release    only the named modes (release asan tsan)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+export STARTED=${STARTED:-$(date +%s)}
 build/install-deps.sh
 modes=("$@")
-[ ${#modes[@]} -gt 0 ] || modes=(release asan tsan)
+[ ${#modes[@]} -gt 0 ] || { modes=(release asan tsan) && export FUZZ=${FUZZ:-1}; }
 
 build() {
+    [ "$1" != fuzz ] || { build/fuzz.sh 0; return; }
     local targets=(all tests tutorial)
     [ "$1" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread)
     make -s -j"$jobs" MODE="$1" "${targets[@]}"
@@ -20,6 +22,7 @@ build "${modes[0]}"
 # The other modes are built, with less priority, while the tests of the first run. run-tests.sh waits for each until
 # out/MODE/building is gone; out/MODE/build.failed then says that there is nothing to run.
 others=("${modes[@]:1}")
+[ "${FUZZ:-0}" -eq 0 ] || others+=(fuzz)
 for mode in "${others[@]}"; do
     mkdir -p "out/$mode"
     rm -f "out/$mode/build.failed"
