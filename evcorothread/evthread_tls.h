@@ -25,7 +25,8 @@ extern "C" {
 // context fails with ENOSYS.
 //
 // Owner:  you; EVTLSCONTEXT_free. A connection that has shaken hands keeps what it needs of it: it may go
-// before that does. Thread: any; one context may serve several loops, and be reloaded meanwhile.
+//         before that does.
+// Thread: any; one context may serve several loops, and be reloaded meanwhile.
 typedef struct tagEVTLSCONTEXT EVTLSCONTEXT;
 
 // Does the other side have to show a certificate that is good?
@@ -121,29 +122,27 @@ EVC_API int EVTLSCONTEXT_free(EVTLSCONTEXT* context) EVTHREAD_NOTHROW;
 //   }
 //
 // Owner:   its EVSOCKET, which must not be used itself meanwhile (transferring fails with EBUSY), and whose
-// end
-//          is the connection's: when its coroutine thread returns, or EVTLS_free before. That says goodbye,
-//          if the kernel takes it at once. EVSOCKET_close is the end without a goodbye.
+//          end is the connection's: when its coroutine thread returns, or EVTLS_free before. That says
+//          goodbye, if the kernel takes it at once. EVSOCKET_close is the end without a goodbye.
 // Sharing: as EVSOCKET: one coroutine thread may receive while another one sends.
 // Memory:  a handshake needs about 16 KiB of stack: STACKS_init with 8 pages or more.
-// Errors of the calls that transfer, beside EINVAL:
-//          ETIMEDOUT    the timeout, or the idle timeout, passed; the connection is still usable
-//          ECANCELED    the calling coroutine thread was asked to stop
-//          EBUSY        another one is already transferring in this direction
-//          EBADF        it was closed, here or elsewhere
-//          ECONNABORTED the stream ended without the peer saying so: somebody may have cut it off
-//          EPROTO       what the peer sends is no TLS, or the peer has sent an alert
-//          other        of recv(2), send(2): ECONNRESET, EPIPE, ...
-//          EVTLS_error says more.
+// Errors of the calls that transfer, beside EINVAL; EVTLS_error says more:
+//          ETIMEDOUT     the timeout, or the idle timeout, passed; the connection is still usable
+//          ECANCELED     the calling coroutine thread was asked to stop
+//          EBUSY         another one is already transferring in this direction
+//          EBADF         it was closed, here or elsewhere
+//          ECONNABORTED  the stream ended without the peer saying so: somebody may have cut it off
+//          EPROTO        what the peer sends is no TLS, or the peer has sent an alert
+//          other         of recv(2), send(2): ECONNRESET, EPIPE, ...
 typedef struct tagEVTLS EVTLS;
 
 // Shakes hands with a client, over a connected socket. The timeout is for all of it.
 // Before: called by the socket's owner; a server's context.
 // Errors: EINVAL, also for too small a stack; EBUSY: it has TLS already; ENOTCONN; ETIMEDOUT, ECANCELED,
-// EBADF, ECONNABORTED as above; EPROTO
-//         (EVTLS_PROTOCOL, EVTLS_REFUSED_BY_PEER, EVTLS_PLAIN_TEXT), EKEYREJECTED (EVTLS_CERTIFICATE_REFUSED,
-//         EVTLS_WRONG_HOST), EKEYEXPIRED (EVTLS_CERTIFICATE_EXPIRED): the peer has been told why; ENOMEM. The
-//         socket stays open then, but only closing is useful.
+//         EBADF, ECONNABORTED as above; EPROTO (EVTLS_PROTOCOL, EVTLS_REFUSED_BY_PEER, EVTLS_PLAIN_TEXT),
+//         EKEYREJECTED (EVTLS_CERTIFICATE_REFUSED, EVTLS_WRONG_HOST), EKEYEXPIRED
+//         (EVTLS_CERTIFICATE_EXPIRED): the peer has been told why; ENOMEM. The socket stays open then, but
+//         only closing is useful.
 EVC_API EVTLS* EVTLS_accept(EVSOCKET* socket, const EVTLSCONTEXT* context, struct timeval timeout,
                             EVTLS_ERROR* why) EVTHREAD_NOTHROW;
 

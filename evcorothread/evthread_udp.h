@@ -27,14 +27,14 @@ extern "C" {
 // Sharing: one coroutine thread may receive while another one sends; a second one in the same direction gets
 //          EBUSY.
 // Errors of the calls that transfer, beside EINVAL:
-//          ETIMEDOUT    the timeout passed
-//          ECANCELED    the calling coroutine thread was asked to stop
-//          EBUSY        another one is already transferring in this direction
-//          EBADF        it was closed, here or elsewhere
-//          EMSGSIZE     received: it did not fit, see EVUDP_recv_from; sent: too long for the network
-//          ECONNREFUSED connected: an earlier datagram found nobody; the socket is still usable
-//          EAGAIN       of the try_ calls: would have to wait
-//          other        of recvmsg(2), sendto(2)
+//          ETIMEDOUT     the timeout passed
+//          ECANCELED     the calling coroutine thread was asked to stop
+//          EBUSY         another one is already transferring in this direction
+//          EBADF         it was closed, here or elsewhere
+//          EMSGSIZE      received: it did not fit, see EVUDP_recv_from; sent: too long for the network
+//          ECONNREFUSED  connected: an earlier datagram found nobody; the socket is still usable
+//          EAGAIN        of the try_ calls: would have to wait
+//          other         of recvmsg(2), sendto(2)
 typedef struct tagEVUDP EVUDP;
 
 // What is zero is usual: `= {0}` and the few lines that matter will do.
@@ -51,8 +51,8 @@ typedef struct tagEVUDP_OPTIONS {
 } EVUDP_OPTIONS;
 
 // Receives what is sent to `local`; port 0 takes a free one, see EVUDP_address. `options` may be NULL. A
-// stale socket file is replaced, and removed when the socket closes. Errors: EINVAL, ENOMEM; EADDRINUSE,
-// EACCES, ... of socket(2), bind(2).
+// stale socket file is replaced, and removed when the socket closes.
+// Errors: EINVAL, ENOMEM; EADDRINUSE, EACCES, ... of socket(2), bind(2).
 EVC_API EVUDP* EVUDP_bind(EVLOOP* loop, const SOCKADDR* local, const EVUDP_OPTIONS* options) EVTHREAD_NOTHROW;
 
 // For talking with `peer` alone, on a free port. Nothing is sent: whether somebody is there shows later, as
@@ -89,7 +89,8 @@ EVC_API int EVUDP_try_recv_from(EVUDP* udp, void* buffer, size_t size, SOCKADDR*
 EVC_API int EVUDP_try_send_to(EVUDP* udp, const void* data, size_t size, const SOCKADDR* to) EVTHREAD_NOTHROW;
 
 // Receives what is sent to a multicast address, on the network interface of that index; 0: the system's
-// choice. Errors: EINVAL, EBADF; of setsockopt(2).
+// choice.
+// Errors: EINVAL, EBADF; of setsockopt(2).
 EVC_API int EVUDP_join_group(EVUDP* udp, const IPADDRESS* group, unsigned interface_index) EVTHREAD_NOTHROW;
 EVC_API int EVUDP_leave_group(EVUDP* udp, const IPADDRESS* group, unsigned interface_index) EVTHREAD_NOTHROW;
 
@@ -112,8 +113,7 @@ EVC_API int EVUDP_free(EVUDP* udp) EVTHREAD_NOTHROW;
 //   EVUDP_DATAGRAM one;
 //   while (EVUDP_recv_batch(udp, batch, EVTIMEOUT_never()) > 0) {
 //       while (EVUDPBATCH_next(batch, &one)) count(one.data, one.size);
-//       EVUDP_send_batch(udp, batch, 0, EVTIMEOUT_ms(1000), NULL);      // each goes back to whom it came
-//       from
+//       EVUDP_send_batch(udp, batch, 0, EVTIMEOUT_ms(1000), NULL);      // each goes back
 //   }
 //
 // A server under load costs the kernel far less that way. With the option `coalesce`, datagrams that came
@@ -154,13 +154,14 @@ EVC_API int EVUDPBATCH_next(EVUDPBATCH* batch, EVUDP_DATAGRAM* datagram) EVTHREA
 EVC_API int EVUDPBATCH_rewind(EVUDPBATCH* batch) EVTHREAD_NOTHROW;
 
 // Waits until there is a datagram, then takes as many as there are and the batch has rooms for, instead of
-// what it held; returns how many. One that did not fit says so itself. Errors: those of EVUDP_recv_from, but
-// EMSGSIZE.
+// what it held; returns how many. One that did not fit says so itself.
+// Errors: those of EVUDP_recv_from, but EMSGSIZE.
 EVC_API int EVUDP_recv_batch(EVUDP* udp, EVUDPBATCH* batch, struct timeval timeout) EVTHREAD_NOTHROW;
 
 // Sends the datagrams of the batch from the `first`-th on, each to its own peer; returns how many. Stores in
 // *sent, unless it is NULL, how many went, whatever else happened: the error may belong to the one behind
-// them; to go on without it, begin at first + sent + 1. Errors: those of EVUDP_send_to.
+// them; to go on without it, begin at first + sent + 1.
+// Errors: those of EVUDP_send_to.
 EVC_API int EVUDP_send_batch(EVUDP* udp, EVUDPBATCH* batch, int first, struct timeval timeout,
                              size_t* sent) EVTHREAD_NOTHROW;
 
