@@ -449,7 +449,6 @@ TEST(CFaceTls, RefusesNonsense) {
     CHECK_FAILS_NULL(EINVAL, EVTLS_accept(nullptr, server_context, soon(), nullptr));
     CHECK_FAILS_NULL(EINVAL, EVTLS_connect(nullptr, client_context, "x", soon(), nullptr));
     int wrong_side = 0, no_host = 0, unconnected = 0, outside = 0;
-    Outcome empty, nowhere;
     start_with(near(), [&](EVTHREAD* self, EVSOCKET* socket) {
         wrong_side = EVTLS_accept(socket, client_context, soon(), nullptr) == nullptr ? errno : 0;
         no_host = EVTLS_connect(socket, client_context, nullptr, soon(), nullptr) == nullptr ? errno : 0;
