@@ -40,9 +40,9 @@ bool ChannelArm::ready() {
 
 std::error_code ChannelArm::wait_at(WaitPoint& point) {
     EVC_CHECK(!waiter_.linked(), "one arm stands twice in a select");
-    SelectGuard* const guard = static_cast<SelectPoint&>(point).guard;
-    waiter_.point = guard != nullptr ? guard : &point;
-    waiter_.met = guard != nullptr ? ChannelWaiter::Met::guarded : ChannelWaiter::Met::nobody;
+    const SelectPoint& where = static_cast<SelectPoint&>(point);
+    waiter_.point = where.for_channels;
+    waiter_.met = where.begin;
     waiter_.thread = t_here.thread;
     (side_ == Side::recv ? channel_.receivers_ : channel_.senders_).push_back(waiter_);
     return {};

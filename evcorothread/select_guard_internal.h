@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "evcorothread/channel.h"
 #include "evcorothread/inbox_internal.h"
 #include "evcorothread/loop_core_internal.h"
 #include "evcorothread/wait_point.h"
@@ -54,10 +55,18 @@ struct SelectGuard : ObjectPoint {
     std::atomic<bool> taken_{false};
 };
 
-// Where a select waits: the guard, if it has one.
+// Where a select waits.
 struct SelectPoint : ObjectPoint {
     SelectPoint(ThreadCore& self, const void* arms) : ObjectPoint(self, "select", WaitKind::select, arms) {}
+    // What its loop's channels are to wake: itself, or its guard.
+    WaitPoint* for_channels = this;
+    ChannelWaiter::Met begin = ChannelWaiter::Met::nobody;
     SelectGuard* guard = nullptr;
+
+    void use(SelectGuard& its_guard) {
+        for_channels = guard = &its_guard;
+        begin = ChannelWaiter::Met::guarded;
+    }
 };
 
 }  // namespace evcorothread
