@@ -4,6 +4,7 @@
 
 #include "cutils/check.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/select_guard_internal.h"
 
 namespace evcorothread {
 namespace {
@@ -33,9 +34,25 @@ void ChannelCore::settle() {
     EVC_CHECK(at_home(), "a Channel is used on two OS threads: use a SharedChannel between them");
 }
 
+namespace {
+
+// Of a select that waits at shared channels, too: such a waiter's point is the guard, which nobody waits at,
+// so no short cut finds it parked.
+[[gnu::cold]] bool wake_guarded(ChannelWaiter& waiter, Wake cause, ChannelWaiter::Met how) {
+    if (!static_cast<SelectGuard&>(*waiter.point).take_here(cause)) return false;
+    waiter.met = how;
+    return true;
+}
+bool is_over(const ChannelWaiter& waiter) {
+    return waiter.met == ChannelWaiter::Met::guarded ? !static_cast<const SelectGuard&>(*waiter.point).free()
+                                                     : ThreadCore::woken(*waiter.point);
+}
+
+}  // namespace
+
 bool ChannelCore::somebody_is_left(Queue& queue) {
     while (!queue.empty()) {
-        if (!ThreadCore::woken(*queue.front().point)) return true;
+        if (!is_over(queue.front())) return true;
         queue.pop_front();
     }
     return false;
@@ -46,6 +63,10 @@ bool ChannelCore::somebody_is_left(Queue& queue) {
         if (!queue.front().linked()) __builtin_unreachable();  // spares pop_front() the question
         ChannelWaiter& first = queue.pop_front();
         // One whose wait has ended otherwise is still here until it runs: not its turn any more.
+        if (first.met == ChannelWaiter::Met::guarded) [[unlikely]] {
+            if (wake_guarded(first, Wake::event, ChannelWaiter::Met::partner)) return first.place;
+            continue;
+        }
         if (!ThreadCore::wake(*first.point, Wake::event, *first.thread)) continue;
         first.met = ChannelWaiter::Met::partner;
         return first.place;
@@ -204,7 +225,10 @@ void ChannelCore::end(std::error_code reason) {
         check_thread();
         while (!queue->empty()) {
             ChannelWaiter& waiter = queue->pop_front();
-            if (ThreadCore::wake(*waiter.point, Wake::closed)) waiter.met = ChannelWaiter::Met::end;
+            if (waiter.met == ChannelWaiter::Met::guarded)
+                (void)wake_guarded(waiter, Wake::closed, ChannelWaiter::Met::end);
+            else if (ThreadCore::wake(*waiter.point, Wake::closed))
+                waiter.met = ChannelWaiter::Met::end;
         }
     }
 }

@@ -37,7 +37,8 @@ struct DoNothing {
 
 // One who waits at a channel: a local of that coroutine, or an arm of its select.
 struct ChannelWaiter : cutils::ListHook<ChannelWaiter> {
-    enum class Met : unsigned char { nobody, partner, end };
+    // guarded: nobody yet; and other OS threads may end this wait, too, so whoever meets it asks the guard.
+    enum class Met : unsigned char { nobody, guarded, partner, end };
     ChannelWaiter() = default;
     ChannelWaiter(WaitPoint& p, ThreadCore& who, void* where) : point(&p), thread(&who), place(where) {}
     WaitPoint* point = nullptr;

@@ -1,6 +1,7 @@
 #include "cutils/check.h"
 #include "evcorothread/cross_waiter_internal.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/select_guard_internal.h"
 
 namespace evcorothread {
 
@@ -12,6 +13,12 @@ CrossWaiter::CrossWaiter(const char* reason) {
     else
         EVC_CHECK(t_here.loop == nullptr,
                   "this may wait, and is called in a function that a loop calls: use EvLoop::spawn");
+}
+
+bool CrossWaiter::take() { return guard_ == nullptr || guard_->take(); }
+
+bool CrossWaiter::free_for(const SelectGuard* asking) const {
+    return guard_ == nullptr || (guard_ != asking && guard_->free());
 }
 
 Wake CrossWaiter::wait(std::unique_lock<std::mutex>& lock, Deadline deadline) {
@@ -42,7 +49,9 @@ Wake CrossWaiter::block(std::unique_lock<std::mutex>& lock, Deadline deadline) {
 void CrossWaiter::wake(Wake cause) {
     is_woken_ = true;
     cause_ = cause;
-    if (!parked_)
+    if (guard_ != nullptr)
+        guard_->wake();
+    else if (!parked_)
         woken_.notify_one();
     else if (t_here.loop == &parked_->loop)
         parked_->point.wake();  // at home

@@ -12,6 +12,7 @@
 namespace evcorothread {
 
 struct LoopCore;
+struct SelectGuard;
 
 // Of a coroutine, which parks, or of an OS thread outside any loop, which blocks. What is waited on has a
 // lock and, under it, a list of these:
@@ -38,12 +39,22 @@ class CrossWaiter : public cutils::ListHook<CrossWaiter> {
     // Before: in a coroutine, or outside any loop. In a function that a loop calls it aborts: it would block
     // the loop.
     explicit CrossWaiter(const char* reason);
+    // An arm of a select, whose wait others may end, too: it does not wait() itself.
+    explicit CrossWaiter(SelectGuard& guard) : guard_(&guard) {}
+
+    // May it be woken? Then whoever asked has to, who has taken it out of its list. Always, but for an arm.
+    [[nodiscard]] bool take();
+    // Would take() say so just now, to another one than `asking`?
+    [[nodiscard]] bool free_for(const SelectGuard* asking) const;
 
     // Before: `lock` is held, and is again on return. *this is in a list, and is not on return.
     Wake wait(std::unique_lock<std::mutex>& lock, Deadline deadline);
 
     // Before: under the lock that wait() was given; *this is out of the list.
     void wake(Wake cause = Wake::event);
+    // Of an arm, under that lock: has somebody woken it, and how?
+    [[nodiscard]] bool is_woken() const { return is_woken_; }
+    [[nodiscard]] Wake cause() const { return cause_; }
 
   private:
     struct Parked {
@@ -55,7 +66,8 @@ class CrossWaiter : public cutils::ListHook<CrossWaiter> {
     Wake park(std::unique_lock<std::mutex>& lock, Deadline deadline);
     Wake block(std::unique_lock<std::mutex>& lock, Deadline deadline);
 
-    std::optional<Parked> parked_;  // none: an OS thread
+    std::optional<Parked> parked_;  // none: an OS thread, or an arm
+    SelectGuard* const guard_ = nullptr;
     std::condition_variable woken_;
     bool is_woken_ = false;
     Wake cause_ = Wake::event;
@@ -75,10 +87,31 @@ class CrossQueue {
         --inside_;
         return cause;
     }
-    // Before: not empty. The caller wakes it.
+    // Before: not empty, and no arm of a select ever in it. The caller wakes it.
     CrossWaiter& pop() { return waiters_.pop_front(); }
     void wake_all(Wake cause = Wake::event) {
-        while (!empty()) pop().wake(cause);
+        while (CrossWaiter* const waiter = take()) waiter->wake(cause);
+    }
+
+    // The first one that may be woken, out of the queue; the caller wakes it. Null: none.
+    CrossWaiter* take() {
+        while (!empty())
+            if (CrossWaiter& first = pop(); first.take()) return &first;
+        return nullptr;
+    }
+    // Would take() find one that is not of the select of `asking`?
+    [[nodiscard]] bool somebody(const SelectGuard* asking) {
+        return waiters_.find_if([&](const CrossWaiter& waiter) { return waiter.free_for(asking); }) !=
+               nullptr;
+    }
+    // For an arm of a select: waits elsewhere, for several things.
+    void enter(CrossWaiter& arm) {
+        waiters_.push_back(arm);
+        ++inside_;
+    }
+    void leave(CrossWaiter& arm) {
+        arm.unlink();
+        --inside_;
     }
 
   private:

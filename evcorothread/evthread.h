@@ -360,3 +360,5 @@ EVC_API int EVTIMER_id(const EVTIMER* timer) EVTHREAD_NOTHROW;
 #include "evcorothread/evthread_channel.h"  // EVCHANNEL: messages between them
 #include "evcorothread/evthread_offload.h"  // EVOFFLOAD: blocking code on OS threads
 #include "evcorothread/evthread_process.h"  // EVPROCESS, EVSIGNAL, EVWORKERS: more processes than one
+#include "evcorothread/evthread_tls.h"      // EVTLS: TLS over an EVSOCKET
+#include "evcorothread/evthread_udp.h"      // EVUDP: datagrams

@@ -26,22 +26,6 @@ void to_c(const IpAddress& address, IPADDRESS& out) {
     }
 }
 
-// False when it is not one.
-bool from_c(const IPADDRESS* address, IpAddress& out) {
-    if (address == nullptr) return false;
-    if (address->family == AF_INET) {
-        in_addr v4;
-        std::memcpy(&v4, address->bytes, sizeof v4);
-        out = IpAddress(v4);
-        return true;
-    }
-    if (address->family != AF_INET6) return false;
-    in6_addr v6;
-    std::memcpy(&v6, address->bytes, sizeof v6);
-    out = IpAddress(v6, address->scope);
-    return true;
-}
-
 int make(IPADDRESS* address, int family, const IpAddress& v4, const IpAddress& v6) {
     if (address == nullptr || (family != AF_INET && family != AF_INET6)) return fail(EINVAL);
     to_c(family == AF_INET ? v4 : v6, *address);
@@ -58,6 +42,21 @@ int copy_text(const std::string& from, char* to, std::size_t size) {
 }  // namespace
 
 namespace evcorothread::c_face {
+
+bool from_c(const IPADDRESS* address, IpAddress& out) {
+    if (address == nullptr) return false;
+    if (address->family == AF_INET) {
+        in_addr v4;
+        std::memcpy(&v4, address->bytes, sizeof v4);
+        out = IpAddress(v4);
+        return true;
+    }
+    if (address->family != AF_INET6) return false;
+    in6_addr v6;
+    std::memcpy(&v6, address->bytes, sizeof v6);
+    out = IpAddress(v6, address->scope);
+    return true;
+}
 
 SockAddr from_c(const SOCKADDR& address) {
     return SockAddr::from_sockaddr(&address.address.base, address.length);

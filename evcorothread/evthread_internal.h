@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <system_error>
 
@@ -21,6 +22,7 @@
 #include "evcorothread/ev_timer.h"
 #include "evcorothread/evthread.h"
 #include "evcorothread/loop_core_internal.h"
+#include "nutils/ip_address.h"
 
 namespace evcorothread::c_face {
 
@@ -32,6 +34,14 @@ struct OwnedByLoop : cutils::ListHook<> {
     virtual ~OwnedByLoop() { unlink(); }
 
     EVLOOP& loop;
+};
+
+// What speaks over a socket: a TLS connection. From then on the socket is used by it alone.
+struct OnSocket {
+    OnSocket() = default;
+    OnSocket(const OnSocket&) = delete;
+    OnSocket& operator=(const OnSocket&) = delete;
+    virtual ~OnSocket() = default;
 };
 
 struct Stacks {
@@ -67,6 +77,7 @@ struct tagEVSOCKET final : cutils::ListHook<> {
     EVTHREAD* owner;
     evcorothread::EvSocket socket;
     State state;
+    std::unique_ptr<evcorothread::c_face::OnSocket> above;  // goes before the socket
 };
 
 // Not started: on the heap, in its loop's list. Started: on the heap, freed at the end of its coroutine. Made
@@ -173,5 +184,7 @@ inline bool may_wait(const OwnedByLoop* handle) { return handle != nullptr && ma
 // In the C structure and out of it. An address that makes no sense, and only that, comes out as none.
 nutils::SockAddr from_c(const SOCKADDR& address);
 void to_c(const nutils::SockAddr& address, SOCKADDR& out);
+// False when it is not one.
+bool from_c(const IPADDRESS* address, nutils::IpAddress& out);
 
 }  // namespace evcorothread::c_face

@@ -86,6 +86,7 @@ int EVSOCKET_connect(EVSOCKET* socket, const struct sockaddr* address, socklen_t
 int EVSOCKET_recv(EVSOCKET* socket, void* buffer, size_t size, int flags, struct timeval timeout) noexcept {
     if (!may_wait(socket) || buffer == nullptr || size == 0 || size > INT_MAX || flags != 0)
         return fail(EINVAL);
+    if (socket->above != nullptr) return fail(EBUSY);
     return guarded(-1, [&] {
         const IoResult got = socket->socket.recv({static_cast<char*>(buffer), size}, deadline_of(timeout));
         return got || got.eof() ? static_cast<int>(got.bytes) : fail(got.error);
@@ -102,6 +103,7 @@ int EVSOCKET_recv_all_ex(EVSOCKET* socket, void* buffer, size_t size, int flags,
     if (received != nullptr) *received = 0;
     if (!may_wait(socket) || (buffer == nullptr && size > 0) || size > INT_MAX || flags != 0)
         return fail(EINVAL);
+    if (socket->above != nullptr) return fail(EBUSY);
     return guarded(-1, [&] {
         const IoResult got =
             socket->socket.recv_exact({static_cast<char*>(buffer), size}, deadline_of(timeout));
@@ -119,6 +121,7 @@ int EVSOCKET_send_ex(EVSOCKET* socket, const void* data, size_t size, int flags,
                      size_t* sent) noexcept {
     if (sent != nullptr) *sent = 0;
     if (!may_wait(socket) || (data == nullptr && size > 0) || size > INT_MAX) return fail(EINVAL);
+    if (socket->above != nullptr) return fail(EBUSY);
     return guarded(-1, [&] {
         const IoResult gone =
             socket->socket.send_all({static_cast<const char*>(data), size}, flags, deadline_of(timeout));
@@ -129,6 +132,7 @@ int EVSOCKET_send_ex(EVSOCKET* socket, const void* data, size_t size, int flags,
 
 int EVSOCKET_shutdown_send(EVSOCKET* socket) noexcept {
     if (!usable(socket)) return fail(EINVAL);
+    if (socket->above != nullptr) return fail(EBUSY);
     const IoResult ended = socket->socket.shutdown_send();
     return ended ? 0 : fail(ended.error);
 }

@@ -14,6 +14,7 @@
 #include "cutils/export.h"
 #include "evcorothread/channel.h"
 #include "evcorothread/select_arm.h"
+#include "evcorothread/shared_channel_arm.h"
 
 namespace evcorothread {
 
@@ -96,6 +97,7 @@ SelectResult select_tuple(SelectOrder order, std::index_sequence<I...>, Tuple&& 
 //           throws is thrown.
 // Order:    several arms that are ready: fair, see SelectOrder. select_ordered takes the first.
 // Note:     an arm that sends and one that receives on the same channel never meet in the same select.
+// Threads:  the arms are of this loop, but for those of a SharedChannel, whose partners may be anywhere.
 // Cost:     no allocation; one wait, with one place in the queue of each channel.
 template <class... Arguments>
 requires(detail::ArmsThenDeadline<Arguments...>::value) SelectResult

@@ -9,6 +9,7 @@
 #include "cutils/check.h"
 #include "evcorothread/ev_socket.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/select_guard_internal.h"
 
 namespace evcorothread {
 namespace {
@@ -39,16 +40,17 @@ bool ChannelArm::ready() {
 
 std::error_code ChannelArm::wait_at(WaitPoint& point) {
     EVC_CHECK(!waiter_.linked(), "one arm stands twice in a select");
-    waiter_.point = &point;
+    const SelectPoint& where = static_cast<SelectPoint&>(point);
+    waiter_.point = where.for_channels;
+    waiter_.met = where.begin;
     waiter_.thread = t_here.thread;
     (side_ == Side::recv ? channel_.receivers_ : channel_.senders_).push_back(waiter_);
     return {};
 }
 
 bool ChannelArm::happened(std::error_code& error) {
-    if (waiter_.met == ChannelWaiter::Met::nobody) return false;
     if (waiter_.met == ChannelWaiter::Met::end) error = NetError::closed;
-    return true;
+    return waiter_.met == ChannelWaiter::Met::end || waiter_.met == ChannelWaiter::Met::partner;
 }
 
 // --- time

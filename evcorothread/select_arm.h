@@ -16,9 +16,9 @@ namespace evcorothread {
 class EvSocket;
 struct FdWatch;
 
-// One of the things a select waits for: from Channel::on_recv and on_send, Subscriber::on_recv, on_time,
-// on_readable, on_writable. Usually a temporary in the call; a named one may be used in one select after
-// another, also with others and in other places.
+// One of the things a select waits for: from Channel::on_recv and on_send, SharedChannel's, too,
+// Subscriber::on_recv, on_time, on_readable, on_writable. Usually a temporary in the call; a named one may be
+// used in one select after another, also with others and in other places.
 //
 // Owner: the selecting coroutine. Must outlive the call; so must what it refers to, but for channels and
 //        sockets that go while it waits: that is `closed`.
@@ -41,9 +41,16 @@ class EVC_API SelectArm {
     virtual void handle(const std::error_code& error) = 0;      // calls the arm's function
     virtual std::string what() const = 0;  // for people who look inside; only between wait_at() and leave()
 
+    // What other OS threads may make ready: where that is in memory; null for all others. Such an arm may
+    // leave() where it never waited.
+    [[nodiscard]] const void* shared() const { return shared_; }
+
   protected:
-    SelectArm() = default;
+    explicit SelectArm(const void* shared = nullptr) : shared_(shared) {}
     ~SelectArm() = default;
+
+  private:
+    const void* const shared_;
 };
 
 // An arm at a channel, whatever goes through it.
@@ -72,23 +79,16 @@ class EVC_API ChannelArm : public SelectArm {
     const Side side_;
 };
 
-// From Channel::on_recv.
-template <class T, class F>
-class RecvArm final : public ChannelArm {
+// What an arm does with the value that it has received into its room. Base: an arm at some kind of channel.
+template <class Base, class T, class Room, class F>
+class ReceivingArm : public Base {
     static constexpr bool kTakesResult =
         std::invocable<F&, cutils::Result<T>> && !std::convertible_to<cutils::Result<T>, T>;
     static_assert(kTakesResult || std::invocable<F&, T> || std::invocable<F&>,
                   "on_recv needs a function that takes the value, a Result of it, or nothing");
 
   public:
-    RecvArm(Channel<T>& channel, F function)
-        : ChannelArm(channel, Side::recv, &room_), function_(std::move(function)) {}
-
-    std::error_code happen() override {
-        auto& channel = static_cast<Channel<T>&>(channel_);
-        return channel.take_into(room_) ? std::error_code() : channel.recv_obstacle();
-    }
-    void handle(const std::error_code& error) override {
+    void handle(const std::error_code& error) final {
         if constexpr (kTakesResult) {
             function_(error ? failure(error) : received());
         } else if (error) {
@@ -102,6 +102,14 @@ class RecvArm final : public ChannelArm {
         }
     }
 
+  protected:
+    template <class Channel>
+    ReceivingArm(Channel& channel, F function)
+        : Base(channel, Base::Side::recv, &room_), function_(std::move(function)) {}
+    ~ReceivingArm() = default;
+
+    Room room_;
+
   private:
     T take() {
         T value(std::move(room_.value));
@@ -112,7 +120,6 @@ class RecvArm final : public ChannelArm {
     [[gnu::noinline]] cutils::Result<T> received() { return take(); }
     [[gnu::noinline]] static cutils::Result<T> failure(const std::error_code& error) { return error; }
 
-    typename Channel<T>::Room room_;
     F function_;
 };
 
@@ -127,30 +134,55 @@ void call_arm_function(F& function, const std::error_code& error) {
     }
 }
 
-// From Channel::on_send; Value: T, or where it is.
-template <class T, class Value, class F>
-class SendArm final : public ChannelArm {
+// An arm with a value to send; Value: T, or where it is.
+template <class Base, class T, class Value, class F>
+class SendingArm : public Base {
   public:
-    SendArm(Channel<T>& channel, const Value& value, F function)
-        : ChannelArm(channel, Side::send, nullptr), value_(value), function_(std::move(function)) {
-        set_place(&place());
-    }
+    void handle(const std::error_code& error) final { call_arm_function(function_, error); }
 
-    std::error_code happen() override {
-        auto& channel = static_cast<Channel<T>&>(channel_);
-        return channel.put(place()) ? std::error_code() : channel.send_obstacle();
+  protected:
+    template <class Channel>
+    SendingArm(Channel& channel, const Value& value, F function)
+        : Base(channel, Base::Side::send, nullptr), value_(value), function_(std::move(function)) {
+        this->set_place(&place());
     }
-    void handle(const std::error_code& error) override { call_arm_function(function_, error); }
+    ~SendingArm() = default;
 
-  private:
     T& place() {
         if constexpr (std::is_same_v<Value, T>)
             return value_;
         else
             return *value_;
     }
+
+  private:
     Value value_;
     F function_;
+};
+
+// From Channel::on_recv.
+template <class T, class F>
+class RecvArm final : public ReceivingArm<ChannelArm, T, typename Channel<T>::Room, F> {
+  public:
+    RecvArm(Channel<T>& channel, F function) : RecvArm::ReceivingArm(channel, std::move(function)) {}
+
+    std::error_code happen() override {
+        auto& channel = static_cast<Channel<T>&>(this->channel_);
+        return channel.take_into(this->room_) ? std::error_code() : channel.recv_obstacle();
+    }
+};
+
+// From Channel::on_send.
+template <class T, class Value, class F>
+class SendArm final : public SendingArm<ChannelArm, T, Value, F> {
+  public:
+    SendArm(Channel<T>& channel, const Value& value, F function)
+        : SendArm::SendingArm(channel, value, std::move(function)) {}
+
+    std::error_code happen() override {
+        auto& channel = static_cast<Channel<T>&>(this->channel_);
+        return channel.put(this->place()) ? std::error_code() : channel.send_obstacle();
+    }
 };
 
 // A time: ready by itself.

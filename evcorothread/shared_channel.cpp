@@ -1,9 +1,12 @@
 #include "evcorothread/shared_channel.h"
 
 #include <mutex>
+#include <new>
 
 #include "cutils/check.h"
 #include "evcorothread/cross_waiter_internal.h"
+#include "evcorothread/select_guard_internal.h"
+#include "evcorothread/shared_channel_arm.h"
 
 namespace evcorothread {
 
@@ -13,6 +16,7 @@ namespace {
 // A sender with its item, or a receiver with room for one.
 struct Party final : CrossWaiter {
     Party(const char* reason, void* i) : CrossWaiter(reason), item(i) {}
+    Party(SelectGuard& guard, void* i) : CrossWaiter(guard), item(i) {}
     void* item;
 };
 }  // namespace
@@ -45,7 +49,14 @@ struct SharedChannelBase::Impl {
         first = next(first);
         --count;
     }
-    static Party& take(CrossQueue& parties) { return static_cast<Party&>(parties.pop()); }
+    static Party* take(CrossQueue& parties) { return static_cast<Party*>(parties.take()); }
+    // Would a send, or a receive, by somebody who does not wait here himself as `asking`, go on at once?
+    [[nodiscard]] bool may_send(const SelectGuard* asking) {
+        return closed || count < capacity || receivers.somebody(asking);
+    }
+    [[nodiscard]] bool may_recv(const SelectGuard* asking) {
+        return closed || count > 0 || senders.somebody(asking);
+    }
     std::mutex mutex;
     const ItemType type;
     const std::size_t capacity;
@@ -53,8 +64,8 @@ struct SharedChannelBase::Impl {
     std::size_t first = 0;
     std::size_t count = 0;
     bool closed = false;
-    CrossQueue senders;    // only while it is full
-    CrossQueue receivers;  // only while it is empty
+    CrossQueue senders;    // only while it is full; but for arms of selects, which look once they are here
+    CrossQueue receivers;  // only while it is empty; the same
 };
 
 SharedChannelBase::SharedChannelBase(std::size_t capacity, const ItemType& type)
@@ -70,11 +81,13 @@ std::error_code SharedChannelBase::send_item(void* item, const Deadline* deadlin
     Impl& channel = *impl_;
     std::unique_lock lock(channel.mutex);
     if (channel.closed) return NetError::closed;
-    if (!channel.receivers.empty()) {
-        Party& receiver = Impl::take(channel.receivers);
-        channel.type.move(receiver.item, item);
-        receiver.wake();
-        return {};
+    // While something is there, only arms are that have seen it and are about to leave.
+    if (channel.count == 0) {
+        if (Party* const receiver = Impl::take(channel.receivers)) {
+            channel.type.move(receiver->item, item);
+            receiver->wake();
+            return {};
+        }
     }
     if (channel.count < channel.capacity) {
         channel.push(item);
@@ -90,13 +103,12 @@ std::error_code SharedChannelBase::recv_item(void* place, const Deadline* deadli
     std::unique_lock lock(channel.mutex);
     const bool had_one = channel.count > 0;
     if (had_one) channel.pop(place);
-    if (!channel.senders.empty()) {
-        Party& sender = Impl::take(channel.senders);
+    if (Party* const sender = Impl::take(channel.senders)) {
         if (had_one)
-            channel.push(sender.item);
+            channel.push(sender->item);
         else
-            channel.type.move(place, sender.item);
-        sender.wake();
+            channel.type.move(place, sender->item);
+        sender->wake();
         return {};
     }
     if (had_one) return {};
@@ -123,6 +135,55 @@ std::size_t SharedChannelBase::capacity() const { return impl_->capacity; }
 std::size_t SharedChannelBase::size() const {
     const std::lock_guard lock(impl_->mutex);
     return impl_->count;
+}
+
+// --- in a select
+
+// Not before it waits, and not after: what other OS threads see of an arm.
+static_assert(sizeof(Party) <= SharedChannelArm::kPartySize && alignof(Party) <= alignof(std::max_align_t));
+
+std::error_code SharedChannelArm::happen() {
+    return side_ == Side::recv ? channel_.recv_item(place_, nullptr) : channel_.send_item(place_, nullptr);
+}
+
+bool SharedChannelArm::ready() {
+    SharedChannelBase::Impl& channel = *channel_.impl_;
+    const std::lock_guard lock(channel.mutex);
+    return side_ == Side::recv ? channel.may_recv(nullptr) : channel.may_send(nullptr);
+}
+
+std::error_code SharedChannelArm::wait_at(WaitPoint& point) {
+    EVC_CHECK(!waits_, "one arm stands twice in a select");
+    SharedChannelBase::Impl& channel = *channel_.impl_;
+    SelectGuard& guard = *static_cast<SelectPoint&>(point).guard;
+    const std::lock_guard lock(channel.mutex);
+    waits_ = true;
+    (side_ == Side::recv ? channel.receivers : channel.senders).enter(*::new (party_) Party(guard, place_));
+    // Ready since this select has looked: let it look again, when it waits nowhere.
+    if (side_ == Side::recv ? channel.may_recv(&guard) : channel.may_send(&guard)) (void)point.wake();
+    return {};
+}
+
+void SharedChannelArm::leave() {
+    if (!waits_) return;
+    waits_ = false;
+    SharedChannelBase::Impl& channel = *channel_.impl_;
+    const std::lock_guard lock(channel.mutex);
+    Party& party = *std::launder(reinterpret_cast<Party*>(party_));
+    (side_ == Side::recv ? channel.receivers : channel.senders).leave(party);
+    if (party.is_woken()) met_ = party.cause() == Wake::closed ? Met::end : Met::partner;
+    std::destroy_at(&party);
+}
+
+bool SharedChannelArm::happened(std::error_code& error) {
+    if (met_ == Met::end) error = NetError::closed;
+    return met_ != Met::nobody;
+}
+
+std::string SharedChannelArm::what() const {
+    const std::string which = side_ == Side::recv ? "recv of" : "send to";
+    return which + " a shared channel, holds " + std::to_string(channel_.size()) + " of " +
+           std::to_string(channel_.capacity()) + (channel_.is_closed() ? ", closed" : "");
 }
 
 }  // namespace evcorothread

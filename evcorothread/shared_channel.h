@@ -11,10 +11,16 @@
 #include "cutils/deadline.h"
 #include "cutils/export.h"
 #include "cutils/result.h"
+#include "evcorothread/channel.h"
 #include "evcorothread/wait_point.h"
 #include "nutils/net_error.h"
 
 namespace evcorothread {
+
+template <class T, class F>
+class SharedRecvArm;  // select.h
+template <class T, class Value, class F>
+class SharedSendArm;  // select.h
 
 // What all of them share, whatever T is. Use SharedChannel<T>.
 class EVC_API SharedChannelBase {
@@ -46,6 +52,7 @@ class EVC_API SharedChannelBase {
     std::error_code recv_item(void* place, const Deadline* deadline);
 
   private:
+    friend class SharedChannelArm;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
@@ -64,8 +71,9 @@ class EVC_API SharedChannelBase {
 //       });
 //   });
 //
-// Senders and receivers are served first come, first served, coroutines and OS threads alike. Within one
-// loop, take Channel<T>: it has no lock and wakes nobody's OS thread.
+// Senders and receivers are served first come, first served, coroutines and OS threads alike. A coroutine can
+// wait for several of them, and for whatever else, at once: select.h. Within one loop, take Channel<T>: it
+// has no lock and wakes nobody's OS thread.
 //
 // T:      may be move-only; moving it must not throw. It is moved, and destroyed, by whichever thread has it.
 // Owner:  the application; must outlive the calls. What is still queued is destroyed with it.
@@ -104,21 +112,50 @@ class SharedChannel final : public SharedChannelBase {
     // The same, or would_block. Never suspends.
     [[nodiscard]] cutils::Result<T> try_recv() { return take(nullptr); }
 
+    // Arms for select (include "evcorothread/select.h"); the function is called as by Channel's on_recv:
+    //
+    //   jobs.on_recv([](Job job) {…})           with the item; not at all when the channel was closed
+    //   jobs.on_recv([](Result<Job> job) {…})   with the item, or with `closed`
+    //   quit.on_recv([] {…})                    for an item and for `closed` alike
+    //
+    // Partners may come on any OS thread. Exactly one arm happens, whatever comes at the same moment: what a
+    // sender is told has been sent, this select has received, though its deadline, or a cancel, may have come
+    // meanwhile.
+    // Cost: what the calls cost, for each look; a lock more for each such arm when select suspends.
+    template <class F>
+    [[nodiscard]] SharedRecvArm<T, std::decay_t<F>> on_recv(F&& function) {
+        return {*this, std::forward<F>(function)};
+    }
+    // Sends `value`, which stays untouched unless this arm is chosen; then calls the function, if there is
+    // one, as Channel's on_send.
+    // Lifetime: `value` must stay valid until select returns. The second form sends a copy made now; such an
+    //           arm is for one send.
+    template <class F = DoNothing>
+    [[nodiscard]] SharedSendArm<T, T*, std::decay_t<F>> on_send(T&& value, F&& function = {}) {
+        return {*this, &value, std::forward<F>(function)};
+    }
+    template <class F = DoNothing>
+    [[nodiscard]] SharedSendArm<T, T, std::decay_t<F>> on_send(const T& value, F&& function = {}) {
+        return {*this, value, std::forward<F>(function)};
+    }
+
   private:
+    template <class, class>
+    friend class SharedRecvArm;
     // Room for one that may or may not be there.
     union Place {
         Place() noexcept {}
         ~Place() {}
-        T item;
+        T value;
     };
     cutils::Result<T> take(const Deadline* deadline) {
         Place place;
-        if (const std::error_code error = recv_item(&place.item, deadline)) return error;
+        if (const std::error_code error = recv_item(&place.value, deadline)) return error;
         struct Gone {
             T& item;
             ~Gone() { std::destroy_at(&item); }
-        } const gone{place.item};
-        return cutils::Result<T>(std::move(place.item));
+        } const gone{place.value};
+        return cutils::Result<T>(std::move(place.value));
     }
     static constexpr ItemType kType{
         sizeof(T), alignof(T),

@@ -91,7 +91,7 @@ sub escape {
 }
 
 my $labels = join '|', qw(Owner Errors Before After Suspends Lifetime Thread Cost Units Returns Sharing Sizes Order Messages
-    Failure Handles ABI Reaping Cancel Note);
+    Failure Handles ABI Reaping Cancel Note Memory);
 
 # A comment as roff: paragraphs, indented code, and labelled lists ("Errors:   EINVAL ...").
 sub prose {

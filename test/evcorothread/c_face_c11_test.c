@@ -62,6 +62,57 @@ static EVTCPACCEPTOR* (*const acceptor_init_fd_ctx)(EVLOOP*, int, EVTHREAD_FACTO
                                                     int) = EVTCPACCEPTOR_init_fd_ctx;
 static long long (*const acceptor_accepted)(const EVTCPACCEPTOR*) = EVTCPACCEPTOR_accepted;
 
+// Datagrams and TLS.
+static EVUDP* (*const udp_bind)(EVLOOP*, const SOCKADDR*, const EVUDP_OPTIONS*) = EVUDP_bind;
+static EVUDP* (*const udp_connect)(EVLOOP*, const SOCKADDR*, const EVUDP_OPTIONS*) = EVUDP_connect;
+static EVUDP* (*const udp_init)(EVLOOP*, int) = EVUDP_init;
+static int (*const udp_set_peer)(EVUDP*, const SOCKADDR*) = EVUDP_set_peer;
+static int (*const udp_recv_from)(EVUDP*, void*, size_t, SOCKADDR*, struct timeval) = EVUDP_recv_from;
+static int (*const udp_recv_from_ex)(EVUDP*, void*, size_t, SOCKADDR*, struct timeval, size_t*,
+                                     size_t*) = EVUDP_recv_from_ex;
+static int (*const udp_send_to)(EVUDP*, const void*, size_t, const SOCKADDR*, struct timeval) = EVUDP_send_to;
+static int (*const udp_try_recv_from)(EVUDP*, void*, size_t, SOCKADDR*) = EVUDP_try_recv_from;
+static int (*const udp_try_send_to)(EVUDP*, const void*, size_t, const SOCKADDR*) = EVUDP_try_send_to;
+static int (*const udp_join_group)(EVUDP*, const IPADDRESS*, unsigned) = EVUDP_join_group;
+static int (*const udp_leave_group)(EVUDP*, const IPADDRESS*, unsigned) = EVUDP_leave_group;
+static int (*const udp_address)(const EVUDP*, SOCKADDR*) = EVUDP_address;
+static int (*const udp_port)(const EVUDP*) = EVUDP_port;
+static int (*const udp_fd)(const EVUDP*) = EVUDP_fd;
+static int (*const udp_close)(EVUDP*) = EVUDP_close;
+static int (*const udp_free)(EVUDP*) = EVUDP_free;
+static EVUDPBATCH* (*const batch_init)(int, size_t) = EVUDPBATCH_init;
+static int (*const batch_free)(EVUDPBATCH*) = EVUDPBATCH_free;
+static int (*const batch_size)(const EVUDPBATCH*) = EVUDPBATCH_size;
+static int (*const batch_clear)(EVUDPBATCH*) = EVUDPBATCH_clear;
+static int (*const batch_add)(EVUDPBATCH*, const void*, size_t, const SOCKADDR*) = EVUDPBATCH_add;
+static int (*const batch_next)(EVUDPBATCH*, EVUDP_DATAGRAM*) = EVUDPBATCH_next;
+static int (*const batch_rewind)(EVUDPBATCH*) = EVUDPBATCH_rewind;
+static int (*const udp_recv_batch)(EVUDP*, EVUDPBATCH*, struct timeval) = EVUDP_recv_batch;
+static int (*const udp_send_batch)(EVUDP*, EVUDPBATCH*, int, struct timeval, size_t*) = EVUDP_send_batch;
+static int (*const tls_is_available)(void) = EVTLS_is_available;
+static EVTLSCONTEXT* (*const tls_server)(const EVTLS_OPTIONS*, EVTLS_ERROR*) = EVTLSCONTEXT_server;
+static EVTLSCONTEXT* (*const tls_client)(const EVTLS_OPTIONS*, EVTLS_ERROR*) = EVTLSCONTEXT_client;
+static int (*const tls_reload)(EVTLSCONTEXT*, EVTLS_ERROR*) = EVTLSCONTEXT_reload;
+static int (*const tls_expires)(const EVTLSCONTEXT*, time_t*) = EVTLSCONTEXT_expires;
+static int (*const tls_context_free)(EVTLSCONTEXT*) = EVTLSCONTEXT_free;
+static EVTLS* (*const tls_accept)(EVSOCKET*, const EVTLSCONTEXT*, struct timeval,
+                                  EVTLS_ERROR*) = EVTLS_accept;
+static EVTLS* (*const tls_connect)(EVSOCKET*, const EVTLSCONTEXT*, const char*, struct timeval,
+                                   EVTLS_ERROR*) = EVTLS_connect;
+static int (*const tls_recv)(EVTLS*, void*, size_t, struct timeval) = EVTLS_recv;
+static int (*const tls_recv_all)(EVTLS*, void*, size_t, struct timeval) = EVTLS_recv_all;
+static int (*const tls_recv_all_ex)(EVTLS*, void*, size_t, struct timeval, size_t*) = EVTLS_recv_all_ex;
+static int (*const tls_send)(EVTLS*, const void*, size_t, struct timeval) = EVTLS_send;
+static int (*const tls_send_ex)(EVTLS*, const void*, size_t, struct timeval, size_t*) = EVTLS_send_ex;
+static int (*const tls_shutdown_send)(EVTLS*) = EVTLS_shutdown_send;
+static int (*const tls_close)(EVTLS*, struct timeval) = EVTLS_close;
+static int (*const tls_free)(EVTLS*) = EVTLS_free;
+static int (*const tls_error)(const EVTLS*, EVTLS_ERROR*) = EVTLS_error;
+static const char* (*const tls_texts[])(EVTLS*) = {EVTLS_protocol,    EVTLS_cipher,       EVTLS_alpn,
+                                                   EVTLS_server_name, EVTLS_peer_subject, EVTLS_peer_issuer};
+static int (*const tls_answers[])(EVTLS*) = {EVTLS_is_peer_verified, EVTLS_is_resumed};
+
+_Static_assert(sizeof(EVTLS_ERROR) == 256, "keeps its size");
 _Static_assert(sizeof(SOCKADDR) <= 128, "an address by value");
 
 struct work {
@@ -192,6 +243,74 @@ static const char* try_the_rest(struct more_work* work) {
     return offload_free(work->pool) != 0 ? "EVOFFLOAD_free" : NULL;
 }
 
+static const char* try_datagrams(struct more_work* work) {
+    SOCKADDR here, from;
+    IPADDRESS group;
+    EVUDP_DATAGRAM one;
+    char got[8];
+    size_t received, full;
+    EVUDP *udp, *peer;
+    EVUDPBATCH* batch = batch_init(2, 8);
+    if (SOCKADDR_parse(&here, "127.0.0.1:0") != 0 || (udp = udp_bind(work->loop, &here, NULL)) == NULL)
+        return "EVUDP_bind";
+    if (udp_address(udp, &here) != 0 || udp_port(udp) <= 0 || udp_fd(udp) < 0) return "EVUDP_address";
+    if ((peer = udp_connect(work->loop, &here, NULL)) == NULL) return "EVUDP_connect";
+    if (udp_send_to(peer, "ab", 2, NULL, EVTIMEOUT_ms(5000)) != 2) return "EVUDP_send_to";
+    if (udp_recv_from(udp, got, sizeof got, &from, EVTIMEOUT_ms(5000)) != 2) return "EVUDP_recv_from";
+    if (udp_try_send_to(udp, "long", 4, &from) != 4) return "EVUDP_try_send_to";
+    if (udp_recv_from_ex(peer, got, 2, NULL, EVTIMEOUT_ms(5000), &received, &full) != -1 ||
+        errno != EMSGSIZE || received != 2 || full != 4)
+        return "EVUDP_recv_from_ex";
+    if (udp_try_recv_from(peer, got, 2, NULL) != -1 || errno != EAGAIN) return "EVUDP_try_recv_from";
+    if (udp_set_peer(peer, NULL) != 0 || udp_set_peer(peer, &here) != 0) return "EVUDP_set_peer";
+    if (batch == NULL || batch_add(batch, "x", 1, NULL) != 0 || batch_add(batch, "y", 1, NULL) != 0)
+        return "EVUDPBATCH_add";
+    if (udp_send_batch(peer, batch, 0, EVTIMEOUT_ms(5000), &received) != 2 || received != 2)
+        return "EVUDP_send_batch";
+    if (batch_clear(batch) != 0 || batch_size(batch) != 0) return "EVUDPBATCH_clear";
+    if (udp_recv_batch(udp, batch, EVTIMEOUT_ms(5000)) < 1) return "EVUDP_recv_batch";
+    if (batch_next(batch, &one) != 1 || memcmp(one.data, "x", 1) != 0) return "EVUDPBATCH_next";
+    if (batch_rewind(batch) != 0 || batch_free(batch) != 0) return "EVUDPBATCH_free";
+    IPADDRESS_loopback(&group, AF_INET);
+    if (udp_join_group(udp, &group, 0) != -1 || udp_leave_group(udp, &group, 0) != -1)
+        return "EVUDP_join_group";
+    if (udp_init(work->loop, -1) != NULL) return "EVUDP_init";
+    return udp_close(udp) != 0 || udp_free(udp) != 0 || udp_free(peer) != 0 ? "EVUDP_free" : NULL;
+}
+
+// How TLS is spoken, tls_c_face_test.cpp knows; here, that all of it is C.
+static const char* try_tls(void) {
+    EVTLS_OPTIONS options = {0};
+    EVTLS_ERROR why;
+    time_t when;
+    size_t i;
+    if (tls_server(&options, &why) != NULL || why.text[0] == '\0') return "EVTLSCONTEXT_server";
+    options.verify = EVTLS_VERIFY_NONE;
+    if (tls_is_available() == 1) {
+        EVTLSCONTEXT* context = tls_client(&options, &why);
+        if (context == NULL || why.text[0] != '\0') return "EVTLSCONTEXT_client";
+        if (tls_reload(context, NULL) != 0) return "EVTLSCONTEXT_reload";
+        if (tls_expires(context, &when) != -1 || errno != ENOENT) return "EVTLSCONTEXT_expires";
+        if (tls_accept(NULL, context, EVTIMEOUT_ms(1), &why) != NULL) return "EVTLS_accept";
+        if (tls_connect(NULL, context, "x", EVTIMEOUT_ms(1), &why) != NULL) return "EVTLS_connect";
+        if (tls_context_free(context) != 0) return "EVTLSCONTEXT_free";
+    }
+    if (tls_recv(NULL, &i, 1, EVTIMEOUT_ms(1)) != -1 || tls_recv_all(NULL, &i, 1, EVTIMEOUT_ms(1)) != -1 ||
+        tls_recv_all_ex(NULL, &i, 1, EVTIMEOUT_ms(1), NULL) != -1)
+        return "EVTLS_recv";
+    if (tls_send(NULL, "x", 1, EVTIMEOUT_ms(1)) != -1 ||
+        tls_send_ex(NULL, "x", 1, EVTIMEOUT_ms(1), NULL) != -1)
+        return "EVTLS_send";
+    if (tls_shutdown_send(NULL) != -1 || tls_close(NULL, EVTIMEOUT_ms(1)) != -1 || tls_free(NULL) != -1)
+        return "EVTLS_close";
+    if (tls_error(NULL, &why) != -1) return "EVTLS_error";
+    for (i = 0; i < sizeof tls_texts / sizeof *tls_texts; ++i)
+        if (tls_texts[i](NULL) != NULL) return "EVTLS_protocol and the like";
+    for (i = 0; i < sizeof tls_answers / sizeof *tls_answers; ++i)
+        if (tls_answers[i](NULL) != -1) return "EVTLS_is_resumed and the like";
+    return NULL;
+}
+
 static void try_all(EVTHREAD* thread, struct tagEVSOCKET* socket, void* user_ctx) {
     struct more_work* work = user_ctx;
     (void)thread;
@@ -199,6 +318,8 @@ static void try_all(EVTHREAD* thread, struct tagEVSOCKET* socket, void* user_ctx
     work->failed = try_bundle_and_channel(work);
     if (work->failed == NULL) work->failed = try_processes(work);
     if (work->failed == NULL) work->failed = try_the_rest(work);
+    if (work->failed == NULL) work->failed = try_datagrams(work);
+    if (work->failed == NULL) work->failed = try_tls();
 }
 
 static const char* try_listening(EVLOOP* loop) {

@@ -75,6 +75,11 @@ TEST(CFaceWithoutMemory, SaysSoForWhatTheLoopOwns) {
     CHECK(make_in_spite([&] { return EVBUNDLE_init(loop, soon()); }) != nullptr);
     CHECK(make_in_spite([&] { return EVCHANNEL_init(loop, 8, 8); }) != nullptr);
     CHECK(make_in_spite([&] { return EVSIGNAL_init(loop, &number, 1); }) != nullptr);
+    SOCKADDR address;
+    SOCKADDR_parse(&address, "127.0.0.1:0");
+    CHECK(make_in_spite([&] { return EVUDP_bind(loop, &address, nullptr); }) != nullptr);
+    EVUDPBATCH* const batch = make_in_spite([] { return EVUDPBATCH_init(4, 100); });
+    CHECK_EQUAL(0, EVUDPBATCH_free(batch));
 }
 
 TEST(CFaceWithoutMemory, SaysSoForAPoolOfThreads) {

@@ -1,4 +1,7 @@
 // A build without TLS says so.
+#include <cerrno>
+
+#include "evcorothread/evthread_tls.h"
 #include "evcorothread/tls_socket.h"
 #include "test/evcorothread/loop_fixture.h"
 
@@ -17,4 +20,19 @@ TEST(TlsDisabled, SaysThatThereIsNone) {
 TEST(TlsDisabled, SocketsAreClosed) {
     TlsSocket none;
     in_coroutine([&] { CHECK(none.send("x", 1s).closed()); });
+}
+
+TEST(TlsDisabled, SaysSoInC) {
+    EVTLS_OPTIONS options = {};
+    EVTLS_ERROR why = {};
+    options.certificate_file = "chain.pem";
+    options.key_file = "key.pem";
+    CHECK_EQUAL(0, EVTLS_is_available());
+    errno = 0;
+    CHECK(EVTLSCONTEXT_server(&options, &why) == nullptr);
+    CHECK_EQUAL(ENOSYS, errno);
+    STRCMP_CONTAINS("built without TLS", why.text);
+    errno = 0;
+    CHECK(EVTLSCONTEXT_client(nullptr, nullptr) == nullptr);
+    CHECK_EQUAL(ENOSYS, errno);
 }

@@ -136,18 +136,19 @@ bool comes_true(Condition&& condition) {
     return condition();
 }
 
-constexpr const char* kAll[] = {"step1", "step2",   "step3",   "step4",   "step5",   "step6",
-                                "step7", "step1_c", "step2_c", "step3_c", "step4_c", "step5_c"};
+constexpr const char* kAll[] = {"step1",   "step2",   "step3",   "step4",   "step5",   "step6",   "step7",
+                                "step1_c", "step2_c", "step3_c", "step4_c", "step5_c", "step6_c", "step7_c"};
 // From this step on.
-constexpr const char* kThatTalk[] = {"step2", "step3",   "step4",   "step5",   "step6",
-                                     "step7", "step2_c", "step3_c", "step4_c", "step5_c"};
-constexpr const char* kRobust[] = {"step3", "step4",   "step5",   "step6",
-                                   "step7", "step3_c", "step4_c", "step5_c"};
-constexpr const char* kParallel[] = {"step4", "step5", "step6", "step7", "step4_c", "step5_c"};
-constexpr const char* kWithDeadlines[] = {"step5", "step6", "step7", "step5_c"};
+constexpr const char* kThatTalk[] = {"step2",   "step3",   "step4",   "step5",   "step6",   "step7",
+                                     "step2_c", "step3_c", "step4_c", "step5_c", "step6_c", "step7_c"};
+constexpr const char* kRobust[] = {"step3",   "step4",   "step5",   "step6",   "step7",
+                                   "step3_c", "step4_c", "step5_c", "step6_c", "step7_c"};
+constexpr const char* kParallel[] = {"step4",   "step5",   "step6",   "step7",
+                                     "step4_c", "step5_c", "step6_c", "step7_c"};
+constexpr const char* kWithDeadlines[] = {"step5", "step6", "step7", "step5_c", "step6_c", "step7_c"};
 constexpr const char* kOneAtATime[] = {"step2", "step3", "step2_c", "step3_c"};
 
-bool has_workers(const std::string& step) { return step == "step7"; }
+bool has_workers(const std::string& step) { return step.starts_with("step7"); }
 
 }  // namespace
 
@@ -347,26 +348,30 @@ TEST(TutorialGreet, FromStep3OnDoesNotWaitLongForGoodByes) {
 }
 
 TEST(TutorialGreet, Step6TellsWhatHappens) {
-    Server server("step6", {"60"});
-    Client first = server.client();
-    CHECK(first.is_asked());
-    CHECK_EQUAL("connections: 1 in all, 1 active, 0 failed", server.line());
-    Client second = server.client();
-    CHECK(second.is_asked());
-    CHECK_EQUAL("connections: 2 in all, 2 active, 0 failed", server.line());
-    CHECK(first.is_greeted_as("Ann"));
-    CHECK_EQUAL("connections: 2 in all, 1 active, 0 failed", server.line());
-    second.reset();
-    CHECK_EQUAL("connections: 2 in all, 0 active, 1 failed", server.line());
-    server.ends();
+    for (const char* step : {"step6", "step6_c"}) {
+        Server server(step, {"60"});
+        Client first = server.client();
+        CHECK(first.is_asked());
+        CHECK_EQUAL("connections: 1 in all, 1 active, 0 failed", server.line());
+        Client second = server.client();
+        CHECK(second.is_asked());
+        CHECK_EQUAL("connections: 2 in all, 2 active, 0 failed", server.line());
+        CHECK(first.is_greeted_as("Ann"));
+        CHECK_EQUAL("connections: 2 in all, 1 active, 0 failed", server.line());
+        second.reset();
+        CHECK_EQUAL("connections: 2 in all, 0 active, 1 failed", server.line());
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step6CountsTheSilentAmongTheFailed) {
-    Server server("step6", {"0.2"});
-    const Client silent = server.client();
-    CHECK_EQUAL("connections: 1 in all, 1 active, 0 failed", server.line());
-    CHECK_EQUAL("connections: 1 in all, 0 active, 1 failed", server.line());
-    server.ends();
+    for (const char* step : {"step6", "step6_c"}) {
+        Server server(step, {"0.2"});
+        const Client silent = server.client();
+        CHECK_EQUAL("connections: 1 in all, 1 active, 0 failed", server.line());
+        CHECK_EQUAL("connections: 1 in all, 0 active, 1 failed", server.line());
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, EndsByASignalWhenNobodyIsThere) {
@@ -466,105 +471,120 @@ char state_of(pid_t pid) {
 }  // namespace
 
 TEST(TutorialGreet, Step7HasTheWorkersItWasAskedFor) {
-    Server server("step7", {"5", "3"});
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 3; }));
-    const std::vector<pid_t> workers = children_of(server.pid());
-    server.goes_on();
-    server.ends();
-    for (const pid_t worker : workers) CHECK_FALSE(is_there(worker));
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"5", "3"});
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 3; }));
+        const std::vector<pid_t> workers = children_of(server.pid());
+        server.goes_on();
+        server.ends();
+        for (const pid_t worker : workers) CHECK_FALSE(is_there(worker));
+    }
 }
 
 TEST(TutorialGreet, Step7CountsInEachWorker) {
-    Server server("step7", {"5", "1"});
-    Client client = server.client();
-    CHECK(client.is_asked());
-    const std::string worker = "worker 0 (" + std::to_string(children_of(server.pid()).at(0)) + "): ";
-    CHECK_EQUAL(worker + "1 in all, 1 active, 0 failed", server.line());
-    client.reset();
-    CHECK_EQUAL(worker + "1 in all, 0 active, 1 failed", server.line());
-    server.ends();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"5", "1"});
+        Client client = server.client();
+        CHECK(client.is_asked());
+        const std::string worker = "worker 0 (" + std::to_string(children_of(server.pid()).at(0)) + "): ";
+        CHECK_EQUAL(worker + "1 in all, 1 active, 0 failed", server.line());
+        client.reset();
+        CHECK_EQUAL(worker + "1 in all, 0 active, 1 failed", server.line());
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step7OutlivesAWorkerThatIsKilled) {
-    Server server("step7", {"10", "2"});
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
-    const Client broken = server.client();
-    CHECK(broken.is_asked());
-    const pid_t victim = pid_in(server.line());
-    ::kill(victim, SIGSTOP);  // so the other one takes the next client
-    CHECK(comes_true([&] { return state_of(victim) == 'T'; }));
-    const Client unharmed = server.client();
-    CHECK(unharmed.is_asked());
-    CHECK(pid_in(server.line()) != victim);
-    const auto begin = Clock::now();
-    ::kill(victim, SIGKILL);
-    CHECK(comes_true([&] { return !is_there(victim) && children_of(server.pid()).size() == 2; }));
-    CHECK(Clock::now() - begin < std::chrono::seconds(5));
-    CHECK_EQUAL("", broken.read_all());
-    CHECK(unharmed.is_greeted_as("Ann"));
-    server.goes_on();
-    server.ends();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"10", "2"});
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
+        const Client broken = server.client();
+        CHECK(broken.is_asked());
+        const pid_t victim = pid_in(server.line());
+        ::kill(victim, SIGSTOP);  // so the other one takes the next client
+        CHECK(comes_true([&] { return state_of(victim) == 'T'; }));
+        const Client unharmed = server.client();
+        CHECK(unharmed.is_asked());
+        CHECK(pid_in(server.line()) != victim);
+        const auto begin = Clock::now();
+        ::kill(victim, SIGKILL);
+        CHECK(comes_true([&] { return !is_there(victim) && children_of(server.pid()).size() == 2; }));
+        CHECK(Clock::now() - begin < std::chrono::seconds(5));
+        CHECK_EQUAL("", broken.read_all());
+        CHECK(unharmed.is_greeted_as("Ann"));
+        server.goes_on();
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step7ReplacesItsWorkersWhileClientsTalk) {
-    Server server("step7", {"10", "2"});
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
-    const Client client = server.client();
-    CHECK(client.is_asked());
-    const pid_t busy = pid_in(server.line());
-    const std::vector<pid_t> old = children_of(server.pid());
-    server.signal(SIGHUP);
-    // The one that serves somebody stays until that conversation is over, whether its turn is first or last.
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 3; }));
-    server.goes_on();
-    CHECK(is_there(busy));
-    CHECK(client.is_greeted_as("Bob"));
-    CHECK(comes_true([&] {
-        return std::none_of(old.begin(), old.end(), is_there) && children_of(server.pid()).size() == 2;
-    }));
-    server.goes_on();
-    server.ends();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"10", "2"});
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
+        const Client client = server.client();
+        CHECK(client.is_asked());
+        const pid_t busy = pid_in(server.line());
+        const std::vector<pid_t> old = children_of(server.pid());
+        server.signal(SIGHUP);
+        // The one that serves somebody stays until that conversation is over, whether its turn is first or
+        // last.
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 3; }));
+        server.goes_on();
+        CHECK(is_there(busy));
+        CHECK(client.is_greeted_as("Bob"));
+        CHECK(comes_true([&] {
+            return std::none_of(old.begin(), old.end(), is_there) && children_of(server.pid()).size() == 2;
+        }));
+        server.goes_on();
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step7TurnsNobodyAwayWhileWorkersAreReplaced) {
-    Server server("step7", {"10", "2"});
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
-    const std::vector<pid_t> old = children_of(server.pid());
-    server.signal(SIGHUP);
-    int clients = 0;
-    CHECK(comes_true([&] {
-        server.goes_on();  // a whole conversation
-        ++clients;
-        return std::none_of(old.begin(), old.end(), is_there) && children_of(server.pid()).size() == 2;
-    }));
-    CHECK(clients > 0);
-    server.goes_on();
-    server.ends();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"10", "2"});
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 2; }));
+        const std::vector<pid_t> old = children_of(server.pid());
+        server.signal(SIGHUP);
+        int clients = 0;
+        CHECK(comes_true([&] {
+            server.goes_on();  // a whole conversation
+            ++clients;
+            return std::none_of(old.begin(), old.end(), is_there) && children_of(server.pid()).size() == 2;
+        }));
+        CHECK(clients > 0);
+        server.goes_on();
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step7ComesBackWhenAllWorkersAreKilledAtOnce) {
-    Server server("step7", {"10", "4"});
-    CHECK(comes_true([&] { return children_of(server.pid()).size() == 4; }));
-    const std::vector<pid_t> victims = children_of(server.pid());
-    for (const pid_t victim : victims) ::kill(victim, SIGKILL);
-    CHECK(comes_true([&] {
-        return std::none_of(victims.begin(), victims.end(), is_there) &&
-               children_of(server.pid()).size() == 4;
-    }));
-    server.goes_on();
-    server.ends();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"10", "4"});
+        CHECK(comes_true([&] { return children_of(server.pid()).size() == 4; }));
+        const std::vector<pid_t> victims = children_of(server.pid());
+        for (const pid_t victim : victims) ::kill(victim, SIGKILL);
+        CHECK(comes_true([&] {
+            return std::none_of(victims.begin(), victims.end(), is_there) &&
+                   children_of(server.pid()).size() == 4;
+        }));
+        server.goes_on();
+        server.ends();
+    }
 }
 
 TEST(TutorialGreet, Step7EndsWithEveryConversationInFlight) {
-    Server server("step7", {"10", "2"});
-    std::vector<Client> clients;
-    for (int i = 0; i < 30; ++i) clients.push_back(server.client());
-    for (const Client& client : clients) CHECK(client.is_asked());
-    server.signal(SIGTERM);
-    for (const Client& client : clients) {
-        CHECK(client.is_greeted_as("Ann"));
-        client.end();
+    for (const char* step : {"step7", "step7_c"}) {
+        Server server(step, {"10", "2"});
+        std::vector<Client> clients;
+        for (int i = 0; i < 30; ++i) clients.push_back(server.client());
+        for (const Client& client : clients) CHECK(client.is_asked());
+        server.signal(SIGTERM);
+        for (const Client& client : clients) {
+            CHECK(client.is_greeted_as("Ann"));
+            client.end();
+        }
+        clients.clear();
+        server.has_ended();
     }
-    clients.clear();
-    server.has_ended();
 }
