@@ -383,13 +383,14 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
 
 void Exchange::begin_stream() {
     EVC_CHECK(response_.deferred() == nullptr, "Response::write() after defer()");
+    response_.begin_writing();
     context_->application.leave(match_, request_, response_, filters_entered_);
     context_->count_request();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
     engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
     if (MetricsCell* const metrics = context_->metrics) metrics->responses.add(response_.status());
     writing_ = true;
-    written_ = 0;
+    written_ = coded_ = 0;
     write_error_ = {};
 }
 
@@ -411,30 +412,63 @@ std::error_code Exchange::send_piece(std::string_view piece, cutils::Deadline de
         std::string changed(piece);
         failed_ = !context_->application.response_data(match_, request_, filters_entered_, changed);
         if (failed_) return std::make_error_code(std::errc::io_error);
-        engine_.stream(changed);
-        written_ += changed.size();
+        write_error_ = stream(changed, Coding::piece);
     } else {
-        engine_.stream(piece);
-        written_ += piece.size();
+        write_error_ = stream(piece, Coding::piece);
     }
-    return engine_.must_send() ? wire_->flush(deadline) : std::error_code();
+    if (write_error_) return write_error_;
+    if (engine_.must_send()) write_error_ = wire_->flush(deadline);
+    if (coded_ >= kMostCoded) let_others_go_first();
+    return write_error_;
 }
 
 std::error_code Exchange::flush(cutils::Deadline deadline) {
     if (!writing_) begin_stream();
-    if (!write_error_) write_error_ = wire_->flush(deadline.resolved(wire_->now()));
+    deadline = deadline.resolved(wire_->now());
+    if (!write_error_) write_error_ = stream({}, Coding::flush);
+    if (!write_error_) write_error_ = wire_->flush(deadline);
     return write_error_;
+}
+
+// Puts a piece of the body into the output, as the client is to get it.
+std::error_code Exchange::stream(std::string_view piece, Coding what) {
+    if (WriteCoder* const coder = response_.write_coder(); coder != nullptr && !engine_.is_mute())
+        return stream_coded(*coder, piece, what);
+    engine_.stream(piece);
+    written_ += piece.size();
+    return {};
+}
+
+[[gnu::noinline]] std::error_code Exchange::stream_coded(WriteCoder& coder, std::string_view piece,
+                                                         Coding what) try {
+    std::string out;
+    coded_ += piece.size();
+    std::error_code error = piece.empty() ? std::error_code() : coder.code(piece, out);
+    if (!error && what == Coding::flush) error = coder.flush(out);
+    if (!error && what == Coding::last) error = coder.finish(out);
+    if (error) return error;
+    engine_.stream(out);
+    written_ += out.size();
+    return {};
+} catch (const std::bad_alloc&) {  // the coder is ahead of what was sent: nothing can follow
+    return std::make_error_code(std::errc::not_enough_memory);
+}
+
+// What is coded well gives little to send: without this, a servlet that writes much would keep its loop from
+// everybody else.
+void Exchange::let_others_go_first() {
+    coded_ = 0;
+    if (evcorothread::this_evthread::in_evthread()) evcorothread::this_evthread::yield();
 }
 
 void Exchange::finish_stream() {
     writing_ = streaming_ = false;
     bool whole = !failed_ && !write_error_ && !engine_.next_is_refused() && other_answer_ == nullptr;
-    if (whole && wants().response_data && filters_entered_ > 0) {
-        std::string last;
+    std::string last;
+    if (whole && wants().response_data && filters_entered_ > 0)
         whole = context_->application.response_end(match_, request_, filters_entered_, last);
-        if (whole) engine_.stream(last);
-        written_ += last.size();
-    }
+    whole = whole && !stream(last, Coding::last);
+    response_.end_writing();
     other_answer_.reset();
     if (context_->access_log != nullptr) log(written_);
     if (context_->metrics != nullptr) count_latency();

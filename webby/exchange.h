@@ -218,6 +218,11 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void finish_stream();
     void begin_stream();
     [[nodiscard]] std::error_code send_piece(std::string_view piece, cutils::Deadline deadline);
+    enum class Coding : std::uint8_t { piece, flush, last };
+    [[nodiscard]] std::error_code stream(std::string_view piece, Coding what);
+    [[nodiscard]] std::error_code stream_coded(WriteCoder& coder, std::string_view piece, Coding what);
+    static constexpr std::size_t kMostCoded = 32 * 1024;
+    void let_others_go_first();
     [[nodiscard]] bool filter_piece();
     void too_late();
     [[nodiscard]] const Filter::Wants& wants() const {
@@ -256,6 +261,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     std::string filtered_;    // … or one that a filter has changed
     std::size_t filters_entered_ = 0;
     std::uint64_t written_ = 0;  // of a body that is written piece by piece
+    std::size_t coded_ = 0;      // of that, since others had their turn
     std::error_code write_error_;
     std::unique_ptr<Response> other_answer_;  // a filter's, in the middle of a body that the servlet reads
     bool streaming_ = false;                  // the servlet reads the body itself

@@ -113,6 +113,8 @@ class EVC_API Http1Engine {
     void stream(std::string_view piece);
     void end_stream();
     void cut();
+    // Whether anybody wants the pieces; not for HEAD.
+    [[nodiscard]] bool is_mute() const { return stream_is_mute_; }
 
     // The source of the body that is being sent, after Step::source: it has nothing now.
     [[nodiscard]] BodySource& source() { return *source_; }
