@@ -294,7 +294,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
             }
             switch (want) {
                 case Exchange::Want::send:
-                    if (++sends < kTurns) break;
+                    if (++sends < kTurns && !engine.take_worked()) break;
                     want_ = Exchange::Want::send;
                     enter(State::writing);
                     (void)others_first();

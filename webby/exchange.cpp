@@ -494,6 +494,7 @@ class FilteredSource final : public BodySource {
         while (at_ == piece_.size()) {
             if (ended_) return {0, NetError::eof};
             if (const std::error_code error = next()) return {0, error};
+            if (piece_.empty() && !ended_) return {};  // the filters leave nothing of it, or it works
         }
         const std::size_t size = piece_.copy(buffer.data(), buffer.size(), at_);
         at_ += size;
@@ -504,6 +505,7 @@ class FilteredSource final : public BodySource {
         return source_->tell(loop, waiter);
     }
     void nothing_came() override { source_->nothing_came(); }
+    std::size_t take_work() override { return std::exchange(work_, 0) + source_->take_work(); }
 
   private:
     std::error_code next() {
@@ -511,6 +513,7 @@ class FilteredSource final : public BodySource {
         piece_.resize(kPiece);
         const IoResult got = source_->read(piece_);
         piece_.resize(got.bytes);
+        work_ += got.bytes;
         if (!piece_.empty() && !change_(piece_, false)) return std::make_error_code(std::errc::io_error);
         if (!got.eof()) return got.error;
         ended_ = true;
@@ -525,6 +528,7 @@ class FilteredSource final : public BodySource {
     const Change change_;
     std::string piece_;
     std::size_t at_ = 0;
+    std::size_t work_ = 0;
     bool ended_ = false;
 };
 

@@ -221,7 +221,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     enum class Coding : std::uint8_t { piece, flush, last };
     [[nodiscard]] std::error_code stream(std::string_view piece, Coding what);
     [[nodiscard]] std::error_code stream_coded(WriteCoder& coder, std::string_view piece, Coding what);
-    static constexpr std::size_t kMostCoded = 32 * 1024;
+    static constexpr std::size_t kMostCoded = 16 * 1024;
     void let_others_go_first();
     [[nodiscard]] bool filter_piece();
     void too_late();
