@@ -67,6 +67,8 @@ class EVC_API BodySource {
     // For sources whose bytes take time to make: how much read() has worked since this was asked last, in
     // bytes gone through (coded, changed). After 16 KiB the connection lets others go first.
     [[nodiscard]] virtual std::size_t take_work() { return 0; }
+    // About how many bytes of memory it keeps for its client: see ServerOptions::max_unsent.
+    [[nodiscard]] virtual std::size_t held() const { return 0; }
 };
 
 }  // namespace webby

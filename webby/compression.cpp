@@ -23,6 +23,7 @@ class TextSource final : public BodySource {
         at_ += size;
         return {size, {}};
     }
+    std::size_t held() const override { return text_.capacity(); }
 
   private:
     std::string text_;

@@ -50,6 +50,8 @@ ContentEncoder::Step ContentEncoder::step(std::string_view& input, std::span<cha
     return engine_->step(input, room, until);
 }
 
+std::size_t ContentEncoder::memory() const { return engine_ != nullptr ? engine_->memory() : 0; }
+
 std::error_code ContentEncoder::run(std::string_view input, std::string& out, Until until) {
     for (;;) {
         const std::size_t before = out.size();

@@ -66,6 +66,9 @@ class EVC_API ContentEncoder {
     };
     [[nodiscard]] Step step(std::string_view& input, std::span<char> room, Until until);
 
+    // About how many bytes of memory it has.
+    [[nodiscard]] std::size_t memory() const;
+
     class Engine;  // internal: one a library
     explicit ContentEncoder(std::unique_ptr<Engine> engine);
 
@@ -87,6 +90,7 @@ class EVC_API EncodedSource final : public BodySource {
         return plain_->tell(loop, waiter);
     }
     void nothing_came() override { plain_->nothing_came(); }
+    std::size_t held() const override { return plain_->held() + kInput + encoder_.memory(); }
     std::size_t take_work() override { return std::exchange(work_, 0) + plain_->take_work(); }
 
   private:

@@ -27,6 +27,7 @@
 #include "webby/session_internal.h"
 #include "webby/thread_socket_internal.h"
 #include "webby/thread_tls_socket_internal.h"
+#include "webby/unsent_limit.h"
 
 namespace webby {
 
@@ -70,6 +71,7 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     std::unique_ptr<ThreadTlsSide> tls;  // none: null
     std::unique_ptr<ProxyReader> proxy;  // until its header has come
     AddressLimit::Place place_of_address;
+    UnsentLimit::Share unsent;  // with the lock held
     Conversation conversation;
     TimePoint expires{};   // while nobody works on it
     bool served = false;   // by a thread of the pool
@@ -161,6 +163,7 @@ class ThreadDriver final : public DriverBase {
     bool park(Connection& connection, SessionEnd how, int operation);
     void unpark(Connection& connection);
     void watch_waiting();
+    void wait_for_room(Connection& connection);
     void give_back(Connection& connection);
     void remove(Connection& connection);
     void tell_loop();
@@ -227,6 +230,8 @@ ThreadDriver::~ThreadDriver() {
     [[maybe_unused]] const auto written = ::write(ending_event.get(), &one, sizeof one);
     for (const auto& worker : workers) worker->thread.join();
     connections.for_each([this](Connection& connection) { remove(connection); });
+    for (const auto& worker : workers)
+        if (worker->access_log) worker->access_log->flush();
 }
 
 // --- on the loop ---
@@ -430,6 +435,7 @@ void ThreadDriver::take(Connection& connection) {
 // With the lock held.
 void ThreadDriver::unpark(Connection& connection) {
     if (std::exchange(connection.is_idle, false)) --idle_count;
+    connection.unsent.give_back();
     connection.unpark();
 }
 
@@ -480,6 +486,7 @@ void ThreadDriver::give_back(Connection& connection) {
     if (exchange == nullptr) return;
     exchange->abandon();
     exchange->end();
+    exchange->broke_off(connection.conversation.sent);
     exchange->put_aside();
     std::unique_ptr<Exchange> one_too_many;
     const std::lock_guard lock(mutex);
@@ -540,11 +547,25 @@ bool ThreadDriver::park(Connection& connection, SessionEnd how, int operation) {
         connection.expires = connection.conversation.until;
         if (waiting.empty() && !ending) watch_waiting();
         waiting.push_back(connection);
+        if (how == SessionEnd::wait_writable && options.unsent != nullptr) wait_for_room(connection);
     }
     if (::epoll_ctl(epoll.get(), operation, connection.socket.fd(), &event) == 0) return true;
     cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                 std::generic_category().message(errno).c_str());
     return false;
+}
+
+// With the lock held. Those that have waited longest stand in front.
+void ThreadDriver::wait_for_room(Connection& connection) {
+    connection.unsent.take(*options.unsent, connection.conversation.exchange->held());
+    while (options.unsent->is_exceeded()) {
+        Connection* const slowest =
+            waiting.find_if([](const Connection& one) { return one.conversation.writing; });
+        if (slowest == nullptr || slowest == &connection) return;
+        unpark(*slowest);
+        options.unsent->count_cut();
+        cut_off(slowest->socket.fd());
+    }
 }
 
 // Their deadlines may be earlier than that which the timer waits for.
@@ -560,7 +581,11 @@ void ThreadDriver::remove(Connection& connection) {
         connection.leave();
         unpark(connection);
     }
-    delete connection.conversation.exchange;
+    if (Exchange* const exchange = connection.conversation.exchange) {
+        exchange->broke_off(connection.conversation.sent);
+        exchange->put_aside();
+        delete exchange;
+    }
     connection.conversation.memory.tell_closed(application);
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);

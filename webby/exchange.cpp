@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,10 @@ namespace webby {
 using nutils::IoResult;
 using nutils::NetError;
 using Step = Http1Engine::Step;
+
+namespace {
+constexpr std::uint64_t kAllOfIt = std::numeric_limits<std::uint64_t>::max();
+}
 
 Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) { request_.set_source(*this); }
 
@@ -78,8 +83,40 @@ inline void Exchange::respond() {
     if (context_->metrics != nullptr) count_response();
     const cutils::TimePoint now = wire_->now();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
-    if (context_->access_log != nullptr) log(response_.body_size());
+    if (context_->access_log != nullptr) log_response(now);
     engine_.respond(response_, context_->dates.header_line(now));
+}
+
+// What is small goes out with its head. Of the rest it is known at the end how much the client has got.
+void Exchange::log_response(cutils::TimePoint now) {
+    if (kept_line_ != nullptr) end_line(engine_.body_in_output(kAllOfIt));  // it was small after all
+    const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
+    const bool small = response_.has_text() && response_.body_size() <= Http1Engine::kInlineBody;
+    if (bodyless || small || (response_.has_size() && response_.body_size() == 0))
+        return log(response_.body_size());
+    kept_line_ = context_->access_log->keep(request_, response_.status(), context_->dates.unix_time(now));
+    kept_started_ = std::exchange(started_, {});
+    body_sent_ = 0;
+}
+
+[[gnu::noinline]] void Exchange::sent_and_known(const IoResult& how) {
+    const Http1Engine::Output output = engine_.output();
+    const std::uint64_t rest = output.text.size() - std::min(how.bytes, output.text.size());
+    if (writing_ && how.error) written_ -= std::min(written_, rest);
+    const std::uint64_t sent = how.error ? how.bytes : kAllOfIt;
+    const std::uint64_t body = kept_line_ != nullptr ? engine_.body_in_output(sent) : 0;
+    engine_.sent();
+    if (kept_line_ == nullptr) return;
+    if (how.error || (!engine_.is_sending() && !engine_.has_output())) return end_line(body);
+    body_sent_ += body;
+}
+
+void Exchange::end_line(std::uint64_t more) {
+    const std::unique_ptr<AccessLog::Kept> line = std::move(kept_line_);
+    if (context_->access_log == nullptr) return;
+    std::optional<std::chrono::nanoseconds> took;
+    if (kept_started_ != cutils::TimePoint()) took = cutils::monotonic_now() - kept_started_;
+    context_->access_log->add(*line, body_sent_ + more, took);
 }
 
 inline void Exchange::answer() {
@@ -382,6 +419,7 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
 // --- a body that is written piece by piece ---
 
 void Exchange::begin_stream() {
+    if (kept_line_ != nullptr) end_line(engine_.body_in_output(kAllOfIt));
     EVC_CHECK(response_.deferred() == nullptr, "Response::write() after defer()");
     response_.begin_writing();
     context_->application.leave(match_, request_, response_, filters_entered_);
@@ -506,6 +544,7 @@ class FilteredSource final : public BodySource {
     }
     void nothing_came() override { source_->nothing_came(); }
     std::size_t take_work() override { return std::exchange(work_, 0) + source_->take_work(); }
+    std::size_t held() const override { return source_->held() + piece_.capacity(); }
 
   private:
     std::error_code next() {

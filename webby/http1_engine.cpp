@@ -303,6 +303,13 @@ void Http1Engine::sent() {
         pull();
 }
 
+std::uint64_t Http1Engine::body_in_output(std::uint64_t sent) const {
+    if (body_.empty() && !file_)
+        return std::min<std::uint64_t>(sent - std::min<std::uint64_t>(sent, piece_at_), piece_size_);
+    const std::uint64_t body = body_.size() + (file_ ? file_count_ : 0);
+    return std::min(sent - std::min<std::uint64_t>(sent, output_.size()), body);
+}
+
 void Http1Engine::forget_output() {
     if (phase_ == Phase::sending) cut();
     if (has_output()) sent();
@@ -330,6 +337,8 @@ void Http1Engine::pull() {
     source_state_ = SourceState::gives;
     char* end = room.data();
     const std::size_t got = fill(room.subspan(chunked ? chunk_line_size(size) : 0, size));
+    piece_at_ = output_.size() + (chunked && got > 0 ? chunk_line_size(got) : 0);
+    piece_size_ = got;
     if (got > 0) end = chunked ? frame_chunk(end, got, size) : end + got;
     output_.commit(static_cast<std::size_t>(end - room.data()));
     if (source_failed_) return cut();

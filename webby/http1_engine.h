@@ -149,10 +149,20 @@ class EVC_API Http1Engine {
         return file_ || !body_.empty() || output_.size() >= kSendAt ||
                (phase_ == Phase::sending && source_state_ != SourceState::waits);
     }
+    // About how many bytes of memory the answer holds until it is sent.
+    [[nodiscard]] std::size_t held() const {
+        return output_.size() + body_.capacity() + (source_ != nullptr ? source_->held() : 0);
+    }
+    // A body is being made.
+    [[nodiscard]] bool is_sending() const { return phase_ == Phase::sending; }
+    // How much of the body of the last response there is in the first `sent` bytes of output().
+    [[nodiscard]] std::uint64_t body_in_output(std::uint64_t sent) const;
     // All of output() has been sent. Reads the next piece of a body that is made meanwhile.
     void sent();
     // The connection has ended: drops what was to be sent, and what it was to be made of.
     void forget_output();
+
+    static constexpr std::size_t kInlineBody = 8 * 1024;  // larger texts are not copied behind their head
 
     // From now on every response closes its connection: the server is stopping.
     void close_after_response() { closing_soon_ = true; }
@@ -172,7 +182,6 @@ class EVC_API Http1Engine {
     };
     static constexpr std::size_t kFirstBuffer = 8 * 1024;
     static constexpr std::size_t kBodyRoom = 4 * 1024;
-    static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
     static constexpr std::size_t kSendAt = 16 * 1024;
     static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time …
     static constexpr int kReads = 32;                 // … and how often its source is asked for it,
@@ -221,6 +230,8 @@ class EVC_API Http1Engine {
     std::uint64_t file_count_ = 0;
     std::unique_ptr<BodySource> source_;
     std::uint64_t source_left_ = 0;  // bytes it may still give
+    std::size_t piece_at_ = 0;       // where its last piece begins in output_ …
+    std::size_t piece_size_ = 0;     // … without what frames it
 
     Phase phase_ = Phase::closed;
     Phase phase_before_ = Phase::closed;  // while sending: what it was when the response began …
