@@ -60,7 +60,8 @@ class EVC_API BodySource {
     // Errors: timed_out, canceled.
     [[nodiscard]] virtual std::error_code wait(cutils::Deadline deadline);
     // After would_block, where nobody may wait. True: `waiter` will be told by a post to `loop`, once. False:
-    // there may be more already.
+    // there may be more already. The waiter lives until `loop` has run all that was posted while the source
+    // lived.
     [[nodiscard]] virtual bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter);
     // Nothing has come for a while, the client may wonder: there may be more afterwards.
     virtual void nothing_came() {}
