@@ -192,6 +192,18 @@ TEST(ContentCoding, ASourceGivesSomethingAfterSoMuchSilence) {
     }
 }
 
+TEST(ContentCoding, ASourceHoldsItsEncodersMemoryToo) {
+    class Large final : public BodySource {
+      public:
+        IoResult read(std::span<char>) override { return {0, NetError::eof}; }
+        std::size_t held() const override { return 5'000'000; }
+    };
+    for (const auto coding : kAll) {
+        const auto source = coded_source(coding, std::make_unique<Large>());
+        CHECK_TEXT(source.held() > 5'250'000 && source.held() < 9'000'000, name(coding));
+    }
+}
+
 TEST(ContentCoding, ASourceThatFailsFails) {
     for (const auto coding : kAll) {
         std::error_code end;

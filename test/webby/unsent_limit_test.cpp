@@ -4,8 +4,6 @@
 #include <vector>
 
 #include "test/webby/started_server.h"
-#include "webby/compression.h"
-#include "webby/content_coding.h"
 #include "webby/unsent_limit.h"
 
 #include "test/support/harness.h"
@@ -19,18 +17,17 @@ constexpr std::size_t kTwo = 50'000'000;   // room for two of those
 
 class UnsentFixture : public StartedServerFixture {
   public:
-    void start(Paradigm paradigm, bool compressed = false) {
+    void start(Paradigm paradigm) {
         make(paradigm);
-        if (compressed) server->add_filter(std::make_unique<Compression>());
         server->get("/text", [](Request&, Response& r) { r.text(std::string(kMuch, 't')); });
         server->metrics_page("/metrics");
         server->start().value();
     }
     // Has asked, and takes nothing of the answer: it waits in the server's memory.
-    BlockingSocket slow(std::string_view fields = {}) {
+    BlockingSocket slow() {
         const std::uint64_t before = server->metrics().unsent_bytes + server->metrics().cut_unsent * kMuch;
         BlockingSocket socket = client();
-        CHECK(socket.send_all(get("/text", fields), 20s));
+        CHECK(socket.send_all(get("/text"), 20s));
         CHECK(soon([&] {
             const ServerMetrics now = server->metrics();
             return now.unsent_bytes + now.cut_unsent * kMuch > before;
