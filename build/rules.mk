@@ -247,10 +247,12 @@ tutorial: $$(patsubst %,$(OUT)/%.so,$$(basename $$(wildcard $(1)/*.cpp)))
 endef
 plugins_in = $(eval $(call plugins_in_template,$(strip $(1))))
 
-# Every test/fuzz/NAME_fuzz.cpp is a program out/fuzz/fuzz/NAME, in MODE=fuzz.
+# Every test/fuzz/NAME_fuzz.cpp is a program out/fuzz/fuzz/NAME, in MODE=fuzz. fuzz_sources_NAME: what it tries that is
+# in no library.
+fuzz_sources_settings := webby/program/settings.cpp
 define fuzz_template
-OBJECTS += $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp)
-$(OUT)/fuzz/$(1): $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp) $$(call archives,webby)
+OBJECTS += $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp $(fuzz_sources_$(1)))
+$(OUT)/fuzz/$(1): $$(call objects,test/fuzz/$(1)_fuzz.cpp test/fuzz/fuzz.cpp $(fuzz_sources_$(1))) $$(call archives,webby)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CXX) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby)

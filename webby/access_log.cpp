@@ -45,15 +45,49 @@ cutils::Result<void> AccessLogFile::reopen() const {
 void AccessLog::add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when,
                     std::optional<std::chrono::nanoseconds> took) {
     const std::string peer = peer_name(request);
+    AccessLine line = line_of(request, peer);
+    line.status = status;
+    line.bytes = body_bytes;
+    line.when = when;
+    line.took = took;
+    add(line);
+}
+
+std::unique_ptr<AccessLog::Kept> AccessLog::keep(const Request& request, Status status,
+                                                 std::time_t when) const {
+    const std::string peer = peer_name(request);
+    auto kept = std::make_unique<Kept>();
+    kept->line = line_of(request, peer);
+    AccessLine& line = kept->line;
+    line.status = status;
+    line.when = when;
+    std::string_view* const views[] = {&line.peer,    &line.user,       &line.method, &line.target,
+                                       &line.referer, &line.user_agent, &line.host,   &line.id};
+    std::size_t size = 0;
+    for (const std::string_view* view : views) size += view->size();
+    kept->text.reserve(size);
+    for (std::string_view* view : views) {
+        const std::size_t at = kept->text.size();
+        kept->text.append(*view);
+        *view = std::string_view(kept->text).substr(at);
+    }
+    return kept;
+}
+
+void AccessLog::add(const Kept& kept, std::uint64_t body_bytes,
+                    std::optional<std::chrono::nanoseconds> took) {
+    AccessLine line = kept.line;
+    line.bytes = body_bytes;
+    line.took = took;
+    add(line);
+}
+
+AccessLine AccessLog::line_of(const Request& request, std::string_view peer) const {
     AccessLine line{.peer = peer,
                     .user = request.user(),
                     .method = request.method_name(),
                     .target = request.target(),
-                    .version = request.version(),
-                    .status = status,
-                    .bytes = body_bytes,
-                    .when = when,
-                    .took = took};
+                    .version = request.version()};
     if (format_ != AccessLogFormat::common) {
         line.referer = request.header("Referer");
         line.user_agent = request.header("User-Agent");
@@ -62,6 +96,10 @@ void AccessLog::add(const Request& request, Status status, std::uint64_t body_by
         line.host = request.host();
         line.id = request.id();
     }
+    return line;
+}
+
+void AccessLog::add(const AccessLine& line) {
     append_access_line(lines_, format_, line);
     lines_ += '\n';
     if (lines_.size() >= kFlushAt) flush();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -50,12 +51,22 @@ class EVC_API AccessLog {
     // took: since the end of its head; nothing for a request that was refused.
     void add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when,
              std::optional<std::chrono::nanoseconds> took = {});
+    // The same in two parts, for an answer that is still being sent: when it begins, and when it is known how
+    // much of it went out.
+    struct Kept {
+        std::string text;  // what `line` views
+        AccessLine line;
+    };
+    [[nodiscard]] std::unique_ptr<Kept> keep(const Request& request, Status status, std::time_t when) const;
+    void add(const Kept& kept, std::uint64_t body_bytes, std::optional<std::chrono::nanoseconds> took);
     // Whether lines wait for flush(); it is called by itself when many do.
     [[nodiscard]] bool has_lines() const { return !lines_.empty(); }
     void flush();
 
   private:
     AccessLog(int fd, AccessLogFormat format) : fd_(fd), format_(format) {}
+    [[nodiscard]] AccessLine line_of(const Request& request, std::string_view peer) const;
+    void add(const AccessLine& line);
 
     static constexpr std::size_t kFlushAt = 16 * 1024;
 

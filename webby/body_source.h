@@ -46,8 +46,9 @@ class EVC_API BodySource {
     // Writes the next piece to `buffer`, which is never empty. Called again whenever what it gave has been
     // sent, so a slow client slows the source down.
     //
-    // Suspends: no. Takes no longer than reading from a file does.
-    // After:    1 <= bytes <= buffer.size(), or an error.
+    // Suspends: no. Takes no longer than reading from a file does; what takes longer is done in parts, see
+    //           take_work().
+    // After:    1 <= bytes <= buffer.size(), or an error; or no bytes yet, and take_work() says why.
     // Errors:   eof          the body is complete; bytes may be set, too
     //           would_block  there is nothing now; bytes may be set, too. For sources that have wait() and
     //           tell() other        it will never be complete: the connection is cut, so that nobody takes
@@ -59,10 +60,16 @@ class EVC_API BodySource {
     // Errors: timed_out, canceled.
     [[nodiscard]] virtual std::error_code wait(cutils::Deadline deadline);
     // After would_block, where nobody may wait. True: `waiter` will be told by a post to `loop`, once. False:
-    // there may be more already.
+    // there may be more already. The waiter lives until `loop` has run all that was posted while the source
+    // lived.
     [[nodiscard]] virtual bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter);
     // Nothing has come for a while, the client may wonder: there may be more afterwards.
     virtual void nothing_came() {}
+    // For sources whose bytes take time to make: how much read() has worked since this was asked last, in
+    // bytes gone through (coded, changed). After 16 KiB the connection lets others go first.
+    [[nodiscard]] virtual std::size_t take_work() { return 0; }
+    // About how many bytes of memory it keeps for its client: see ServerOptions::max_unsent.
+    [[nodiscard]] virtual std::size_t held() const { return 0; }
 };
 
 }  // namespace webby

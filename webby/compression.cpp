@@ -23,10 +23,29 @@ class TextSource final : public BodySource {
         at_ += size;
         return {size, {}};
     }
+    std::size_t held() const override { return text_.capacity(); }
 
   private:
     std::string text_;
     std::size_t at_ = 0;
+};
+
+// A body that a servlet writes.
+class CodedWrites final : public WriteCoder {
+  public:
+    explicit CodedWrites(ContentEncoder encoder) : encoder_(std::move(encoder)) {}
+    std::error_code code(std::string_view piece, std::string& out) override {
+        dirty_ = true;
+        return encoder_.feed(piece, out);
+    }
+    std::error_code flush(std::string& out) override {
+        return std::exchange(dirty_, false) ? encoder_.flush(out) : std::error_code();
+    }
+    std::error_code finish(std::string& out) override { return encoder_.finish(out); }
+
+  private:
+    ContentEncoder encoder_;
+    bool dirty_ = false;  // something was coded since the last flush
 };
 
 bool may_be_coded(const Response& response, const CompressionOptions& options) {
@@ -64,6 +83,10 @@ bool code_body(Response& response, ContentCoding coding, const CompressionOption
     }
     cutils::Result<ContentEncoder> encoder = ContentEncoder::make(coding, response.body_size());
     if (!encoder) return failed(encoder.error());
+    if (response.is_written()) {
+        response.code_writes(std::make_unique<CodedWrites>(std::move(*encoder)));
+        return true;
+    }
     response.source(std::make_unique<EncodedSource>(take_as_source(response), std::move(*encoder)));
     return true;
 }

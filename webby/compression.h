@@ -9,7 +9,8 @@
 namespace webby {
 
 struct CompressionOptions {
-    std::uint64_t minimum = 1024;     // bytes; smaller bodies stay as they are
+    // Bytes; smaller bodies stay as they are, if it is known how large they will be.
+    std::uint64_t minimum = 1024;
     std::uint64_t whole = 64 * 1024;  // bytes; larger ones are coded while they are sent, in chunks
 };
 
@@ -18,10 +19,12 @@ struct CompressionOptions {
 //   server.add_filter(std::make_unique<webby::Compression>());
 //
 // Leaves alone: what has a Content-Encoding or Content-Range already, 206, what is small, what
-// Cache-Control: no-transform protects, and what a servlet writes with Response::write (a source or a stream
-// is coded piece by piece). Says Vary: Accept-Encoding wherever it could have done something;
-// makes the ETag of what it coded weak (W/), since the bytes are others now; HEAD has the fields of GET. Add
-// it first: it is then the last to see a response.
+// Cache-Control: no-transform protects, and text/event-stream: its events are small, and each has to arrive
+// at once. A large body, a source, a stream and what a servlet writes with Response::write are coded piece by
+// piece, in chunks. Response::flush brings the client all that was written by then, and so does a source or
+// a stream that has nothing more for now; each time costs some of the gain. Says Vary: Accept-Encoding
+// wherever it could have done something; makes the ETag of what it coded weak (W/), since the bytes are
+// others now; HEAD has the fields of GET. Add it first: it is then the last to see a response.
 //
 // Owner:  the application. Any thread.
 // Cost:   a look at the response's fields; what it codes, as ContentEncoder: a whole body stalls its thread

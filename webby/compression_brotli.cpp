@@ -33,6 +33,7 @@ class BrotliEngine final : public ContentEncoder::Engine {
         return true;
     }
 
+    std::size_t memory() const override { return 3400 * 1024; }
     Step step(std::string_view& input, std::span<char> room, Until until) override {
         const BrotliEncoderOperation operation = until == Until::fed       ? BROTLI_OPERATION_PROCESS
                                                  : until == Until::flushed ? BROTLI_OPERATION_FLUSH

@@ -28,6 +28,7 @@ class GzipEngine final : public ContentEncoder::Engine {
                Z_OK;
     }
 
+    std::size_t memory() const override { return 300 * 1024; }
     Step step(std::string_view& input, std::span<char> room, Until until) override {
         constexpr std::size_t kMost = std::numeric_limits<uInt>::max();
         const std::size_t offered = std::min(input.size(), kMost);

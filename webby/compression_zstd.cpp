@@ -31,6 +31,7 @@ class ZstdEngine final : public ContentEncoder::Engine {
         return true;
     }
 
+    std::size_t memory() const override { return 1800 * 1024; }
     Step step(std::string_view& input, std::span<char> room, Until until) override {
         const ZSTD_EndDirective directive = until == Until::fed       ? ZSTD_e_continue
                                             : until == Until::flushed ? ZSTD_e_flush

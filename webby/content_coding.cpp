@@ -50,6 +50,8 @@ ContentEncoder::Step ContentEncoder::step(std::string_view& input, std::span<cha
     return engine_->step(input, room, until);
 }
 
+std::size_t ContentEncoder::memory() const { return engine_ != nullptr ? engine_->memory() : 0; }
+
 std::error_code ContentEncoder::run(std::string_view input, std::string& out, Until until) {
     for (;;) {
         const std::size_t before = out.size();
@@ -86,20 +88,24 @@ nutils::IoResult EncodedSource::read(std::span<char> buffer) {
     using Until = ContentEncoder::Until;
     for (std::size_t coded = 0;;) {
         if (left_.empty() && !plain_ended_ && !flushing_) {
+            if (coded >= kAtOnce) return {};  // the next time
             const nutils::IoResult got = plain_->read({input_.get(), kInput});
             if (!got && !got.eof() && !got.would_block()) return {0, got.error};
             if (got && got.bytes == 0) return {};  // what its reader makes of it
             left_ = {input_.get(), got.bytes};
             plain_ended_ = got.eof();
             coded += got.bytes;
+            work_ += got.bytes;
+            silent_ += got.bytes;
             dirty_ |= got.bytes > 0;
             if (got.would_block() && !dirty_) return {0, got.error};
-            flushing_ = coded >= kSilence || got.would_block();  // who waits gets what there is
+            flushing_ = silent_ >= kSilence || got.would_block();  // who waits gets what there is
         }
         // A flush that has begun goes on until it is ready.
         const Until until = flushing_ ? Until::flushed : plain_ended_ ? Until::finished : Until::fed;
         const ContentEncoder::Step step = encoder_.step(left_, buffer, until);
         if (step.error) return {step.bytes, step.error};
+        if (step.bytes > 0) silent_ = 0;
         if (step.ready && flushing_) flushing_ = dirty_ = false;
         if (until == Until::finished && step.ready) return {step.bytes, nutils::NetError::eof};
         if (step.bytes > 0) return {step.bytes, {}};

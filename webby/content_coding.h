@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "cutils/export.h"
 #include "cutils/result.h"
@@ -65,6 +66,9 @@ class EVC_API ContentEncoder {
     };
     [[nodiscard]] Step step(std::string_view& input, std::span<char> room, Until until);
 
+    // About how many bytes of memory it has.
+    [[nodiscard]] std::size_t memory() const;
+
     class Engine;  // internal: one a library
     explicit ContentEncoder(std::unique_ptr<Engine> engine);
 
@@ -86,15 +90,20 @@ class EVC_API EncodedSource final : public BodySource {
         return plain_->tell(loop, waiter);
     }
     void nothing_came() override { plain_->nothing_came(); }
+    std::size_t held() const override { return plain_->held() + kInput + encoder_.memory(); }
+    std::size_t take_work() override { return std::exchange(work_, 0) + plain_->take_work(); }
 
   private:
     static constexpr std::size_t kInput = 16 * 1024;
-    static constexpr std::size_t kSilence =
-        64 * 1024;  // coded without a byte to show for it; then we insist on some
+    static constexpr std::size_t kAtOnce = 16 * 1024;  // coded in one read()
+    // Coded without a byte to show for it; then we insist on some.
+    static constexpr std::size_t kSilence = 256 * 1024;
     std::unique_ptr<BodySource> plain_;
     ContentEncoder encoder_;
     std::unique_ptr<char[]> input_;
     std::string_view left_;  // of the input, not coded yet
+    std::size_t work_ = 0;
+    std::size_t silent_ = 0;  // coded since there was something to show
     bool plain_ended_ = false;
     bool flushing_ = false;
     bool dirty_ = false;  // something was coded since the last flush

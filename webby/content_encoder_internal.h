@@ -11,6 +11,7 @@ namespace webby {
 class ContentEncoder::Engine {
   public:
     virtual ~Engine() = default;
+    [[nodiscard]] virtual std::size_t memory() const = 0;  // of large windows; see ContentEncoder
     virtual Step step(std::string_view& input, std::span<char> room, Until until) = 0;
 };
 

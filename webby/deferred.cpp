@@ -26,7 +26,12 @@ void DeferredState::complete() {
     if (loop_ == nullptr) return;
     add_handle();
     loop_->post([self = Deferred(*this), this] {
-        if (waiter_ != nullptr) std::exchange(waiter_, nullptr)->answer_goes_on();
+        AnswerWaiter* waiter = nullptr;
+        {
+            const std::lock_guard waiter_lock(mutex_);
+            waiter = std::exchange(waiter_, nullptr);
+        }
+        if (waiter != nullptr) waiter->answer_goes_on();
     });
 }
 

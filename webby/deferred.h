@@ -20,13 +20,12 @@ class DeferredState;
 //   });
 //
 // In the event paradigm that is how a servlet waits for anything. Nothing of the connection but its memory is
-// held meanwhile, no stack either; in the thread paradigm a thread waits. Filters see the response when it is
-// complete.
+// held meanwhile: no stack, and no thread. Filters see the response when it is complete.
 //
 // Owner:  anybody; copies are the same response. When the last one goes without complete(), the client gets a
 //         500. It may outlive the connection and the server.
 // Thread: any, one at a time; complete() hands the response over.
-// Cost:   an allocation, and a post to the loop, or a wake-up (thread).
+// Cost:   an allocation, and a post to the loop.
 class EVC_API Deferred {
   public:
     Deferred() = default;

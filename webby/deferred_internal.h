@@ -39,7 +39,8 @@ class DeferredState {
     // Waits in a coroutine or on an OS thread. Errors: timed_out, canceled; nothing when it was given up.
     [[nodiscard]] std::error_code wait(cutils::Deadline deadline) { return done_.wait(deadline); }
 
-    // From now on `waiter` is told by a post to `loop`. False: complete already. On the loop's thread.
+    // From now on `waiter` is told by a post to `loop`. False: complete already. On the loop's thread, or
+    // `waiter` ends there, after give_up().
     [[nodiscard]] bool tell(evcorothread::EvLoop& loop, AnswerWaiter& waiter);
 
     // Somebody uses the request meanwhile: the exchange must live until it is complete.
@@ -58,7 +59,7 @@ class DeferredState {
     bool pinned_ = false;
     evcorothread::CrossEvent done_;
     evcorothread::EvLoop* loop_ = nullptr;
-    AnswerWaiter* waiter_ = nullptr;  // only on the loop's thread
+    AnswerWaiter* waiter_ = nullptr;  // told on the loop's thread, without the lock
 };
 
 }  // namespace webby

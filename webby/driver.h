@@ -27,6 +27,7 @@ class TlsContext;
 namespace webby {
 
 class MetricsBoard;
+class UnsentLimit;
 
 struct DriverOptions {
     Limits limits{};
@@ -40,6 +41,8 @@ struct DriverOptions {
     // number. Lifetime: they outlive the driver.
     const ForwardedTrust* trust = nullptr;
     AddressLimit* per_address = nullptr;
+    UnsentLimit* unsent =
+        nullptr;  // how much may wait for slow clients; null: any amount. Outlives the driver
     MetricsBoard* metrics = nullptr;  // where to count; null: nowhere. Outlives the driver
 };
 

@@ -20,6 +20,7 @@
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/session_internal.h"
+#include "webby/unsent_limit.h"
 
 namespace webby {
 
@@ -71,8 +72,11 @@ class CoroutineDriver final : public LoopDriver {
     }
 
     const Deadline idle;
-    // Those whose answers somebody else makes, while they wait.
-    cutils::List<Connection, Connection> streaming;
+    void wait_for_room(Connection& connection);
+
+    // Those whose answers somebody else makes, while they wait; those that take theirs slowly, who has waited
+    // longest in front.
+    cutils::List<Connection, Connection> streaming, slow;
     EvParking parking;
 };
 
@@ -91,10 +95,13 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         if (MetricsCell* const metrics = driver_.context.metrics) metrics->accepted.add();
     }
     ~Connection() override {
+        ListHook<Connection>::unlink();
         if (Exchange* const exchange = conversation_.exchange) {
             exchange->abandon();
             exchange->end();
+            exchange->broke_off(conversation_.sent);
             driver_.exchanges.give(exchange);
+            driver_.lines_added();
         }
         conversation_.memory.tell_closed(driver_.context.application);
         if (driver_.context.metrics != nullptr) driver_.count_closed();
@@ -122,6 +129,7 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
     // Nothing: go on.
     std::optional<Next> before_requests() {
         ListHook<Connection>::unlink();
+        unsent_.give_back();
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
         return proxy_ != nullptr ? read_proxy_header() : std::nullopt;
     }
@@ -155,6 +163,7 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
 
     CoroutineDriver& driver_;
     Conversation conversation_;
+    UnsentLimit::Share unsent_;
 
   private:
     // Nothing: go on.
@@ -235,16 +244,34 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     const SessionEnd end = session.run();
     lines_added();
     if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
-    if (end == SessionEnd::wait_writable) return EvParking::Next::wait_writable(conversation.until);
+    if (end == SessionEnd::wait_writable) {
+        if (options.unsent != nullptr) wait_for_room(connection);
+        return EvParking::Next::wait_writable(conversation.until);
+    }
     if (end == SessionEnd::wait_answer) {
         if (conversation.want == Exchange::Want::source) streaming.push_back(connection);
         return EvParking::Next::wait_woken(conversation.until);
     }
     exchange->end();
+    exchange->broke_off(conversation.sent);
     exchanges.give(std::exchange(exchange, nullptr));
+    if (end == SessionEnd::close) lines_added();
     if (end == SessionEnd::close) return EvParking::Next::close();
     if (paused() && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
     return EvParking::Next::park(idle);
+}
+
+// Whoever is cut has a stack once more, to end.
+void CoroutineDriver::wait_for_room(Connection& connection) {
+    connection.unsent_.take(*options.unsent, connection.conversation_.exchange->held());
+    slow.push_back(connection);
+    while (options.unsent->is_exceeded() && &slow.front() != &connection) {
+        Connection& slowest = slow.front();
+        slowest.cutils::ListHook<Connection>::unlink();
+        slowest.unsent_.give_back();
+        options.unsent->count_cut();
+        cut_off(slowest.socket().fd());
+    }
 }
 
 void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,

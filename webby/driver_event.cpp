@@ -25,6 +25,7 @@
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
+#include "webby/unsent_limit.h"
 
 namespace webby {
 
@@ -60,6 +61,7 @@ class EventDriver final : public LoopDriver {
 
   private:
     class Connection;
+    struct SlowTag;
 
     void accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
                   const TlsContext* tls) override;
@@ -68,6 +70,7 @@ class EventDriver final : public LoopDriver {
     void end_idle() override;
 
     cutils::List<Connection, Connection> connections;
+    cutils::List<Connection, SlowTag> slow;  // to take their answers; who has waited longest in front
     std::size_t count = 0;
     std::size_t idle = 0;
 };
@@ -84,7 +87,10 @@ struct TlsSide final : evcorothread::TlsTransport {
 
 // A connection and where it stands. Deletes itself at its end: after end(), and after what says so, *this is
 // gone.
-class EventDriver::Connection final : public cutils::ListHook<Connection>, public Wire, public AnswerWaiter {
+class EventDriver::Connection final : public cutils::ListHook<Connection>,
+                                      public cutils::ListHook<SlowTag>,
+                                      public Wire,
+                                      public AnswerWaiter {
   public:
     Connection(EventDriver& driver, nutils::UniqueFd fd, ConnectionTicket place)
         : driver_(driver),
@@ -97,11 +103,14 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     }
     ~Connection() {
         ListHook<Connection>::unlink();
+        ListHook<SlowTag>::unlink();
         if (state_ == State::idle) --driver_.idle;
         if (exchange_ != nullptr) {
             exchange_->abandon();
             exchange_->end();
+            exchange_->broke_off(sent_);
             driver_.exchanges.give(exchange_);
+            driver_.lines_added();
         }
         memory_.tell_closed(driver_.context.application);
         if (MetricsCell* const metrics = driver_.context.metrics) {
@@ -198,6 +207,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     void enter(State state) {
         if (state_ == State::idle) --driver_.idle;
         if (state == State::idle) ++driver_.idle;
+        if (state_ == State::writing) [[unlikely]]
+            go_on_writing();
         state_ = state;
     }
     // Those in the list that have been idle longest stand in front, if anybody asks.
@@ -289,12 +300,14 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                 case Sent::some:
                     want_ = want;
                     enter(State::writing);
-                    return watch_.expire(driver_.options.timeouts.io);
+                    watch_.expire(driver_.options.timeouts.io);
+                    if (!resume_writing_ && driver_.options.unsent != nullptr) wait_for_room();
+                    return;
                 case Sent::failure: exchange_->count_cut(); return end();
             }
             switch (want) {
                 case Exchange::Want::send:
-                    if (++sends < kTurns) break;
+                    if (++sends < kTurns && !engine.take_worked()) break;
                     want_ = Exchange::Want::send;
                     enter(State::writing);
                     (void)others_first();
@@ -320,6 +333,23 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
                     return begin_to_linger();
             }
         }
+    }
+
+    // The kernel takes no more.
+    void wait_for_room() {
+        UnsentLimit& limit = *driver_.options.unsent;
+        unsent_.take(limit, exchange_->held());
+        driver_.slow.push_back(*this);
+        while (limit.is_exceeded() && &driver_.slow.front() != this) {
+            Connection& slowest = driver_.slow.front();
+            slowest.go_on_writing();
+            limit.count_cut();
+            cut_off(slowest.watch_.fd());  // it hears of it, and ends
+        }
+    }
+    void go_on_writing() {
+        ListHook<SlowTag>::unlink();
+        unsent_.give_back();
     }
 
     void let_others_go_first() {
@@ -498,6 +528,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>, publi
     std::unique_ptr<TlsSide> tls_;        // none: null
     std::unique_ptr<ProxyReader> proxy_;  // until its header has come
     AddressLimit::Place place_of_address_;
+    UnsentLimit::Share unsent_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;

@@ -18,6 +18,7 @@
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/ev_timer.h"
+#include "evcorothread/ev_watch.h"
 #include "nutils/socket_ops.h"
 #include "webby/driver_base_internal.h"
 #include "webby/full_answer_internal.h"
@@ -27,6 +28,7 @@
 #include "webby/session_internal.h"
 #include "webby/thread_socket_internal.h"
 #include "webby/thread_tls_socket_internal.h"
+#include "webby/unsent_limit.h"
 
 namespace webby {
 
@@ -42,6 +44,23 @@ using nutils::UniqueFd;
 namespace {
 
 struct ParkedTag;
+struct Connection;
+class ThreadDriver;
+
+struct DriverLink {
+    ThreadDriver* driver;
+};
+
+// Told, on the loop, that a connection's answer goes on. It ends on the loop, too: what was posted for it may
+// be running there when its connection goes.
+struct Waker final : AnswerWaiter {
+    Waker(std::shared_ptr<DriverLink> its_link, Connection& its)
+        : link(std::move(its_link)), connection(&its) {}
+    void answer_goes_on() override;
+
+    const std::shared_ptr<DriverLink> link;
+    Connection* connection;  // with the lock held; null when it has gone
+};
 
 struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedTag> {
     Connection(UniqueFd fd, ConnectionTicket ticket) : socket(std::move(fd)), place(std::move(ticket)) {}
@@ -70,8 +89,18 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     std::unique_ptr<ThreadTlsSide> tls;  // none: null
     std::unique_ptr<ProxyReader> proxy;  // until its header has come
     AddressLimit::Place place_of_address;
+    UnsentLimit::Share unsent;  // with the lock held
     Conversation conversation;
-    TimePoint expires{};   // while nobody works on it
+    TimePoint expires{};  // while nobody works on it
+    // By whom somebody else's answer is heard of; made when it may be needed. It has been told of to
+    // somebody; nobody works on the connection until it is told, or that has happened already. With the lock
+    // held.
+    std::unique_ptr<Waker> waker;
+    bool waker_is_known = false;
+    bool waits_for_answer = false;
+    bool woken = false;
+    bool watched = false;  // it is in the epoll set of the threads …
+    bool listens = false;  // … and in that of the listeners
     bool served = false;   // by a thread of the pool
     bool is_idle = false;  // nothing of a next request is there
 };
@@ -129,6 +158,12 @@ class ThreadDriver final : public DriverBase {
     [[nodiscard]] bool finished() const override;
     [[nodiscard]] Counts counts() const override;
 
+    // On the loop.
+    void wake(const Waker& waker) {
+        const std::lock_guard lock(mutex);
+        if (waker.connection != nullptr) wake(*waker.connection);
+    }
+
   private:
     // On the loop.
     void accepted(UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,
@@ -158,9 +193,14 @@ class ThreadDriver final : public DriverBase {
     SessionEnd run(Worker& worker, Connection& connection, Socket& socket);
     void take(Connection& connection);
     // Puts it, new or served, where it waits. False: it is not wanted any more.
-    bool park(Connection& connection, SessionEnd how, int operation);
+    bool park(Connection& connection, SessionEnd how);
     void unpark(Connection& connection);
-    void watch_waiting();
+    void watch_waiting(TimePoint first);
+    void wake(Connection& connection);
+    void listeners_leave();
+    [[nodiscard]] bool watch(Connection& connection, std::uint32_t events);
+    [[nodiscard]] bool wait_for_answer(Connection& connection);
+    void wait_for_room(Connection& connection);
     void give_back(Connection& connection);
     void remove(Connection& connection);
     void tell_loop();
@@ -188,13 +228,15 @@ class ThreadDriver final : public DriverBase {
 
     // The loop's own.
     EvTimer drain_timer, idle_timer;
+    evcorothread::EvWatch listeners;  // an epoll set: those of them that leave
     HandshakeReport handshakes;
     std::optional<EvLoop::Hold> hold;  // until it is finished
-    struct Link {
-        ThreadDriver* driver;
-    };
-    std::shared_ptr<Link> link;  // what is posted may run after we are gone
+    std::shared_ptr<DriverLink> link;  // what is posted may run after we are gone
 };
+
+void Waker::answer_goes_on() {
+    if (link->driver != nullptr) link->driver->wake(*this);
+}
 
 ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
                            const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
@@ -206,11 +248,13 @@ ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
       exchanges(options.limits),
       drain_timer(loop, [this] { cancel(); }),
       idle_timer(loop, [this] { close_expired(); }),
-      link(std::make_shared<Link>(Link{this})) {
+      listeners(loop, UniqueFd(::epoll_create1(EPOLL_CLOEXEC)), {.readable = [this] { listeners_leave(); }}),
+      link(std::make_shared<DriverLink>(DriverLink{this})) {
     epoll_event event{};
     event.events = EPOLLIN;
     if (!epoll || !ending_event || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ending_event.get(), &event) != 0)
         throw std::system_error(errno, std::generic_category(), "webby: epoll");
+    if (const std::error_code error = listeners.start()) throw std::system_error(error, "webby: epoll");
     hold.emplace(loop);
     if (options.metrics != nullptr) metrics = &options.metrics->add_cell();
 }
@@ -227,6 +271,8 @@ ThreadDriver::~ThreadDriver() {
     [[maybe_unused]] const auto written = ::write(ending_event.get(), &one, sizeof one);
     for (const auto& worker : workers) worker->thread.join();
     connections.for_each([this](Connection& connection) { remove(connection); });
+    for (const auto& worker : workers)
+        if (worker->access_log) worker->access_log->flush();
 }
 
 // --- on the loop ---
@@ -306,7 +352,7 @@ void ThreadDriver::accepted(UniqueFd fd, const nutils::SockAddr& peer, Connectio
         refuse(connection);
         how = SessionEnd::wait;
     }
-    if (!park(connection, how, EPOLL_CTL_ADD)) return remove(connection);
+    if (!park(connection, how)) return remove(connection);
     if (!idle_timer.running()) idle_timer.start(options.timeouts.idle);
     start_worker_if_needed();
 }
@@ -319,6 +365,7 @@ void ThreadDriver::connections_have_gone() {
     drain_timer.stop();
     idle_timer.stop();
     hold.reset();
+    listeners.close();
     tell_finished();
 }
 
@@ -339,11 +386,17 @@ void ThreadDriver::close_expired() {
             metrics->count_timeout(TimeoutKind::handshake);
         }
         unpark(connection);
-        connection.expire();
+        if (connection.waits_for_answer) {
+            connection.conversation.expired = true;
+            wake(connection);
+        } else {
+            connection.expire();
+        }
     });
     if (count == 0) return;
     cutils::Duration next =
         idle.empty() ? cutils::Duration(options.timeouts.idle) : idle.front().expires - now;
+    waiting.for_each([&](const Connection& connection) { next = std::min(next, connection.expires - now); });
     if (!waiting.empty()) next = std::min(next, tick());
     idle_timer.start(next);
 }
@@ -357,8 +410,9 @@ cutils::Duration ThreadDriver::tick() const {
 void ThreadDriver::cancel() {
     const std::lock_guard lock(mutex);
     canceled = true;
-    connections.for_each([](Connection& connection) {
+    connections.for_each([this](Connection& connection) {
         connection.cut();
+        if (connection.waits_for_answer) wake(connection);
         if (connection.served && connection.conversation.exchange != nullptr)
             connection.conversation.exchange->give_up();
     });
@@ -371,6 +425,7 @@ void ThreadDriver::start_worker_if_needed() {
     try {
         auto worker = std::make_unique<Worker>(application, options);
         worker->context.draining = draining;
+        worker->context.told_on = &loop;
         if (access_log) {
             cutils::Result<AccessLog> log = access_log->duplicate();
             if (!log) throw std::system_error(log.error().code());
@@ -422,6 +477,7 @@ void ThreadDriver::take(Connection& connection) {
         const std::lock_guard lock(mutex);
         unpark(connection);
         connection.served = true;
+        connection.waits_for_answer = false;
         last = --waiting_workers == 0 && workers.size() < options.threads;
     }
     if (last) start_worker_if_needed();
@@ -430,6 +486,7 @@ void ThreadDriver::take(Connection& connection) {
 // With the lock held.
 void ThreadDriver::unpark(Connection& connection) {
     if (std::exchange(connection.is_idle, false)) --idle_count;
+    connection.unsent.give_back();
     connection.unpark();
 }
 
@@ -460,12 +517,13 @@ SessionEnd ThreadDriver::run(Worker& worker, Connection& connection, Socket& soc
     {
         const std::lock_guard lock(mutex);
         if (is_new) exchange = exchanges.take();
+        if (connection.waker == nullptr) connection.waker = std::make_unique<Waker>(link, connection);
         conversation.exchange = exchange;  // what cancels from now on finds it
         if (canceled) exchange->give_up();
     }
     Session session(worker.context, socket, conversation);
     if (is_new)
-        exchange->begin(worker.context, session, conversation.memory);
+        exchange->begin(worker.context, session, conversation.memory, connection.waker.get());
     else
         exchange->resume(worker.context, session);
     return session.run();
@@ -480,6 +538,7 @@ void ThreadDriver::give_back(Connection& connection) {
     if (exchange == nullptr) return;
     exchange->abandon();
     exchange->end();
+    exchange->broke_off(connection.conversation.sent);
     exchange->put_aside();
     std::unique_ptr<Exchange> one_too_many;
     const std::lock_guard lock(mutex);
@@ -514,18 +573,14 @@ void ThreadDriver::serve(Worker& worker, Connection& connection) {
                     "a connection is closed because serving it ended by an exception: %s", error.what());
     }
     if (end == SessionEnd::park || end == SessionEnd::close) give_back(connection);
-    if (end != SessionEnd::close && park(connection, end, EPOLL_CTL_MOD)) return;
+    if (end != SessionEnd::close && park(connection, end)) return;
     if (end == SessionEnd::park && connection.tls != nullptr)
         connection.tls->layer.say_goodbye();  // draining
     remove(connection);
 }
 
 // The kernel tells of what is there already, too. After that it may be anybody's, and gone.
-bool ThreadDriver::park(Connection& connection, SessionEnd how, int operation) {
-    epoll_event event{};
-    event.events = EPOLLONESHOT;
-    event.events |= how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
-    event.data.ptr = &connection;
+bool ThreadDriver::park(Connection& connection, SessionEnd how) {
     const std::lock_guard lock(mutex);  // whoever is woken has to wait for it: we have finished here first
     connection.served = false;
     if (how == SessionEnd::park ? draining : canceled) return false;
@@ -534,23 +589,88 @@ bool ThreadDriver::park(Connection& connection, SessionEnd how, int operation) {
         idle.push_back(connection);
         connection.is_idle = true;
         ++idle_count;
-        if (paused() && operation == EPOLL_CTL_MOD && options.when_full == WhenFull::close_idle)
+        if (paused() && connection.watched && options.when_full == WhenFull::close_idle)
             tell_loop();  // it may go for another
     } else {
         connection.expires = connection.conversation.until;
-        if (waiting.empty() && !ending) watch_waiting();
+        if (!ending && (waiting.empty() || connection.expires < cutils::monotonic_now() + tick()))
+            watch_waiting(connection.expires);
         waiting.push_back(connection);
+        if (how == SessionEnd::wait_writable && options.unsent != nullptr) wait_for_room(connection);
     }
+    if (how == SessionEnd::wait_answer) return wait_for_answer(connection);
+    return watch(connection, how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
+}
+
+// With the lock held. False: it is not wanted any more.
+bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
+    epoll_event event{};
+    event.events = EPOLLONESHOT | events;
+    event.data.ptr = &connection;
+    const int operation = std::exchange(connection.watched, true) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (::epoll_ctl(epoll.get(), operation, connection.socket.fd(), &event) == 0) return true;
     cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                 std::generic_category().message(errno).c_str());
     return false;
 }
 
+// Somebody else makes the answer, or its body, and will say so. Until then the threads hear nothing of it: an
+// event that one of them has taken, and a wake-up for another, would be two who serve it. A listener's end is
+// noticed by the loop; other clients wait for their answers.
+bool ThreadDriver::wait_for_answer(Connection& connection) {
+    connection.waker_is_known = true;
+    const bool listens = connection.conversation.want == Exchange::Want::source;
+    if (std::exchange(connection.woken, false) || (listens && draining)) return watch(connection, EPOLLOUT);
+    connection.waits_for_answer = true;
+    if (!listens) return true;
+    epoll_event event{};
+    event.events = EPOLLONESHOT | EPOLLRDHUP;
+    event.data.ptr = &connection;
+    const int operation = std::exchange(connection.listens, true) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    return ::epoll_ctl(listeners.fd(), operation, connection.socket.fd(), &event) == 0;
+}
+
+// On the loop: nobody else wakes a connection, so those it hears of are still there.
+void ThreadDriver::listeners_leave() {
+    epoll_event event{};
+    while (listeners.is_open() && ::epoll_wait(listeners.fd(), &event, 1, 0) == 1) {
+        const std::lock_guard lock(mutex);
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        if (connection.waits_for_answer) wake(connection);
+    }
+}
+
+// On the loop, with the lock held. Any socket may be written to some day, and then a thread takes the
+// connection on; one that is being served looks again before it waits.
+void ThreadDriver::wake(Connection& connection) {
+    if (!std::exchange(connection.waits_for_answer, false)) {
+        connection.woken = connection.served;
+        return;
+    }
+    if (std::exchange(connection.listens, false))
+        (void)::epoll_ctl(listeners.fd(), EPOLL_CTL_DEL, connection.socket.fd(), nullptr);
+    if (!watch(connection, EPOLLOUT)) connection.cut();
+}
+
+// With the lock held. Those that have waited longest stand in front.
+void ThreadDriver::wait_for_room(Connection& connection) {
+    connection.unsent.take(*options.unsent, connection.conversation.exchange->held());
+    while (options.unsent->is_exceeded()) {
+        Connection* const slowest =
+            waiting.find_if([](const Connection& one) { return one.conversation.writing; });
+        if (slowest == nullptr || slowest == &connection) return;
+        unpark(*slowest);
+        options.unsent->count_cut();
+        cut_off(slowest->socket.fd());
+    }
+}
+
 // Their deadlines may be earlier than that which the timer waits for.
-void ThreadDriver::watch_waiting() {
-    loop.post([link = link] {
-        if (link->driver != nullptr) link->driver->idle_timer.start(link->driver->tick());
+void ThreadDriver::watch_waiting(TimePoint first) {
+    loop.post([link = link, first] {
+        if (link->driver == nullptr) return;
+        const cutils::Duration left = std::max<cutils::Duration>(first - cutils::monotonic_now(), {});
+        link->driver->idle_timer.start(std::min(left, link->driver->tick()));
     });
 }
 
@@ -559,9 +679,16 @@ void ThreadDriver::remove(Connection& connection) {
         const std::lock_guard lock(mutex);
         connection.leave();
         unpark(connection);
+        if (connection.waker != nullptr) connection.waker->connection = nullptr;
     }
-    delete connection.conversation.exchange;
+    if (Exchange* const exchange = connection.conversation.exchange) {
+        exchange->broke_off(connection.conversation.sent);
+        exchange->put_aside();
+        delete exchange;
+    }
     connection.conversation.memory.tell_closed(application);
+    if (connection.waker_is_known)  // and nobody knows it any more: what runs is all that there is
+        loop.post([waker = std::shared_ptr<Waker>(std::move(connection.waker))] {});
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);
     --count;
@@ -588,8 +715,10 @@ void ThreadDriver::drain() {
     close_listeners();
     for (const auto& worker : workers) worker->context.draining = true;
     idle.for_each([](Connection& connection) { connection.end_if_unused(); });
-    waiting.for_each([](Connection& connection) {
+    waiting.for_each([this](Connection& connection) {
         if (connection.conversation.exchange == nullptr) connection.end_if_unused();  // has not shaken hands
+        if (connection.waits_for_answer && connection.conversation.want == Exchange::Want::source)
+            wake(connection);  // its body ends here
     });
     const bool any = count > 0;
     lock.unlock();

@@ -41,7 +41,7 @@ struct EventHubOptions {
 //
 // In the browser:  new EventSource("/news").addEventListener("price", e => show(e.data));
 //
-// A listener costs memory alone, as long as nothing is published; in the thread paradigm also a thread.
+// A listener costs memory alone, as long as nothing is published: no stack, and no thread.
 //
 // Owner:  the application; it may go before or after the server and its listeners.
 // Thread: any. Suspends: never; a slow listener holds up nobody.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,10 @@ namespace webby {
 using nutils::IoResult;
 using nutils::NetError;
 using Step = Http1Engine::Step;
+
+namespace {
+constexpr std::uint64_t kAllOfIt = std::numeric_limits<std::uint64_t>::max();
+}
 
 Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) { request_.set_source(*this); }
 
@@ -78,8 +83,40 @@ inline void Exchange::respond() {
     if (context_->metrics != nullptr) count_response();
     const cutils::TimePoint now = wire_->now();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
-    if (context_->access_log != nullptr) log(response_.body_size());
+    if (context_->access_log != nullptr) log_response(now);
     engine_.respond(response_, context_->dates.header_line(now));
+}
+
+// What is small goes out with its head. Of the rest it is known at the end how much the client has got.
+void Exchange::log_response(cutils::TimePoint now) {
+    if (kept_line_ != nullptr) end_line(engine_.body_in_output(kAllOfIt));  // it was small after all
+    const bool bodyless = is_bodyless(response_.status()) || request_.method() == Method::head;
+    const bool small = response_.has_text() && response_.body_size() <= Http1Engine::kInlineBody;
+    if (bodyless || small || (response_.has_size() && response_.body_size() == 0))
+        return log(response_.body_size());
+    kept_line_ = context_->access_log->keep(request_, response_.status(), context_->dates.unix_time(now));
+    kept_started_ = std::exchange(started_, {});
+    body_sent_ = 0;
+}
+
+[[gnu::noinline]] void Exchange::sent_and_known(const IoResult& how) {
+    const Http1Engine::Output output = engine_.output();
+    const std::uint64_t rest = output.text.size() - std::min(how.bytes, output.text.size());
+    if (writing_ && how.error) written_ -= std::min(written_, rest);
+    const std::uint64_t sent = how.error ? how.bytes : kAllOfIt;
+    const std::uint64_t body = kept_line_ != nullptr ? engine_.body_in_output(sent) : 0;
+    engine_.sent();
+    if (kept_line_ == nullptr) return;
+    if (how.error || (!engine_.is_sending() && !engine_.has_output())) return end_line(body);
+    body_sent_ += body;
+}
+
+void Exchange::end_line(std::uint64_t more) {
+    const std::unique_ptr<AccessLog::Kept> line = std::move(kept_line_);
+    if (context_->access_log == nullptr) return;
+    std::optional<std::chrono::nanoseconds> took;
+    if (kept_started_ != cutils::TimePoint()) took = cutils::monotonic_now() - kept_started_;
+    context_->access_log->add(*line, body_sent_ + more, took);
 }
 
 inline void Exchange::answer() {
@@ -382,14 +419,16 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
 // --- a body that is written piece by piece ---
 
 void Exchange::begin_stream() {
+    if (kept_line_ != nullptr) end_line(engine_.body_in_output(kAllOfIt));
     EVC_CHECK(response_.deferred() == nullptr, "Response::write() after defer()");
+    response_.begin_writing();
     context_->application.leave(match_, request_, response_, filters_entered_);
     context_->count_request();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
     engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
     if (MetricsCell* const metrics = context_->metrics) metrics->responses.add(response_.status());
     writing_ = true;
-    written_ = 0;
+    written_ = coded_ = 0;
     write_error_ = {};
 }
 
@@ -411,30 +450,63 @@ std::error_code Exchange::send_piece(std::string_view piece, cutils::Deadline de
         std::string changed(piece);
         failed_ = !context_->application.response_data(match_, request_, filters_entered_, changed);
         if (failed_) return std::make_error_code(std::errc::io_error);
-        engine_.stream(changed);
-        written_ += changed.size();
+        write_error_ = stream(changed, Coding::piece);
     } else {
-        engine_.stream(piece);
-        written_ += piece.size();
+        write_error_ = stream(piece, Coding::piece);
     }
-    return engine_.must_send() ? wire_->flush(deadline) : std::error_code();
+    if (write_error_) return write_error_;
+    if (engine_.must_send()) write_error_ = wire_->flush(deadline);
+    if (coded_ >= kMostCoded) let_others_go_first();
+    return write_error_;
 }
 
 std::error_code Exchange::flush(cutils::Deadline deadline) {
     if (!writing_) begin_stream();
-    if (!write_error_) write_error_ = wire_->flush(deadline.resolved(wire_->now()));
+    deadline = deadline.resolved(wire_->now());
+    if (!write_error_) write_error_ = stream({}, Coding::flush);
+    if (!write_error_) write_error_ = wire_->flush(deadline);
     return write_error_;
+}
+
+// Puts a piece of the body into the output, as the client is to get it.
+std::error_code Exchange::stream(std::string_view piece, Coding what) {
+    if (WriteCoder* const coder = response_.write_coder(); coder != nullptr && !engine_.is_mute())
+        return stream_coded(*coder, piece, what);
+    engine_.stream(piece);
+    written_ += piece.size();
+    return {};
+}
+
+[[gnu::noinline]] std::error_code Exchange::stream_coded(WriteCoder& coder, std::string_view piece,
+                                                         Coding what) try {
+    std::string out;
+    coded_ += piece.size();
+    std::error_code error = piece.empty() ? std::error_code() : coder.code(piece, out);
+    if (!error && what == Coding::flush) error = coder.flush(out);
+    if (!error && what == Coding::last) error = coder.finish(out);
+    if (error) return error;
+    engine_.stream(out);
+    written_ += out.size();
+    return {};
+} catch (const std::bad_alloc&) {  // the coder is ahead of what was sent: nothing can follow
+    return std::make_error_code(std::errc::not_enough_memory);
+}
+
+// What is coded well gives little to send: without this, a servlet that writes much would keep its loop from
+// everybody else.
+void Exchange::let_others_go_first() {
+    coded_ = 0;
+    if (evcorothread::this_evthread::in_evthread()) evcorothread::this_evthread::yield();
 }
 
 void Exchange::finish_stream() {
     writing_ = streaming_ = false;
     bool whole = !failed_ && !write_error_ && !engine_.next_is_refused() && other_answer_ == nullptr;
-    if (whole && wants().response_data && filters_entered_ > 0) {
-        std::string last;
+    std::string last;
+    if (whole && wants().response_data && filters_entered_ > 0)
         whole = context_->application.response_end(match_, request_, filters_entered_, last);
-        if (whole) engine_.stream(last);
-        written_ += last.size();
-    }
+    whole = whole && !stream(last, Coding::last);
+    response_.end_writing();
     other_answer_.reset();
     if (context_->access_log != nullptr) log(written_);
     if (context_->metrics != nullptr) count_latency();
@@ -460,6 +532,7 @@ class FilteredSource final : public BodySource {
         while (at_ == piece_.size()) {
             if (ended_) return {0, NetError::eof};
             if (const std::error_code error = next()) return {0, error};
+            if (piece_.empty() && !ended_) return {};  // the filters leave nothing of it, or it works
         }
         const std::size_t size = piece_.copy(buffer.data(), buffer.size(), at_);
         at_ += size;
@@ -470,6 +543,8 @@ class FilteredSource final : public BodySource {
         return source_->tell(loop, waiter);
     }
     void nothing_came() override { source_->nothing_came(); }
+    std::size_t take_work() override { return std::exchange(work_, 0) + source_->take_work(); }
+    std::size_t held() const override { return source_->held() + piece_.capacity(); }
 
   private:
     std::error_code next() {
@@ -477,6 +552,7 @@ class FilteredSource final : public BodySource {
         piece_.resize(kPiece);
         const IoResult got = source_->read(piece_);
         piece_.resize(got.bytes);
+        work_ += got.bytes;
         if (!piece_.empty() && !change_(piece_, false)) return std::make_error_code(std::errc::io_error);
         if (!got.eof()) return got.error;
         ended_ = true;
@@ -491,6 +567,7 @@ class FilteredSource final : public BodySource {
     const Change change_;
     std::string piece_;
     std::size_t at_ = 0;
+    std::size_t work_ = 0;
     bool ended_ = false;
 };
 

@@ -127,6 +127,8 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Lets go of what was not sent, for whoever begins with it next.
     void put_aside() {
         count_end();
+        if (kept_line_ != nullptr) [[unlikely]]
+            end_line(0);
         if (engine_.has_output() || engine_.is_sending()) [[unlikely]]
             engine_.forget_output();
     }
@@ -170,6 +172,9 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // When that is; never, if the route says nothing.
     [[nodiscard]] cutils::Deadline answer_deadline() const { return request_.deadline(); }
 
+    // About how many bytes of memory the answer holds that is being sent.
+    [[nodiscard]] std::size_t held() const { return engine_.held(); }
+
     // Received and sent, for a driver: engine().received(), sent() and time_out(), and they are counted.
     void received(std::size_t bytes) {
         if (MetricsCell* const metrics = context_->metrics) metrics->received.add(bytes);
@@ -177,13 +182,20 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     }
     void sent(const nutils::IoResult& how) {
         if (context_->metrics != nullptr) count_sent(how);
+        if (kept_line_ != nullptr || how.error) [[unlikely]]
+            return sent_and_known(how);
         engine_.sent();
     }
     void sent_all(std::uint64_t bytes) {
-        if (context_->metrics != nullptr) count_sent({static_cast<std::size_t>(bytes), {}});
+        if (context_->metrics != nullptr || kept_line_ != nullptr)
+            return sent({static_cast<std::size_t>(bytes), {}});
         engine_.sent();
     }
     void time_out();
+    // The connection ends, and so many bytes of engine().output() have gone.
+    void broke_off(std::uint64_t sent) {
+        if (kept_line_ != nullptr) end_line(engine_.body_in_output(sent));
+    }
     // The connection ends although its request, or its response, is not complete.
     void count_cut() { cut_ = true; }
     // The client has taken nothing of the output for too long.
@@ -222,6 +234,11 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void finish_stream();
     void begin_stream();
     [[nodiscard]] std::error_code send_piece(std::string_view piece, cutils::Deadline deadline);
+    enum class Coding : std::uint8_t { piece, flush, last };
+    [[nodiscard]] std::error_code stream(std::string_view piece, Coding what);
+    [[nodiscard]] std::error_code stream_coded(WriteCoder& coder, std::string_view piece, Coding what);
+    static constexpr std::size_t kMostCoded = 16 * 1024;
+    void let_others_go_first();
     [[nodiscard]] bool filter_piece();
     void too_late();
     [[nodiscard]] const Filter::Wants& wants() const {
@@ -231,6 +248,9 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void take_piece();
     void run_response_data();
     void log(std::uint64_t bytes);
+    void log_response(cutils::TimePoint now);
+    void sent_and_known(const nutils::IoResult& how);
+    void end_line(std::uint64_t more);
     std::optional<std::chrono::nanoseconds> took();
     bool settle();
     bool wait_for(DeferredState& state);
@@ -260,6 +280,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     std::string filtered_;    // … or one that a filter has changed
     std::size_t filters_entered_ = 0;
     std::uint64_t written_ = 0;  // of a body that is written piece by piece
+    std::size_t coded_ = 0;      // of that, since others had their turn
     std::error_code write_error_;
     std::unique_ptr<Response> other_answer_;  // a filter's, in the middle of a body that the servlet reads
     bool streaming_ = false;                  // the servlet reads the body itself
@@ -279,6 +300,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     std::uint64_t waiting_in_request_ = 0;
     cutils::TimePoint input_since_{};
     cutils::TimePoint started_{};  // with an access log: when the head was complete
+    // Of an answer that is being sent: its line, how much of its body has gone, when it was asked for.
+    std::unique_ptr<AccessLog::Kept> kept_line_;
+    std::uint64_t body_sent_ = 0;
+    cutils::TimePoint kept_started_{};
 
     std::mutex mutex_;  // of these two
     DeferredState* waiting_for_ = nullptr;

@@ -139,7 +139,7 @@ Http1Engine::Step Http1Engine::take_step() {
         case Phase::body: return next_in_body();
         case Phase::complete: return Step::end;
         case Phase::refused: return Step::refused;
-        case Phase::sending: return source_waits_ ? Step::source : Step::body;
+        case Phase::sending: return source_state_ == SourceState::waits ? Step::source : Step::body;
         case Phase::draining:
             if (!drain()) return phase_ == Phase::closed ? Step::close : Step::need_input;
             return next_in_head();
@@ -303,8 +303,15 @@ void Http1Engine::sent() {
     if (body_.capacity() > kKeep) std::string().swap(body_);
     body_.clear();
     if (file_) file_.reset();
-    if (phase_ == Phase::sending && !source_waits_) [[unlikely]]
+    if (phase_ == Phase::sending && source_state_ == SourceState::gives) [[unlikely]]
         pull();
+}
+
+std::uint64_t Http1Engine::body_in_output(std::uint64_t sent) const {
+    if (body_.empty() && !file_)
+        return std::min<std::uint64_t>(sent - std::min<std::uint64_t>(sent, piece_at_), piece_size_);
+    const std::uint64_t body = body_.size() + (file_ ? file_count_ : 0);
+    return std::min(sent - std::min<std::uint64_t>(sent, output_.size()), body);
 }
 
 void Http1Engine::forget_output() {
@@ -330,9 +337,12 @@ void Http1Engine::pull() {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, source_left_));
     const std::span<char> room = output_.writable(framed_size(size));
     if (room.empty()) return cut();
-    source_failed_ = source_waits_ = false;
+    source_failed_ = false;
+    source_state_ = SourceState::gives;
     char* end = room.data();
     const std::size_t got = fill(room.subspan(chunked ? chunk_line_size(size) : 0, size));
+    piece_at_ = output_.size() + (chunked && got > 0 ? chunk_line_size(got) : 0);
+    piece_size_ = got;
     if (got > 0) end = chunked ? frame_chunk(end, got, size) : end + got;
     output_.commit(static_cast<std::size_t>(end - room.data()));
     if (source_failed_) return cut();
@@ -342,7 +352,7 @@ void Http1Engine::pull() {
 void Http1Engine::finish_source() {
     if (framing_ == Framing::chunked) put_last_chunk();
     source_.reset();
-    source_waits_ = false;
+    source_state_ = SourceState::gives;
     phase_ = phase_before_;
     go_on(keep_);
 }
@@ -360,36 +370,43 @@ std::size_t Http1Engine::fill(std::span<char> room) {
         cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
         source_failed_ = true;
     };
-    std::size_t size = 0;
-    const auto may_give = [this] { return !source_failed_ && !source_waits_ && source_left_ > 0; };
+    std::size_t size = 0, work = 0;
+    const auto may_give = [&] {
+        return !source_failed_ && source_state_ == SourceState::gives && source_left_ > 0 && work < kWork;
+    };
     for (int reads = 0; reads < kReads && size < room.size() && may_give(); ++reads) try {
             const nutils::IoResult got = source_->read(room.subspan(size));
             EVC_CHECK(got.bytes <= room.size() - size,
                       "BodySource::read() gave more than there was room for");
             size += got.bytes;
+            const std::size_t worked = source_->take_work();
+            work += worked;
             if (framing_ == Framing::length) source_left_ -= got.bytes;
             if (got.eof() && framing_ != Framing::length)
                 source_left_ = 0;
             else if (got.eof() && source_left_ > 0)
                 fail("it is shorter than it was said to be");
             else if (got.would_block())
-                source_waits_ = true;
+                source_state_ = SourceState::waits;
             else if (!got && !got.eof())
                 fail(got.error.message().c_str());
-            else if (got.bytes == 0)
+            else if (got.bytes == 0 && !got.eof() && worked == 0)
                 fail("its source gives nothing");
         } catch (const std::exception& error) {
             fail(error.what());
         } catch (...) {
             fail("its source threw what is not a std::exception");
         }
+    worked_ |= work >= kWork;
+    if (size == 0 && !source_failed_ && source_state_ == SourceState::gives && source_left_ > 0)
+        source_state_ = SourceState::works;
     return size;
 }
 
 // The client must not take the part for the whole.
 void Http1Engine::cut() {
     source_.reset();
-    source_waits_ = false;
+    source_state_ = SourceState::gives;
     was_cut_ = true;
     close(false);
 }

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cutils/export.h"
 #include "nutils/byte_buffer.h"
@@ -38,7 +39,8 @@ namespace webby {
 //   }
 //
 // A response whose body is made while it is sent comes out piece by piece: until it is complete, must_send()
-// is true again after each sent(), and next() says body, with an empty piece.
+// is true again after each sent(), and next() says body, with an empty piece. There may be nothing to send
+// yet when its source is working: pull_again() before next() makes it get on.
 //
 // Pipelined requests come one by one, in order; their responses gather in output() and go out together.
 //
@@ -119,14 +121,18 @@ class EVC_API Http1Engine {
     void stream(std::string_view piece);
     void end_stream();
     void cut();
+    // Whether anybody wants the pieces; not for HEAD.
+    [[nodiscard]] bool is_mute() const { return stream_is_mute_; }
 
     // The source of the body that is being sent, after Step::source: it has nothing now.
     [[nodiscard]] BodySource& source() { return *source_; }
-    [[nodiscard]] bool waits_for_source() const { return source_waits_; }
+    [[nodiscard]] bool waits_for_source() const { return source_state_ == SourceState::waits; }
     // Reads what it has by now.
     void pull_again() {
-        if (source_waits_) pull();
+        if (source_state_ != SourceState::gives) pull();
     }
+    // Whether it has worked so much that others should go first; asked again, false.
+    [[nodiscard]] bool take_worked() { return std::exchange(worked_, false); }
     // It ends here: the server is stopping. The body is complete, as far as its framing can say so.
     void end_source();
 
@@ -147,12 +153,22 @@ class EVC_API Http1Engine {
     // gathered.
     [[nodiscard]] bool must_send() const {
         return file_ || !body_.empty() || output_.size() >= kSendAt ||
-               (phase_ == Phase::sending && !source_waits_);
+               (phase_ == Phase::sending && source_state_ != SourceState::waits);
     }
+    // About how many bytes of memory the answer holds until it is sent.
+    [[nodiscard]] std::size_t held() const {
+        return output_.size() + body_.capacity() + (source_ != nullptr ? source_->held() : 0);
+    }
+    // A body is being made.
+    [[nodiscard]] bool is_sending() const { return phase_ == Phase::sending; }
+    // How much of the body of the last response there is in the first `sent` bytes of output().
+    [[nodiscard]] std::uint64_t body_in_output(std::uint64_t sent) const;
     // All of output() has been sent. Reads the next piece of a body that is made meanwhile.
     void sent();
     // The connection has ended: drops what was to be sent, and what it was to be made of.
     void forget_output();
+
+    static constexpr std::size_t kInlineBody = 8 * 1024;  // larger texts are not copied behind their head
 
     // From now on every response closes its connection: the server is stopping.
     void close_after_response() { closing_soon_ = true; }
@@ -172,10 +188,10 @@ class EVC_API Http1Engine {
     };
     static constexpr std::size_t kFirstBuffer = 8 * 1024;
     static constexpr std::size_t kBodyRoom = 4 * 1024;
-    static constexpr std::size_t kInlineBody = 8 * 1024;  // larger ones are not copied
     static constexpr std::size_t kSendAt = 16 * 1024;
     static constexpr std::size_t kPiece = 32 * 1024;  // of a body from a source, sent at a time …
-    static constexpr int kReads = 32;                 // … and how often its source is asked for it
+    static constexpr int kReads = 32;                 // … and how often its source is asked for it,
+    static constexpr std::size_t kWork = 16 * 1024;   // … and how much that may work
     enum class Framing : std::uint8_t { length, chunked, until_close };
 
     [[nodiscard]] char* text() const { return buffer_.get() + begin_; }
@@ -221,13 +237,21 @@ class EVC_API Http1Engine {
     std::uint64_t file_count_ = 0;
     std::unique_ptr<BodySource> source_;
     std::uint64_t source_left_ = 0;  // bytes it may still give
+    std::size_t piece_at_ = 0;       // where its last piece begins in output_ …
+    std::size_t piece_size_ = 0;     // … without what frames it
 
     Phase phase_ = Phase::closed;
     Phase phase_before_ = Phase::closed;  // while sending: what it was when the response began …
     Framing framing_ = Framing::length;
     bool keep_ = false;  // … and what becomes of the connection
+    enum class SourceState : std::uint8_t {
+        gives,
+        works,  // it had nothing yet when it was asked, but is getting on
+        waits,  // it had nothing
+    };
+    SourceState source_state_ = SourceState::gives;
     bool source_failed_ = false;
-    bool source_waits_ = false;    // it had nothing when it was asked
+    bool worked_ = false;
     bool stream_is_mute_ = false;  // HEAD: nobody wants the pieces
     Status refusal_ = Status::bad_request;
     bool eof_ = false;

@@ -101,6 +101,11 @@ class Page {
         single("webby_connections_closed_total", counter, "Connections closed.", all_.closed);
         single("webby_connections_cut_total", counter,
                "Connections that ended in the middle of a request or a response.", all_.cut);
+        single("webby_unsent_bytes", gauge, "Memory of answers that wait for slow clients.",
+               all_.unsent_bytes);
+        single("webby_unsent_cut_total", counter,
+               "Connections cut because answers that waited for slow clients held too much memory.",
+               all_.cut_unsent);
         single("webby_connections_drained_total", counter,
                "Connections that closed while the server was stopping.", all_.drained);
         out_.family("webby_tls_handshakes_total", counter, "TLS handshakes.");

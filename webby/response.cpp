@@ -46,6 +46,8 @@ bool is_allowed(std::string_view name, std::string_view value) {
 
 }  // namespace
 
+WriteCoder::~WriteCoder() = default;
+
 bool Response::add_header(std::string_view name, std::string_view value) {
     if (!is_allowed(name, value)) return false;
     if (is_content_type(name)) {
@@ -135,9 +137,22 @@ std::unique_ptr<BodySource> Response::take_source() {
     return taken;
 }
 
-void Response::drop_file_and_source() {
+void Response::begin_writing() {
+    drop_other_body();
+    body_.clear();
+    size_ = 0;
+    kind_ = Kind::written;
+}
+
+void Response::code_writes(std::unique_ptr<WriteCoder> coder) {
+    EVC_CHECK(is_written() && coder != nullptr, "Response::code_writes() of a body that is not written");
+    coder_ = std::move(coder);
+}
+
+void Response::drop_what_is_no_text() {
     file_.reset();
     source_.reset();
+    coder_.reset();
     kind_ = Kind::text;
 }
 
@@ -202,6 +217,7 @@ void Response::swap(Response& other) {
     if (own_type) other.type_ = other.type_storage_;
     std::swap(file_, other.file_);
     std::swap(source_, other.source_);
+    std::swap(coder_, other.coder_);
     std::swap(size_, other.size_);
     std::swap(kind_, other.kind_);
     std::swap(file_offset_, other.file_offset_);

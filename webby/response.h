@@ -34,6 +34,22 @@ class ResponseSink {
     ~ResponseSink() = default;
 };
 
+// What all that Response::write() is given passes through on its way to the client: a content coding. A
+// filter brings one: Response::code_writes().
+//
+// Owner:  the response, until its body is complete. One thread.
+// Errors: of all: the connection is cut, so that nobody takes the part for the whole.
+class EVC_API WriteCoder {
+  public:
+    virtual ~WriteCoder();
+    // What it makes of the piece is added to `out`; it may keep some of it.
+    [[nodiscard]] virtual std::error_code code(std::string_view piece, std::string& out) = 0;
+    // From all that `out` has got by then the client can make all that was given.
+    [[nodiscard]] virtual std::error_code flush(std::string& out) = 0;
+    // The end. Nothing follows.
+    [[nodiscard]] virtual std::error_code finish(std::string& out) = 0;
+};
+
 // Starts as an empty 200. Set a status, fields and one body; the last body wins.
 //
 //   response.text("Hello\n");
@@ -129,12 +145,17 @@ class EVC_API Response {
     [[nodiscard]] bool closes_connection() const { return close_; }
     // 0 while has_size() is false.
     [[nodiscard]] std::uint64_t body_size() const { return kind_ == Kind::text ? body_.size() : size_; }
-    [[nodiscard]] bool has_size() const { return kind_ != Kind::endless; }
+    [[nodiscard]] bool has_size() const { return kind_ < Kind::endless; }
     // Empty when the body is a file or a source.
     [[nodiscard]] std::string_view body_text() const { return body_; }
     [[nodiscard]] bool has_text() const { return kind_ == Kind::text; }
     [[nodiscard]] bool has_file() const { return kind_ == Kind::file; }
-    [[nodiscard]] bool has_source() const { return kind_ >= Kind::source; }
+    [[nodiscard]] bool has_source() const { return kind_ == Kind::source || kind_ == Kind::endless; }
+    // The body comes piece by piece, by write(): nothing of it is here.
+    [[nodiscard]] bool is_written() const { return kind_ == Kind::written; }
+    // What those pieces pass through, after the filters that want response_data; the last one wins. For
+    // on_response(). Before: is_written(); coder is not null.
+    void code_writes(std::unique_ptr<WriteCoder> coder);
     [[nodiscard]] std::string_view content_type() const { return type_; }
 
     // For the library's own servlets: fields in wire form ("Name: value\r\n" …) and a type that lives for
@@ -159,9 +180,14 @@ class EVC_API Response {
     [[nodiscard]] DeferredState* deferred() const { return deferred_; }
     void take_deferred();
     void set_sink(ResponseSink* sink) { sink_ = sink; }
+    // From now on is_written(). Until its body is complete there may be a coder: else null.
+    void begin_writing();
+    [[nodiscard]] WriteCoder* write_coder() const { return coder_.get(); }
+    void end_writing() { coder_.reset(); }
 
   private:
-    enum class Kind : std::uint8_t { text, file, source, endless };  // endless: a source without a size
+    // endless: a source without a size
+    enum class Kind : std::uint8_t { text, file, source, endless, written };
 
     // `type` lives for ever.
     void set_body(std::string_view bytes, std::string_view type) {
@@ -174,9 +200,9 @@ class EVC_API Response {
     void drop_deferred();
     void drop_other_body() {
         if (kind_ != Kind::text) [[unlikely]]
-            drop_file_and_source();
+            drop_what_is_no_text();
     }
-    void drop_file_and_source();
+    void drop_what_is_no_text();
     [[nodiscard]] std::size_t find_line(std::string_view name, std::size_t from) const;
 
     std::string fields_;  // "Name: value\r\n", one after the other
@@ -185,6 +211,7 @@ class EVC_API Response {
     std::string type_storage_;
     nutils::UniqueFd file_;
     std::unique_ptr<BodySource> source_;
+    std::unique_ptr<WriteCoder> coder_;
     std::uint64_t size_ = 0;  // of the file or the source
     off_t file_offset_ = 0;
     DeferredState* deferred_ = nullptr;

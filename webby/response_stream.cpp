@@ -152,7 +152,7 @@ class StreamState {
     End end_ = End::open;
     evcorothread::CrossEvent more_;
     evcorothread::EvLoop* loop_ = nullptr;
-    AnswerWaiter* waiter_ = nullptr;  // changed on the loop's thread only
+    AnswerWaiter* waiter_ = nullptr;  // told on the loop's thread, without the lock
 };
 
 namespace {

@@ -20,8 +20,7 @@ class StreamState;
 //       clock.each_second([stream = response.stream()]() mutable { return stream.write("tick\n"); });
 //   });
 //
-// Works in all paradigms. While nothing comes, nothing but memory is held for it, no stack either; in the
-// thread paradigm a thread waits.
+// Works in all paradigms. While nothing comes, nothing but memory is held for it: no stack, and no thread.
 //
 // Owner:  anybody; copies are the same stream. The last one to go ends the body. It may outlive the
 // connection and
@@ -56,8 +55,7 @@ class EVC_API ResponseStream {
     // The connection is cut: the client knows that this was not all. Nothing that waits is sent.
     void cut();
 
-    // False when nobody listens any more. A client that goes while nothing is sent is noticed within a
-    // second.
+    // False when nobody listens any more. A client that goes while nothing is sent is noticed at once.
     [[nodiscard]] bool wanted() const;
     // Bytes that wait.
     [[nodiscard]] std::size_t waiting() const;

@@ -31,6 +31,7 @@
 #include "webby/own_listener_internal.h"
 #include "webby/static_files.h"
 #include "webby/status_page_internal.h"
+#include "webby/unsent_limit.h"
 #include "webby/uri.h"
 
 namespace webby {
@@ -154,9 +155,10 @@ struct Server::Impl {
     std::unique_ptr<evcorothread::OffloadPool> offload_pool;  // ends before the servlets
     std::optional<cutils::Error> broken;  // the first thing that went wrong with a route or a folder
     std::vector<nutils::SockAddr> addresses;
-    std::optional<TlsContext> tls;                 // outlives the drivers; set once, with the lock held
-    std::optional<AccessLogFile> log_file;         // the same
-    std::unique_ptr<AddressLimit> address_limit;   // the same
+    std::optional<TlsContext> tls;                // outlives the drivers; set once, with the lock held
+    std::optional<AccessLogFile> log_file;        // the same
+    std::unique_ptr<AddressLimit> address_limit;  // the same
+    UnsentLimit unsent_limit{options.max_unsent};
     std::unique_ptr<MetricsBoard> board;           // the same; null: nobody wants metrics
     std::vector<std::shared_ptr<LoopSlot>> slots;  // of the loops, in their order
     std::unique_ptr<StatusPage> status;
@@ -198,7 +200,7 @@ cutils::Result<std::unique_ptr<Driver>> Server::Impl::make_driver(EvLoop& on, st
         DriverOptions{options.limits, options.timeouts, share_of(options.max_connections), options.drain,
                       share_of(options.threads), options.when_full, options.proxy_protocol,
                       options.forwarded.nobody() ? nullptr : &options.forwarded, address_limit.get(),
-                      board.get()},
+                      &unsent_limit, board.get()},
         std::move(log));
 }
 
@@ -715,6 +717,8 @@ ServerMetrics Server::Impl::take_metrics(bool where) {
     all.taken = cutils::monotonic_now();
     all.paradigm = options.paradigm;
     all.exceptions = application.exceptions();
+    all.unsent_bytes = unsent_limit.bytes();
+    all.cut_unsent = unsent_limit.cut();
     for (const auto& slot : slots) all.loops.push_back(slot->get());
     const std::lock_guard lock(mutex);
     all.draining = stopping;

@@ -83,6 +83,11 @@ struct ServerOptions {
     // Of one client (an IPv4 address, an IPv6 network of 64 bits); more are answered 503. 0: any number.
     // Behind a proxy without proxy_protocol the proxy would be that client.
     std::size_t max_per_address = 0;
+    // Memory that all answers together may hold while their clients take them slowly: what is not sent yet of
+    // texts and sources, and what compresses them. Beyond that, the client that has taken nothing for longest
+    // is cut; a single answer may be larger. Files are sent by the kernel and hold nothing; a
+    // Response::stream() has its own limit. Units: bytes; 0: any number.
+    std::uint64_t max_unsent = 512 * 1024 * 1024;
     WhenFull when_full = WhenFull::wait;  // connections at max_connections, requests at max_active, threads
     // Every connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client
     // is. Only from forwarded.networks; others are closed.

@@ -57,7 +57,11 @@ struct EVC_API ServerMetrics {
     std::uint64_t accepted = 0, closed = 0;  // connections
     std::uint64_t cut = 0;                   // … that ended in the middle of a request or a response
     std::uint64_t drained = 0;               // … that closed while the server was stopping
-    std::uint64_t active = 0;                // now, with a request or a part of one
+    // Memory that answers hold now while slow clients take them, and how many were cut because it was too
+    // much (ServerOptions::max_unsent).
+    std::uint64_t unsent_bytes = 0;
+    std::uint64_t cut_unsent = 0;
+    std::uint64_t active = 0;  // now, with a request or a part of one
 
     // From the complete head until the response was handed over, the servlet's work between; of a response
     // whose body is made later, until that begins. The start is the loop's clock: it includes what the

@@ -86,8 +86,8 @@ class Session final : public Wire {
             }
             switch (want) {
                 case Exchange::Want::send:
-                    if (sends % kStepsInARow == 0)
-                        socket_.let_others_go_first();  // a fast client with much to take
+                    if (sends % kStepsInARow == 0 || engine_.take_worked())
+                        socket_.let_others_go_first();  // a fast client with much to take, or much to make
                     break;
                 case Exchange::Want::deferred: return wait_for_answer(want, exchange_.answer_deadline().at());
                 case Exchange::Want::source:

@@ -322,9 +322,9 @@ TEST(Streaming, AnEventThatNobodyCouldReadIsNotPublished) {
 
 // --- many who wait, few stacks
 
-TEST(Streaming, ListenersHoldNoStack) {
-    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::event}) {
-        options.max_active = 3;
+TEST(Streaming, ListenersHoldNoStackAndNoThread) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        options.max_active = options.threads = 3;
         EventHub hub;
         make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
         server->get("/", [](Request&, Response& r) { r.text("hello"); });
@@ -349,9 +349,9 @@ TEST(Streaming, ListenersHoldNoStack) {
     }
 }
 
-TEST(Streaming, ResponsesThatAreDeferredHoldNoStack) {
-    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::event}) {
-        options.max_active = 3;
+TEST(Streaming, ResponsesThatAreDeferredHoldNoStackAndNoThread) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        options.max_active = options.threads = 3;
         std::vector<Deferred> answers;
         make(paradigm).get("/later", [&](Request&, Response& r) {
             const std::lock_guard lock(mutex);
@@ -416,6 +416,51 @@ TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
         STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/later")).c_str());
         CHECK_FALSE(answer->wanted());
         answer.reset();
+        server.reset();
+    }
+}
+
+// Who comes and goes, while others publish: a connection is told of what is new, and ends, at the same time.
+TEST(Streaming, ListenersMayLeaveWhileTheyAreToldOfSomething) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        options.max_active = options.threads = 4;
+        EventHub hub;
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        std::atomic<bool> done{false};
+        std::thread publisher([&] {
+            while (!done) {
+                (void)hub.publish({.data = "news"});
+                ::usleep(100);
+            }
+        });
+        for (int i = 0; i < 300; ++i) {
+            BlockingSocket one = client();
+            CHECK(one.send_all(get("/news"), 10s));
+            (void)hear_until(one, i % 2 == 0 ? ":\n\n" : "news");
+        }
+        done = true;
+        publisher.join();
+        CHECK(soon([&] {
+            (void)hub.publish({.data = "news"});
+            return hub.counts().listeners == 0;
+        }));
+        server.reset();
+    }
+}
+
+TEST(Streaming, AListenerThatLeavesIsNoticedWhileNothingIsSent) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        options.max_active = options.threads = 1;
+        EventHub hub;
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        {
+            BlockingSocket one = client();
+            CHECK(one.send_all(get("/news"), 10s));
+            (void)hear_until(one, ":\n\n");
+        }
+        CHECK(soon([&] { return hub.counts().listeners == 0; }));
         server.reset();
     }
 }

@@ -31,6 +31,7 @@ struct Arguments {
     std::string status, metrics, health;  // paths; empty: none
     std::string trust;                    // networks
     std::string when_full = "wait";
+    std::size_t max_unsent = 512;  // MiB
     bool forwarded = false;
     std::vector<std::string> hosts, servlets, filters;  // see plugin_spec.h
     std::vector<std::string> cors;

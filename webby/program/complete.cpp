@@ -63,6 +63,7 @@ std::string complete(const CommandLine& line, Arguments& arguments, const Passed
     server.access_log_format = parse_access_log_format(arguments.access_log_format).value();
     if (!arguments.socket_mode.empty()) server.socket_mode = std::stoi(arguments.socket_mode, nullptr, 8);
     server.when_full = when_full_of(arguments.when_full);
+    server.max_unsent = std::uint64_t{arguments.max_unsent} * 1024 * 1024;
     server.drain = to_milliseconds(arguments.drain_timeout);
     server.drain_delay = to_milliseconds(arguments.drain_delay);
     server.stall_limit = to_milliseconds(arguments.stall_limit);

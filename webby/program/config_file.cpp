@@ -39,20 +39,6 @@ bool is_number(const std::string& text) {
            (point == std::string::npos || digits(text.substr(point + 1)));
 }
 
-std::string quoted(const std::string& text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        if (c == '\n')
-            out += "\\n";
-        else if (c == '\t')
-            out += "\\t";
-        else
-            out += c;
-    }
-    return out + '"';
-}
-
 // The default of a list is written "[a,b]".
 std::vector<std::string> default_of(const CLI::Option& option) {
     std::string text = option.get_default_str();
@@ -67,9 +53,9 @@ std::string line_of(const CLI::Option& option) {
     if (is_flag(option)) return key + " = " + (values.empty() ? "false" : values.back()) + "\n";
     if (values.empty()) return "# " + key + " =\n";
     if (option.get_expected_max() <= 1)
-        return key + " = " + (is_number(values.back()) ? values.back() : quoted(values.back())) + "\n";
+        return key + " = " + (is_number(values.back()) ? values.back() : quoted_value(values.back())) + "\n";
     std::string list;
-    for (const std::string& value : values) list += (list.empty() ? "" : ", ") + quoted(value);
+    for (const std::string& value : values) list += (list.empty() ? "" : ", ") + quoted_value(value);
     return key + " = [" + list + "]\n";
 }
 

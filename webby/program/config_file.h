@@ -26,6 +26,9 @@ struct Setting {
 [[nodiscard]] cutils::Result<std::vector<Setting>> parse_settings(std::string_view text,
                                                                   const std::string& name);
 
+// `text` as such a file has it between quotes, the quotes with it.
+[[nodiscard]] std::string quoted_value(std::string_view text);
+
 // Gives the options what the file says, but those that the command line has given.
 // Before: the command line has been parsed.
 // Errors: of open(2); those of parse_settings(); the same for keys that are no options, and for values that

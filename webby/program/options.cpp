@@ -121,6 +121,11 @@ void describe_clients(CommandLine& line, Arguments& arguments) {
     line.flag("--forwarded", arguments.forwarded, "believe Forwarded (RFC 7239) instead of X-Forwarded-For");
     line.count({"--max-per-address", "N", "connections of one client at most"}, server.max_per_address, 1,
                kMany);
+    line.count(
+        {"--max-unsent", "MIB",
+         "memory that answers may hold while slow clients take them; beyond that, who has taken nothing "
+         "for longest is cut; 0: any number"},
+        arguments.max_unsent, 0, kMany);
     line.choice(
         "--when-full", arguments.when_full, {"wait", "refuse", "close-idle"},
         "new connections and requests without a place: wait, refuse with 503, or close the connection "

@@ -100,18 +100,23 @@ class Reader {
         }
         return "the closing ' is missing";
     }
+    static std::string meaningless(char escaped) {
+        if (escaped < ' ' || escaped > '~') return "\"\\\" means nothing here";
+        return std::string("\"\\") + escaped + "\" means nothing here";
+    }
     std::string read_text(std::string& value) {
         while (!at_end() && peek() != '\n') {
             char c = next();
             if (c == '"') return {};
             if (c == '\\') {
-                const char escaped = at_end() ? '\0' : next();
+                if (at_end() || peek() == '\n') break;
+                const char escaped = next();
                 switch (escaped) {
                     case 'n': c = '\n'; break;
                     case 't': c = '\t'; break;
                     case '"':
                     case '\\': c = escaped; break;
-                    default: return std::string("\"\\") + escaped + "\" means nothing here";
+                    default: return meaningless(escaped);
                 }
             }
             value += c;
@@ -126,6 +131,20 @@ class Reader {
 };
 
 }  // namespace
+
+std::string quoted_value(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        if (c == '\n')
+            out += "\\n";
+        else if (c == '\t')
+            out += "\\t";
+        else
+            out += c;
+    }
+    return out + '"';
+}
 
 cutils::Result<std::vector<Setting>> parse_settings(std::string_view text, const std::string& name) {
     return Reader(text, name).read();
