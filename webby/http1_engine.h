@@ -95,8 +95,6 @@ class EVC_API Http1Engine {
     [[nodiscard]] bool is_in_the_middle() const {
         return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
     }
-    // True while the body of a response is being made.
-    [[nodiscard]] bool is_sending() const { return phase_ == Phase::sending; }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
     // How many requests have been answered.
