@@ -283,7 +283,7 @@ TEST(SharedSelect, ASocketEndsItAndIsFreeAfterwards) {
     CHECK_EQUAL("readablex", called);
 }
 
-TEST(SharedSelect, ASocketThatSomebodyElseReadsIsBusyAndNoOtherArmIsLeftInAQueue) {
+TEST_IN_ORDER(SharedSelect, ASocketThatSomebodyElseReadsIsBusyAndNoOtherArmIsLeftInAQueue) {
     Connection pair = unix_connection(loop);
     go([&] { called = received(pair.socket, kNever); });
     go([&] { result = select(a.on_recv(take()), on_readable(pair.socket, note("readable")), kNever); });

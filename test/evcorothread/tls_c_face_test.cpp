@@ -7,6 +7,7 @@
 #include "evcorothread/evthread_tls.h"
 #include "test/evcorothread/c_face_fixture.h"
 #include "test/evcorothread/tls_certificates.h"
+#include "test/support/allocation_faults.h"
 #include "test/support/log_capture.h"
 #include "test/support/temp_dir.h"
 
@@ -422,6 +423,39 @@ TEST(CFaceTls, AHandshakeOnTooSmallAStackIsRefused) {
     run_loop();
     CHECK_EQUAL(EINVAL, number);
     CHECK(std::string(why.text).find("16 KiB of stack") != std::string::npos);
+}
+
+TEST(CFaceTls, WithoutMemoryAContextIsEnomem) {
+    test_support::AllocationFaults faults;
+    int failures = 0;
+    for (std::size_t n = 1; server_context == nullptr && n < 200; ++n) {
+        faults.fail_nth(n);
+        errno = 0;
+        server_context = EVTLSCONTEXT_server(&server_options, &why);
+        const int number = errno;
+        faults.stop();
+        if (server_context != nullptr) break;
+        ++failures;
+        CHECK_EQUAL(ENOMEM, number);
+        CHECK_EQUAL("out of memory", std::string(why.text));
+    }
+    CHECK(server_context != nullptr);
+    CHECK(failures > 3);
+}
+
+TEST(CFaceTls, WithoutMemoryAHandshakeIsEnomemAndTheSocketStaysOpen) {
+    make_contexts();
+    test_support::AllocationFaults faults;
+    int number = 0, fd = -1;
+    start_with(near(), [&](EVTHREAD*, EVSOCKET* socket) {
+        faults.fail_nth(1);
+        number = EVTLS_accept(socket, server_context, soon(), &why) == nullptr ? errno : -1;
+        faults.stop();
+        fd = EVSOCKET_fd(socket);
+    });
+    run_loop();
+    CHECK_EQUAL(ENOMEM, number);
+    CHECK(fd >= 0);
 }
 
 TEST(CFaceTls, RefusesNonsense) {
