@@ -110,10 +110,11 @@ deps = $(1) $(LIBDEPS_$(1))
 archives = $(foreach l,$(call deps,$(1)),$(OUT)/lib/lib$(l).a)
 syslibs = $(foreach l,$(call deps,$(1)),$(SYSLIBS_$(l)))
 
-# The standard library's headers are a third of what there is to compile, so g++ has them precompiled, once with the
-# flags of libraries and once with those of tests. Whether a file includes what it needs, is seen with clang, and in
-# MODE=debug.
-PRECOMPILED := $(if $(IS_CLANG),,$(if $(filter release asan tsan,$(MODE)),library test))
+# The standard library's headers are a third of what there is to compile, so builds with sanitizers have them
+# precompiled, once with the flags of libraries and once with those of tests. Not the released build: g++ 12 does not
+# know any more then that they are the system's, and warns of what it imagines in them when it optimizes; and there it
+# is seen whether a file includes what it needs.
+PRECOMPILED := $(if $(IS_CLANG),,$(if $(filter asan tsan,$(MODE)),library test))
 precompiled = $(if $(filter $(1),$(PRECOMPILED)),$(OUT)/precompiled/$(1)/standard.h)
 with_precompiled = $(if $(call precompiled,$(1)),-include $(call precompiled,$(1)) -Winvalid-pch)
 $(OUT)/precompiled/test/standard.h.gch: FLAGS_HERE = $(TEST_FLAGS)
