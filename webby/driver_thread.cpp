@@ -99,6 +99,7 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     bool waker_is_known = false;
     bool waits_for_answer = false;
     bool woken = false;
+    bool goes_on = false;  // told: a thread takes it as soon as the client takes something
     bool watched = false;  // it is in the epoll set of the threads …
     bool listens = false;  // … and in that of the listeners
     bool served = false;   // by a thread of the pool
@@ -198,6 +199,7 @@ class ThreadDriver final : public DriverBase {
     void watch_waiting(TimePoint first);
     void wake(Connection& connection);
     void listeners_leave();
+    [[nodiscard]] bool go_on(Connection& connection);
     [[nodiscard]] bool watch(Connection& connection, std::uint32_t events);
     [[nodiscard]] bool wait_for_answer(Connection& connection);
     void wait_for_room(Connection& connection);
@@ -385,13 +387,14 @@ void ThreadDriver::close_expired() {
             metrics->failed_handshakes.add();
             metrics->count_timeout(TimeoutKind::handshake);
         }
-        unpark(connection);
         if (connection.waits_for_answer) {
             connection.conversation.expired = true;
-            wake(connection);
-        } else {
-            connection.expire();
+            return wake(connection);
         }
+        unpark(connection);
+        if (!connection.goes_on) return connection.expire();
+        if (metrics != nullptr) metrics->count_timeout(TimeoutKind::write);
+        connection.cut();
     });
     if (count == 0) return;
     cutils::Duration next =
@@ -477,7 +480,7 @@ void ThreadDriver::take(Connection& connection) {
         const std::lock_guard lock(mutex);
         unpark(connection);
         connection.served = true;
-        connection.waits_for_answer = false;
+        connection.waits_for_answer = connection.goes_on = false;
         last = --waiting_workers == 0 && workers.size() < options.threads;
     }
     if (last) start_worker_if_needed();
@@ -620,7 +623,7 @@ bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
 bool ThreadDriver::wait_for_answer(Connection& connection) {
     connection.waker_is_known = true;
     const bool listens = connection.conversation.want == Exchange::Want::source;
-    if (std::exchange(connection.woken, false) || (listens && draining)) return watch(connection, EPOLLOUT);
+    if (std::exchange(connection.woken, false) || (listens && draining)) return go_on(connection);
     connection.waits_for_answer = true;
     if (!listens) return true;
     epoll_event event{};
@@ -649,7 +652,14 @@ void ThreadDriver::wake(Connection& connection) {
     }
     if (std::exchange(connection.listens, false))
         (void)::epoll_ctl(listeners.fd(), EPOLL_CTL_DEL, connection.socket.fd(), nullptr);
-    if (!watch(connection, EPOLLOUT)) connection.cut();
+    if (!go_on(connection)) connection.cut();
+}
+
+// With the lock held. A client that takes nothing of what it has got so far has no more time than another.
+bool ThreadDriver::go_on(Connection& connection) {
+    connection.goes_on = true;
+    connection.expires = cutils::monotonic_now() + options.timeouts.io;
+    return watch(connection, EPOLLOUT);
 }
 
 // With the lock held. Those that have waited longest stand in front.

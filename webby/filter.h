@@ -21,7 +21,8 @@ namespace webby {
 //   on_response           the head, before anything is sent; also of what the server answers itself (404,
 //   405,
 //                         500), but not of requests that were malformed (400, 431 …)
-//   on_response_data      a piece of the body
+//   on_response_data      a piece of the body; what a Compression has coded whole, or as a source, is coded
+//                         by then, what a servlet writes is not yet
 //   on_response_end       the body is complete
 //   on_close              the connection has ended
 //

@@ -90,7 +90,9 @@ TEST_GROUP_BASE(BoundedWork, ServerFixture) {
             done = true;
         });
         go([&] {
-            for (std::size_t before = 0; !done; ++turns) {
+            std::size_t before = 0;
+            while (!done) {
+                ++turns;
                 most = std::max(most, read - before);
                 before = read;
                 this_evthread::yield();

@@ -115,7 +115,7 @@ TEST(CompressionOfWrites, ComesInChunksThatMakeOneCodedBody) {
 
 TEST(CompressionOfWrites, IsTheSameHoweverTheRequestIsCutUp) {
     const std::string whole = hear("/lines", takes(ContentCoding::gzip));
-    for (const std::size_t fragment : {1, 2, 3, 7, 16})
+    for (const std::size_t fragment : {1u, 2u, 3u, 7u, 16u})
         CHECK(hear("/lines", takes(ContentCoding::gzip), "GET", "HTTP/1.1", fragment) == whole);
 }
 

@@ -464,3 +464,20 @@ TEST(Streaming, AListenerThatLeavesIsNoticedWhileNothingIsSent) {
         server.reset();
     }
 }
+
+TEST(Streaming, AListenerThatTakesNothingIsCutAfterTheIoTimeout) {
+    options.timeouts.io = 300ms;
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/"), 10s));
+        ResponseStream stream = first_stream();
+        // Little by little: also a listener that the kernel has a lot for, but not all that it may.
+        while (stream.write(std::string(8000, 'x')))
+            if (!soon([&] { return stream.waiting() == 0 || !stream.wanted(); })) break;
+        CHECK(!stream.wanted());
+        streams.clear();
+    }
+}
