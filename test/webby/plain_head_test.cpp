@@ -57,6 +57,33 @@ TEST(PlainHead, WhatIsNotPlainGoesTheLongWay) {
     CHECK_FALSE(goes_short("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"));
 }
 
+// A host that was good once is recognised by its whole line.
+TEST(PlainHead, TheHostOfAnEarlierRequestIsNoOtherRequests) {
+    RequestHead head;
+    std::string text;
+    const auto goes_short_next = [&](const char* fields) {
+        head.clear();
+        text = std::string("GET / HTTP/1.1\r\n") + fields + "\r\n";
+        return scan_plain_head(head, text.data(), text.size(), limits) == text.size();
+    };
+    const auto host = [&] { return std::string(head.view(head.authority)); };
+    CHECK(goes_short_next("Host: a.example:80\r\n"));
+    CHECK(goes_short_next("X: y\r\nHost: a.example:80\r\nZ: z\r\n"));
+    CHECK_EQUAL("a.example:80", host());
+    CHECK_EQUAL("a.example:80", std::string(head.headers.find("host").value()));
+    CHECK_EQUAL(3, head.headers.size());
+    for (const char* fields :
+         {"Host: a.example:80\r\nHost: a.example:80\r\n", "Host: a.example:80\r\nhost: b\r\n",
+          "Host: a.example:80\r\n b\r\n", "X: Host: a.example:80\r\n", "X-Host: a.example:80\r\n"})
+        CHECK_FALSE_TEXT(goes_short_next(fields), fields);
+    for (const char* other : {"a.example:8", "a.example:801", "A.example:80", "b.example:80"}) {
+        CHECK_TEXT(goes_short_next(("Host: " + std::string(other) + "\r\n").c_str()), other);
+        CHECK_EQUAL(other, host());
+    }
+    CHECK(goes_short_next("Host:  b.example:80 \r\n"));
+    CHECK_EQUAL("b.example:80", host());
+}
+
 TEST(PlainHead, IncompleteHeadsGoTheLongWay) {
     for (std::size_t size = 0; size < kBrowser.size(); ++size)
         CHECK_FALSE(goes_short(kBrowser.substr(0, size)));
