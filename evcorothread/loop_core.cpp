@@ -100,7 +100,9 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
     timer_fd.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (timer_fd) wake_fd.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    if (!wake_fd) fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
+    if (!wake_fd)
+        fail(errno == EMFILE ? "no descriptor for its timer and wake-up; see RLIMIT_NOFILE"
+                             : "no timer and wake-up to be had");
     inbox.use(wake_fd.get());
     event_assign(
         as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,

@@ -119,6 +119,7 @@ class Launcher {
         int go[2], done[2];
         if (::pipe2(go, O_CLOEXEC) != 0 || ::pipe2(done, O_CLOEXEC) != 0) return 2;
         go_[0].reset(go[0]), go_[1].reset(go[1]), done_[0].reset(done[0]), done_[1].reset(done[1]);
+        make_files(life_);
         child_ = ::fork();
         if (child_ == 0) live();
         done_[1].reset();

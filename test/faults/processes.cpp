@@ -25,7 +25,7 @@ void talk_to_cat(EvLoop& loop) {
         good("cat's output", cat->output().recv_exact(back, kPatience)) && back != std::string(4000, 'c'))
         wrong("cat said something else");
     cat->input().close();
-    check_end("cat", *cat);
+    check_end("cat", *cat, {.ours = false});
 }
 
 void end_a_sleeper(EvLoop& loop) {
@@ -35,7 +35,7 @@ void end_a_sleeper(EvLoop& loop) {
         failed("kill", error);
         (void)child->kill(SIGKILL);
     }
-    check_end("sleep", *child, SIGTERM);
+    check_end("sleep", *child, {.signal = SIGTERM, .ours = false});
 }
 
 void fork_one(EvLoop& loop) {
@@ -112,19 +112,23 @@ void workers(const Life&) {
         ends->writing.reset();
         listener->reset();
         EvPipe news(loop, std::move(ends->reading));
-        // Waits for so many events of these kinds.
+        // Waits for so many events of these kinds. There may be none: what fails in one worker fails in all.
         const auto wait_for = [&](std::string_view kinds, int count) {
             char kind;
             while (count > 0) {
-                if (!good("news of the workers", news.recv({&kind, 1}, kPatience))) return;
+                if (const auto got = news.recv({&kind, 1}, kPatience); !got)
+                    return failed("news of the workers", std::string_view(got.error.message())), false;
                 if (kinds.find(kind) != std::string_view::npos) --count;
             }
+            return true;
         };
-        wait_for("r", 2);
-        visit(loop, *address);
-        if (auto error = parent->kill(SIGHUP)) failed("kill", error);
-        wait_for("RF", 1);
-        visit(loop, *address);
+        if (wait_for("r", 2)) {
+            visit(loop, *address);
+            if (auto error = parent->kill(SIGHUP))
+                failed("kill", error);
+            else if (wait_for("RF", 1))
+                visit(loop, *address);
+        }
         if (auto error = parent->kill(SIGTERM)) (void)parent->kill(SIGTERM);
         check_end("the workers' parent", *parent);
     });

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <optional>
 
 #include "evcorothread/ev_thread.h"
@@ -34,8 +33,7 @@ int webby_main(const std::string& config) {
     const PassedSockets passed = PassedSockets::take();
     if (std::string wrong_with = complete(line, arguments, passed); !wrong_with.empty())
         return complain(std::move(wrong_with));
-    const int code = serve(arguments);
-    return code == 2 ? 1 : code;
+    return serve(arguments);
 }
 
 bool is_there(const std::string& path) {
@@ -57,18 +55,13 @@ bool wait_until(const process::ChildProcess& child, const std::string& path) {
 void program(const Life& life) {
     const std::string config = life.folder + "/webby.conf", socket = life.folder + "/webby.sock",
                       log = life.folder + "/access.log", moved = log + ".1";
-    std::ofstream(life.folder + "/page.txt") << "a page\n";
-    std::ofstream(config) << "listen = \"unix:" << socket << "\"\nroot = \"" << life.folder
-                          << "\"\naccess-log = \"" << log
-                          << "\"\nhealth = \"/health\"\nstatus = \"/status\"\n"
-                          << "compress = true\nlisting = true\ndrain-timeout = 1\n";
     in_loop([&](EvLoop& loop) {
-        auto child = process::fork_child(loop, [&] { return webby_main(config); });
+        auto child = process::fork_child(loop, [&] { return webby_main(config) == 0 ? 0 : 1; });
         if (!good("fork", child)) return;
         const auto address = nutils::SockAddr::unix_path(socket);
         if (!good("a path", address)) return;
         const auto look = [&] {
-            (void)ask(life, loop, *address, {.target = "/page.txt", .ending = "a page\n"});
+            (void)ask(life, loop, *address, {.target = "/small.txt", .ending = "small\n"});
             (void)ask(life, loop, *address, {.target = "/", .ending = "</html>\n"});
         };
         if (wait_until(*child, socket)) {

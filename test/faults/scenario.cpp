@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <fstream>
 
 #include "corothread/stack_pool.h"
 #include "evcorothread/ev_thread.h"
@@ -31,6 +32,15 @@ void at_least(int code) {
 }
 
 }  // namespace
+
+void make_files(const Life& life) {
+    std::ofstream(life.folder + "/big.txt") << std::string(kBigFile - 7, 'b') << "the end";
+    std::ofstream(life.folder + "/small.txt") << "small\n";
+    std::ofstream(life.folder + "/webby.conf")
+        << "listen = \"unix:" << life.folder << "/webby.sock\"\nroot = \"" << life.folder << "\"\n"
+        << "access-log = \"" << life.folder << "/access.log\"\nhealth = \"/health\"\nstatus = \"/status\"\n"
+        << "compress = true\nlisting = true\ndrain-timeout = 1\n";
+}
 
 void failed(std::string_view what, std::string_view why) {
     at_least(1);
@@ -95,14 +105,15 @@ void converse(std::string_view what, nutils::ByteStream& stream) {
     }
 }
 
-void check_end(std::string_view what, evcorothread::process::ChildProcess& child, int signal) {
+void check_end(std::string_view what, evcorothread::process::ChildProcess& child, Expected expected) {
     auto status = child.wait(kPatience);
     if (!status) {
         failed(what, status.error().code(), status.error().message());
         (void)child.kill(SIGKILL);
         return;
     }
-    if (status->signal == signal && status->code == 0) return;
+    if (status->signal == expected.signal && status->code == 0) return;
+    if (!expected.ours) return failed(what, status->to_string());
     switch (status->signal) {
         case SIGABRT:
         case SIGSEGV:

@@ -29,6 +29,10 @@ struct Life {
 };
 using Scenario = void (*)(const Life& life);
 
+// What the files are that scenarios serve: made before anything fails.
+constexpr std::size_t kBigFile = 300'000;  // "big.txt", which ends in "the end"
+void make_files(const Life& life);         // also "small.txt", and "webby.conf" for program()
+
 void loops(const Life& life);
 void tcp(const Life& life);
 void udp(const Life& life);
@@ -73,7 +77,12 @@ void echo(nutils::ByteStream& stream);
 // Says some kilobytes, and must hear them again.
 void converse(std::string_view what, nutils::ByteStream& stream);
 
-// How a process ended that may end badly, but not by a signal of a bug.
-void check_end(std::string_view what, evcorothread::process::ChildProcess& child, int signal = 0);
+// How a process ended that may end badly: ours not by the signal of a bug. Another program may: its loader
+// crashes when it gets no memory.
+struct Expected {
+    int signal = 0;
+    bool ours = true;
+};
+void check_end(std::string_view what, evcorothread::process::ChildProcess& child, Expected expected = {});
 
 }  // namespace faults

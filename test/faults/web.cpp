@@ -1,6 +1,4 @@
 // webby in an application: its paradigms, what they serve, and what can be changed while they do.
-#include <fstream>
-
 #include "evcorothread/offload.h"
 #include "test/faults/http_client.h"
 #include "webby/event_hub.h"
@@ -110,8 +108,6 @@ void ask_everything(const Life& life, EvLoop& loop, Site& site) {
 }
 
 void serve(Paradigm paradigm, const Life& life) {
-    std::ofstream(life.folder + "/big.txt") << std::string(200'000, 'f') << "the end";
-    std::ofstream(life.folder + "/small.txt") << "small\n";
     Site site(paradigm, life);
     if (!good("webby", site.server.start())) return;
     in_loop([&](EvLoop& loop) { ask_everything(life, loop, site); });
