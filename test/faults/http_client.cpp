@@ -22,9 +22,12 @@ bool is_cut(const std::string& head, const std::string& body) {
     return length != std::string::npos && body.size() < std::stoul(head.substr(length + 16));
 }
 
-// A file may not be there, or not be ours to read, when the kernel says so.
+// A file may not be there, or not be ours to read, when the kernel says so; and a client of whom
+// getpeername(2) says nothing is not let in where only some are (ENOBUFS).
 bool may_be_4xx(const Life& life) {
-    return life.error == "ENOENT" || life.error == "EACCES" || life.error == "EPERM" || life.error == "ELOOP";
+    for (const char* const error : {"ENOENT", "EACCES", "EPERM", "ELOOP", "ENOBUFS"})
+        if (life.error == error) return true;
+    return false;
 }
 
 void judge(const Life& life, const Question& question, const std::string& heard) {
