@@ -68,6 +68,9 @@ $(OUT)/obj/tutorial/echo/echo_c.c.o: CFLAGS_ALL += -Wno-unused-parameter -Wno-si
 # The soak program: not one of the tests.
 $(eval $(call soak_template))
 
+# The scenarios that test/faults runs with failing system calls.
+$(eval $(call scenario_template))
+
 # The fuzz targets.
 $(if $(filter fuzz,$(MODE)),$(call fuzz_programs))
 

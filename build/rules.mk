@@ -272,6 +272,17 @@ $(OUT)/test/soak: $$(OBJECTS_soak) $$(call archives,webby)
 soak: $(OUT)/test/soak $(OUT)/bin/webby
 endef
 
+# The scenarios of test/faults, with the parts of the webby program in them.
+define scenario_template
+OBJECTS_scenario := $$(call objects,$$(wildcard test/faults/*.cpp))
+OBJECTS += $$(OBJECTS_scenario)
+$(OUT)/test/scenario: $$(OBJECTS_scenario) $$(call objects,$$(wildcard webby/program/*.cpp)) $$(call archives,webby)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(LDFLAGS_ALL) -o $$@ $$^ $$(call syslibs,webby) -lcrypt -ldl
+scenario: $(OUT)/test/scenario
+endef
+
 # Every bench/*.cpp is a program out/<mode>/bench/<name>; bench/bench.mk names what it links beside webby.
 define bench_template
 OBJECTS += $$(call objects,bench/$(1).cpp)
@@ -304,7 +315,7 @@ $(OUT)/obj/%.c.o: %.c $(FLAGS_STAMP)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-.PHONY: all libraries programs tests tutorial bench fuzz soak coverage test clean distclean install
+.PHONY: all libraries programs tests tutorial bench fuzz soak scenario coverage test clean distclean install
 test: all tests tutorial
 	@build/run-tests.sh $(OUT)
 # A build of its own, whatever MODE is.

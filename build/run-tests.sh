@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test program under OUT/test, shows what failed, and ends with one line: N passed, N failed.
 #   build/run-tests.sh out/release [more output folders]
-# With out/release, the gdb script and the lock check, too (test/gdb, test/lockcheck).
+# With out/release, the gdb script, the lock check and failing system calls, too (test/gdb, test/lockcheck, test/faults).
 # ORDERS=5: runs the released tests of evcorothread in so many shuffled orders, too; each counts as one.
 # CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 # FUZZ=1: also each fuzz target for a minute, or for as long as there is time until 18 minutes after STARTED.
@@ -75,6 +75,7 @@ run_all_of() {
         ! command -v gdb >/dev/null || run_script test/gdb/run.sh test/gdb/run.sh out/release
         run_script test/lockcheck/run.sh test/lockcheck/run.sh out/release
     fi
+    [ ! -x out/release/test/scenario ] || run_script "test/faults/run.sh --quick" test/faults/run.sh --quick --quiet
 }
 
 # Each fuzz target for a minute, or for as long as there is time.

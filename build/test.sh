@@ -13,6 +13,7 @@ modes=("$@")
 build() {
     [ "$1" != fuzz ] || { build/fuzz.sh 0; return; }
     local targets=(all tests tutorial)
+    [ "$1" = release ] && targets+=(scenario)
     [ "$1" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread)
     make -s -j"$jobs" MODE="$1" "${targets[@]}"
 }

@@ -27,6 +27,8 @@ class EVC_API Error {
 
     // From errno, taken now.
     static Error from_errno(std::string context);
+    // The same code and words: raise() and back.
+    static Error from(const std::system_error& thrown);
 
     [[nodiscard]] const std::error_code& code() const { return code_; }
     [[nodiscard]] const std::string& context() const { return context_; }

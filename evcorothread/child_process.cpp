@@ -194,9 +194,12 @@ std::optional<ExitStatus> ChildProcess::status() const {
 std::error_code ChildProcess::kill(int signal) {
     if (impl_ == nullptr || impl_->pid == 0 || impl_->ended) return system_error(ESRCH);
     const int pidfd = impl_->pidfd.fd;  // not even somebody else's mistake in reaping hits a stranger
-    const long result =
-        pidfd >= 0 ? ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) : ::kill(impl_->pid, signal);
-    return result == 0 ? std::error_code() : system_error(errno);
+    if (pidfd >= 0) {
+        if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) return {};
+        // Some sandboxes know pidfds and not this call.
+        if (errno != ENOSYS && errno != EPERM) return system_error(errno);
+    }
+    return ::kill(impl_->pid, signal) == 0 ? std::error_code() : system_error(errno);
 }
 
 pid_t ChildProcess::release() {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/relay_internal.h"
 
 namespace evcorothread {
 namespace {
@@ -63,8 +64,10 @@ struct Direction {
                 thrown = std::current_exception();
             }
             over = true;
-            // A write error leaves the other direction alone: its peer may have sent more before it went.
-            if (other.over || thrown || result.read_error) done.wake();
+            // A peer that takes no more leaves the other direction alone: it may have sent more before it
+            // went.
+            if (other.over || thrown || result.read_error || is_our_own_failure(result.write_error))
+                done.wake();
         });
         if (started) thread = *std::move(started);
         return started.ok();

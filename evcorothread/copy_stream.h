@@ -58,10 +58,11 @@ struct [[nodiscard]] RelayResult {
 //
 //   RelayResult done = relay(client, upstream, Deadline::never);
 //
-// A peer that is gone (a read error), the deadline, a cancel or a close ends both directions; a write error
-// ends its own: what the peer had sent before it went is still delivered. A direction that was ended by the
-// other one's read error says `canceled`. Nothing is closed: whether the other peer is to see a clean end
-// after an error (close) or a broken one (nutils::set_reset_on_close) is the caller's choice.
+// A peer that is gone (a read error), the deadline, a cancel or a close ends both directions; so does a write
+// error of this machine (no memory, no buffers). Any other one ends its own: what the peer had sent before it
+// went is still delivered. A direction that was ended by the other one's error says `canceled`. Nothing is
+// closed: whether the other peer is to see a clean end after an error (close) or a broken one
+// (nutils::set_reset_on_close) is the caller's choice.
 //
 // Otherwise as copy_stream. Cost: no coroutine but the caller's; two pipes.
 EVC_API RelayResult relay(EvSocket& a, EvSocket& b, Deadline deadline);

@@ -22,8 +22,10 @@ IoResult read_now(FdWatch& watch, std::span<char> buffer) {
 }
 
 template <class WriteNow>
-IoResult write_when_possible(FdWatch* watch, Deadline deadline, WriteNow&& write_now) {
+IoResult write_when_possible(FdWatch* watch, const std::error_code& unusable, Deadline deadline,
+                             WriteNow&& write_now) {
     if (const std::error_code error = refusal(watch)) return failed(error);
+    if (unusable) return failed(unusable);
     if (watch->writer != nullptr) return failed(NetError::busy);
     for (;;) {
         const IoResult written = write_now();
@@ -42,7 +44,7 @@ EvPipe::~EvPipe() = default;
 
 EvPipe::EvPipe(EvLoop& loop, nutils::UniqueFd fd) : watch_(std::make_unique<FdWatch>(loop.core(), -1)) {
     loop.core().check_thread();
-    (void)nutils::set_nonblocking(fd.get(), true);
+    unusable_ = nutils::set_nonblocking(fd.get(), true);
     watch_->fd = fd.release();
 }
 
@@ -50,6 +52,7 @@ IoResult EvPipe::recv(std::span<char> buffer, Deadline deadline) {
     EVC_CHECK(!buffer.empty(), "EvPipe::recv() into an empty buffer");
     FdWatch* const watch = watch_.get();
     if (const std::error_code error = refusal(watch)) return failed(error);
+    if (unusable_) return failed(unusable_);
     if (watch->reader != nullptr) return failed(NetError::busy);
     for (;;) {
         if (watch->may_read()) {
@@ -64,20 +67,23 @@ IoResult EvPipe::recv(std::span<char> buffer, Deadline deadline) {
 IoResult EvPipe::try_recv(std::span<char> buffer) {
     EVC_CHECK(!buffer.empty(), "EvPipe::try_recv() into an empty buffer");
     if (!is_open()) return failed(NetError::closed);
+    if (unusable_) return failed(unusable_);
     return read_now(*watch_, buffer);
 }
 
 IoResult EvPipe::send(std::string_view data, Deadline deadline) {
-    return write_when_possible(watch_.get(), deadline, [&] { return nutils::write_some(watch_->fd, data); });
+    return write_when_possible(watch_.get(), unusable_, deadline,
+                               [&] { return nutils::write_some(watch_->fd, data); });
 }
 
 IoResult EvPipe::sendv(std::span<const iovec> pieces, Deadline deadline) {
-    return write_when_possible(watch_.get(), deadline,
+    return write_when_possible(watch_.get(), unusable_, deadline,
                                [&] { return nutils::writev_some(watch_->fd, pieces); });
 }
 
 IoResult EvPipe::try_send(std::string_view data) {
     if (!is_open()) return failed(NetError::closed);
+    if (unusable_) return failed(unusable_);
     return nutils::write_some(watch_->fd, data);
 }
 

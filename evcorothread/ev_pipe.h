@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "cutils/deadline.h"
 #include "cutils/export.h"
@@ -45,7 +46,8 @@ class EVC_API EvPipe final : public nutils::ByteStream {
     EvPipe();
     // Adopts a descriptor that can be polled: not a regular file (EPERM on the first wait). It is made
     // non-blocking; of a terminal or a FIFO that other processes have open, that is their mode, too, when
-    // they have it from the same open(2). Errors: std::bad_alloc (then the descriptor is closed).
+    // they have it from the same open(2). Errors: std::bad_alloc (then the descriptor is closed). Where it
+    // cannot be made non-blocking, every call says why: one that blocked would stop the loop.
     EvPipe(EvLoop& loop, nutils::UniqueFd fd);
     EvPipe(EvPipe&&) noexcept;
     EvPipe& operator=(EvPipe&&) noexcept;
@@ -87,6 +89,7 @@ class EVC_API EvPipe final : public nutils::ByteStream {
 
   private:
     std::unique_ptr<FdWatch> watch_;
+    std::error_code unusable_;
 };
 
 }  // namespace evcorothread

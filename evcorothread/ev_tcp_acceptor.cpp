@@ -126,9 +126,9 @@ struct EvTcpAcceptor::Impl final : ReadableListener, StackTurn, LaterTask, LoopC
         const TimePoint now = core.now();
         if (now < say_again) return;
         say_again = now + kSayAgain;
-        log(LogLevel::warning,
-            "cannot accept at %s: %s; waiting until a descriptor is free (see `ulimit -n`)", where.c_str(),
-            text_of(error).c_str());
+        log(LogLevel::warning, "cannot accept at %s: %s; %s", where.c_str(), text_of(error).c_str(),
+            error == std::errc::too_many_files_open ? "waiting until a descriptor is free (see `ulimit -n`)"
+                                                    : "trying again in a moment");
     }
 
     void give_up(const std::error_code& error) {

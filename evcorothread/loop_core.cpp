@@ -100,7 +100,9 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
     EVC_CHECK(owned || !virtual_time, "an adopted event_base has its own time: no virtual clock for it");
     timer_fd.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (timer_fd) wake_fd.reset(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    if (!wake_fd) fail("no descriptor for its timer and wake-up; see RLIMIT_NOFILE");
+    if (!wake_fd)
+        fail(errno == EMFILE ? "no descriptor for its timer and wake-up; see RLIMIT_NOFILE"
+                             : "no timer and wake-up to be had");
     inbox.use(wake_fd.get());
     event_assign(
         as_event(timer_event), base, timer_fd.get(), EV_READ | EV_ET | EV_PERSIST,
@@ -115,7 +117,8 @@ LoopCore::LoopCore(EvLoop& face, corothread::StackPool& pool, event_base* adopte
             static_cast<LoopCore*>(self)->pass(false);
         },
         this);
-    if (owned) watch(true);
+    if (owned && !watch(true))
+        fail("epoll does not take its timer and wake-up; see fs.epoll.max_user_watches (sysctl)");
     corothread::set_running_stack_finder(&find_running_stack);
     enter_in_list_of_loops(*this);
 }
@@ -125,21 +128,31 @@ void LoopCore::FreeBase::operator()(event_base* own) const { event_base_free(own
 LoopCore::~LoopCore() {
     leave_list_of_loops(*this);
     while (!leftovers.empty()) leftovers.pop_front().loop_ends();
-    watch(false);
+    (void)watch(false);
     if (tick_pending) event_del(as_event(tick_event));
     corothread::sanitizer::destroyed(ended);
 }
 
 // Our events, in or out of the base. An adopted base has them only while we have work, so that the
 // application's dispatch can end.
-void LoopCore::watch(bool on) {
+bool LoopCore::watch(bool on) {
+    errno = 0;
     for (EventStorage* storage : {&timer_event, &wake_event}) {
-        if (on)
-            EVC_CHECK(event_add(as_event(*storage), nullptr) == 0, "libevent refused the loop's own events");
-        else
+        if (!on)
             event_del(as_event(*storage));
+        else if (event_add(as_event(*storage), nullptr) != 0)
+            return false;
     }
     if (on && !owned) kick();
+    return true;
+}
+
+// Whoever begins work here is told nothing of epoll, and without a timer and a wake-up nothing would ever
+// end.
+void LoopCore::watch_adopted() {
+    EVC_CHECK(
+        watch(true),
+        "the adopted event_base does not take its loop's events: no memory, or fs.epoll.max_user_watches");
 }
 
 ThreadTable::ThreadTable(std::size_t stacks)

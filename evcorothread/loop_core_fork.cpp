@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <vector>
 
 #include "cutils/check.h"
+#include "cutils/log.h"
 #include "evcorothread/loop_core_internal.h"
 
 namespace evcorothread {
@@ -36,21 +38,30 @@ std::vector<event*> signal_watches(event_base* base) {
     return watches;
 }
 
+// A child whose loop has something of its parent's must not go on: it would drain what the parent waits for.
+// Nobody here can be told, so the parent learns it from the exit code, and people from the log.
+[[noreturn]] void end_child(const char* what) {
+    cutils::log(cutils::LogLevel::error, "fork_child: process %d cannot %s: %s; it ends with %d",
+                static_cast<int>(::getpid()), what, std::generic_category().message(errno).c_str(),
+                EXIT_FAILURE);
+    ::_exit(EXIT_FAILURE);
+}
+
 }  // namespace
 
 void LoopCore::after_fork(ForkSpares spares, bool watch_signals) {
     // Under the old numbers, which the events know; before the new epoll set is filled.
-    const bool own_timer = ::dup3(spares.timer.get(), timer_fd.get(), O_CLOEXEC) >= 0;
-    const bool own_wake = ::dup3(spares.wake.get(), wake_fd.get(), O_CLOEXEC) >= 0;
-    EVC_CHECK(own_timer && own_wake, "a forked child cannot replace its loop's descriptors");
+    if (::dup3(spares.timer.get(), timer_fd.get(), O_CLOEXEC) < 0 ||
+        ::dup3(spares.wake.get(), wake_fd.get(), O_CLOEXEC) < 0)
+        end_child("replace its loop's descriptors");
     // Signals out and in again: event_reinit counts them twice, and libevent would say for ever that this
     // base watches some. Those a loop that will not run again watches would never reach anybody.
     const std::vector<event*> signals = signal_watches(base);
     for (event* watch : signals) event_del(watch);
-    EVC_CHECK(event_reinit(base) == 0, "a forked child cannot make an epoll set of its own");
+    if (event_reinit(base) != 0) end_child("make an epoll set of its own");
     if (watch_signals)
         for (event* watch : signals)
-            EVC_CHECK(event_add(watch, nullptr) == 0, "a forked child cannot watch signals again");
+            if (event_add(watch, nullptr) != 0) end_child("watch signals again");
     armed_at = TimePoint::max();
     last_fired = {};
     cached_now_valid = false;

@@ -261,15 +261,16 @@ struct LoopCore final : corothread::StackObserver {
     void drop_thread() { drop_from(thread_count); }
     void add_to(std::size_t& counter) {
         if (!owned && !has_work()) [[unlikely]]
-            watch(true);
+            watch_adopted();
         ++counter;
     }
     void drop_from(std::size_t& counter) {
         --counter;
         if (!owned && !has_work()) [[unlikely]]
-            watch(false);
+            (void)watch(false);
     }
-    void watch(bool on);
+    [[nodiscard]] bool watch(bool on);  // false and errno: only when switched on
+    void watch_adopted();
     bool shutdown(Deadline deadline);
     // Runs while `left()` says so; calls `complain` once, if that takes longer than until then.
     void run_while(const std::function<bool()>& left, TimePoint complain_at,

@@ -137,7 +137,7 @@ void LoopGroup::Impl::run(Member& member, const Start& how) {
         member.loop.emplace(*member.stacks, EvLoopOptions{.shuffle_seed = options.shuffle_seed});
         member.hold.emplace(*member.loop);
     } catch (const std::system_error& error) {
-        member.failure = cutils::Error(error.code(), error.what());
+        member.failure = cutils::Error::from(error);
     } catch (const std::bad_alloc&) {
         member.failure = cutils::Error(std::make_error_code(std::errc::not_enough_memory), how.name);
     }

@@ -5,6 +5,7 @@
 #include "evcorothread/copy_stream.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "evcorothread/io_call_internal.h"
+#include "evcorothread/relay_internal.h"
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
 #include "nutils/splice_ops.h"
@@ -76,6 +77,7 @@ struct Pump {
         where = why;
         over = true;
     }
+    [[nodiscard]] bool failed() const { return result.read_error || is_our_own_failure(result.write_error); }
     // It ends for a reason that is not its own.
     void stop(const std::error_code& why) {
         if (!over) end(held > 0 ? result.write_error : result.read_error, why);
@@ -108,7 +110,8 @@ struct Pumps {
         if (back != nullptr) f(*back);
     }
     bool over() { return forth.over && (back == nullptr || back->over); }
-    bool failed_to_read() { return forth.result.read_error || (back != nullptr && back->result.read_error); }
+    // Has a direction failed in a way that ends both?
+    bool failed() { return forth.failed() || (back != nullptr && back->failed()); }
     void stop(const std::error_code& why) {
         each([&](Pump& pump) { pump.stop(why); });
     }
@@ -146,7 +149,7 @@ struct Pumps {
             bool waits = true;
             each([&](Pump& pump) { waits = pump.move() && waits; });
             if (over()) return;
-            if (failed_to_read()) return stop(NetError::canceled);
+            if (failed()) return stop(NetError::canceled);
             std::error_code error;
             if (waits)
                 error = wait(deadline);

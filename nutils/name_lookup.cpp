@@ -25,6 +25,12 @@ const char* advice(const std::error_code& code) noexcept {
     return nullptr;
 }
 
+// getaddrinfo(3) also says that there is no such name when it could not open what it would have to look into.
+std::error_code reason(int failed, int number) {
+    if (number == EMFILE || number == ENFILE || number == ENOMEM) return {number, std::generic_category()};
+    return name_error(failed, number);
+}
+
 }  // namespace
 
 cutils::Error lookup_error(const std::error_code& code, const std::string& host, const std::string& service) {
@@ -48,7 +54,7 @@ cutils::Result<std::vector<SockAddr>> look_up_name(const std::string& host, cons
     errno = 0;
     const int failed =
         ::getaddrinfo(host.c_str(), service.empty() ? nullptr : service.c_str(), &hints, &list);
-    if (failed != 0) return lookup_error(name_error(failed, errno), host, service);
+    if (failed != 0) return lookup_error(reason(failed, errno), host, service);
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
     std::vector<SockAddr> addresses;
     for (const addrinfo* one = list; one != nullptr; one = one->ai_next) {

@@ -122,6 +122,9 @@ class SignalsBlocked {
     sigset_t before_{};
 };
 
+// When to try again to start a thread that could not be started.
+constexpr auto kRetryWorker = std::chrono::milliseconds(50);
+
 // One thread of the pool and what it answers with.
 struct Worker {
     Worker(const Application& application, const DriverOptions& options)
@@ -183,6 +186,7 @@ class ThreadDriver final : public DriverBase {
     void close_expired();
     [[nodiscard]] cutils::Duration tick() const;
     void start_worker_if_needed();
+    void look_again_soon();
 
     // On the pool's threads.
     void work(Worker& worker);
@@ -220,6 +224,7 @@ class ThreadDriver final : public DriverBase {
     // One for all: a request may be begun by one thread and finished by another, and pools of their own would
     // fill up at those who finish.
     ExchangePool exchanges;
+    std::atomic<bool> lacks_worker = false;  // the last one could not be started; changed with the lock held
     std::size_t count = 0;
     std::size_t idle_count = 0;
     std::size_t waiting_workers = 0;
@@ -359,6 +364,16 @@ void ThreadDriver::accepted(UniqueFd fd, const nutils::SockAddr& peer, Connectio
     start_worker_if_needed();
 }
 
+// For want of a thread requests may wait that nobody looks at.
+void ThreadDriver::look_again_soon() {
+    try {
+        loop.post([link = link] {
+            if (link->driver != nullptr && link->driver->hold) link->driver->idle_timer.start(kRetryWorker);
+        });
+    } catch (const std::bad_alloc&) {  // the next connection tries again
+    }
+}
+
 void ThreadDriver::connections_have_gone() {
     std::unique_lock lock(mutex);
     resume();
@@ -373,6 +388,7 @@ void ThreadDriver::connections_have_gone() {
 
 // The timeout is the same for all that are idle, so those that have been so longest stand in front.
 void ThreadDriver::close_expired() {
+    if (lacks_worker) start_worker_if_needed();
     const std::lock_guard lock(mutex);
     const TimePoint now = cutils::monotonic_now();
     while (!idle.empty() && idle.front().expires <= now) {
@@ -424,6 +440,7 @@ void ThreadDriver::cancel() {
 // Nobody is there to take the next request: one more thread, if there may be one. On any thread.
 void ThreadDriver::start_worker_if_needed() {
     const std::lock_guard lock(mutex);
+    const bool lacked = lacks_worker.exchange(false);
     if (waiting_workers > 0 || workers.size() >= options.threads || ending) return;
     try {
         auto worker = std::make_unique<Worker>(application, options);
@@ -442,8 +459,12 @@ void ThreadDriver::start_worker_if_needed() {
         workers.push_back(std::move(worker));
         ++waiting_workers;  // as soon as it has begun
     } catch (const std::exception& error) {
-        cutils::log(cutils::LogLevel::warning, "webby: no more threads than %zu: %s", workers.size(),
-                    error.what());
+        lacks_worker = true;
+        if (!lacked)
+            cutils::log(cutils::LogLevel::warning,
+                        "webby: no more threads than %zu for now, requests may have to wait: %s",
+                        workers.size(), error.what());
+        look_again_soon();
     }
 }
 

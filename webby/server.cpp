@@ -456,7 +456,7 @@ cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
         close();
         return {};
     } catch (const std::system_error& error) {  // no descriptors, no memory for stacks
-        return cutils::Error(error.code(), error.what());
+        return cutils::Error::from(error);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <system_error>
 #include <utility>
 
 #include "webby/random_hex.h"
@@ -22,7 +23,12 @@ bool rename_to_new(const char* from, const char* to) {
 }  // namespace
 
 cutils::Result<UploadedFile> UploadedFile::create(const std::string& folder) {
-    std::string path = folder + "/upload-" + random_hex(16);
+    std::string path = folder + "/upload-";
+    try {
+        path += random_hex(16);
+    } catch (const std::system_error& error) {
+        return cutils::Error(error.code(), path);
+    }
     nutils::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return cutils::Error::from_errno(path);
     return UploadedFile(std::move(fd), std::move(path));

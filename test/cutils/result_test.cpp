@@ -140,3 +140,18 @@ TEST(ResultVoid, TheErrorOfASuccessAborts) {
     STRCMP_CONTAINS("on a result that succeeded",
                     abort_message([] { (void)Result<void>().error(); }).c_str());
 }
+
+TEST(ResultVoid, AnErrorThatWasThrownSaysTheSame) {
+    for (const char* const context : {"doing it", ""}) {
+        const Error before(kDenied, context);
+        std::string message, context_after = "nothing was thrown";
+        try {
+            before.raise();
+        } catch (const std::system_error& thrown) {
+            message = Error::from(thrown).message();
+            context_after = Error::from(thrown).context();
+        }
+        CHECK_EQUAL(before.message(), message);
+        CHECK_EQUAL(std::string(context), context_after);
+    }
+}

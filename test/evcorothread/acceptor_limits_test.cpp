@@ -187,6 +187,14 @@ TEST(Descriptors, OutOfThemIsLoggedOnce) {
     STRCMP_CONTAINS("waiting until a descriptor is free (see `ulimit -n`)", log.text().c_str());
 }
 
+TEST(Descriptors, OutOfMemoryIsNotCalledOutOfThem) {
+    listen_echo();
+    faults.fail("accept4", ENOMEM);
+    const UniqueFd one = client();
+    until_served(1);
+    STRCMP_CONTAINS("Cannot allocate memory; trying again in a moment", log.text().c_str());
+}
+
 TEST(Descriptors, ItGoesOnByItself) {
     for (const int number : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
         served = 0;

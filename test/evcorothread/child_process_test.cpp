@@ -226,6 +226,15 @@ TEST(ChildProcesses, WithoutPidfdsADroppedOneIsReaped) {
     until([&] { return children.left().empty(); });
 }
 
+TEST(ChildProcesses, ASandboxWithoutTheirSignalsDoesNotMatter) {
+    in_coroutine([&] {
+        ChildProcess child = shell("read line", {.input = Stdio::pipe()});
+        faults.fail("syscall", ENOSYS);
+        CHECK(!child.kill(SIGKILL));
+        CHECK_EQUAL(SIGKILL, child.wait(kSoon).value().signal);
+    });
+}
+
 TEST(ChildProcesses, WithoutPidfdsKillWorks) {
     faults.fail("syscall", ENOSYS, FaultInjection::kAlways);
     in_coroutine([&] {

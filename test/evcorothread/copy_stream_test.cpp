@@ -287,6 +287,18 @@ TEST(Relay, WhatAPeerSentBeforeItWentIsDelivered) {
     CHECK_EQUAL(17, result.back.undelivered);
 }
 
+TEST(Relay, AMachineThatCannotSendEndsBothDirections) {
+    EvThread relaying = start();
+    run_ready();
+    faults.fail("splice", ENOMEM, 1, 1);  // out of the pipe
+    a.peer_sends("x");
+    run_ready();
+    CHECK(relaying.finished());
+    CHECK(result.forth.write_error == std::errc::not_enough_memory);
+    CHECK_EQUAL(1, result.forth.undelivered);
+    CHECK_EQUAL(NetError::canceled, result.back.read_error);
+}
+
 TEST(Relay, ABlockingDescriptorDoesNotBlockIt) {
     (void)nutils::set_nonblocking(a.socket.fd(), false);
     (void)nutils::set_nonblocking(b.socket.fd(), false);
@@ -453,6 +465,17 @@ TEST(StreamRelay, AReadErrorEndsBothDirections) {
     a.peer_sends("x");
     run_loop();
     CHECK(result.forth.read_error == std::errc::connection_reset);
+    CHECK_EQUAL(NetError::canceled, result.back.read_error);
+}
+
+TEST(StreamRelay, AMachineThatCannotSendEndsBothDirections) {
+    EvThread relaying = start();
+    run_ready();
+    a.peer_sends("x");
+    faults.fail("send", ENOBUFS);
+    run_ready();
+    CHECK(relaying.finished());
+    CHECK(result.forth.write_error == std::errc::no_buffer_space);
     CHECK_EQUAL(NetError::canceled, result.back.read_error);
 }
 

@@ -50,6 +50,21 @@ TEST(EvPipes, RecvTakesWhatIsThere) {
     in_coroutine([&] { CHECK_EQUAL("hello", received(pipe, 0s)); });
 }
 
+TEST(EvPipes, ThatWouldBlockTheLoopSaysWhyInstead) {
+    faults.fail("fcntl", EPERM);
+    EvPipe pipe = writing();
+    in_coroutine([&] {
+        const std::string more_than_it_holds(1024 * 1024, 'x');
+        CHECK(pipe.send(more_than_it_holds, 1s).error == std::errc::operation_not_permitted);
+        CHECK(pipe.try_send(more_than_it_holds).error == std::errc::operation_not_permitted);
+        faults.fail("fcntl", EPERM);
+        EvPipe other = reading();
+        char byte;
+        CHECK(other.recv({&byte, 1}, 1s).error == std::errc::operation_not_permitted);
+        CHECK(other.try_recv({&byte, 1}).error == std::errc::operation_not_permitted);
+    });
+}
+
 TEST(EvPipes, RecvWaitsUntilSomethingIsWritten) {
     EvPipe pipe = reading();
     std::string got;

@@ -129,3 +129,19 @@ TEST(Faults, OfTooFewStacks) {
     for (std::size_t count = 1; count <= 4; ++count) attempt(count);
     CHECK(succeeded > 0);
 }
+
+TEST(Faults, ALoopThatEpollDoesNotTakeSaysWhatToLookAt) {
+    FaultInjection faults;
+    StackPool stacks({.count = 1});
+    for (const int good : {0, 1}) {  // its timer, its wake-up
+        std::string what;
+        faults.fail("event_add", ENOSPC, 1, good);
+        try {
+            const EvLoop loop(stacks);
+        } catch (const std::system_error& error) {
+            CHECK_EQUAL(ENOSPC, error.code().value());
+            what = error.what();
+        }
+        STRCMP_CONTAINS("fs.epoll.max_user_watches", what.c_str());
+    }
+}

@@ -452,6 +452,14 @@ TEST(Forks, WithoutDescriptorsThereIsAnErrorAndNoChild) {
     CHECK_EQUAL("", children.left());
 }
 
+TEST(Forks, AChildThatCannotLeaveItsParentsLoopEndsOrderly) {
+    const LogCapture log;  // the child's line is its own
+    faults.fail("dup3", EBUSY);
+    std::string end;
+    in_coroutine([&] { end = fork_child(loop, [] { return 0; })->wait(kSoon).value().to_string(); });
+    CHECK_EQUAL("exited with 1", end);
+}
+
 TEST(Forks, WhatIsPrintedIsPrintedOnce) {
     const TempDir folder;
     std::FILE* const file = std::fopen(folder.file("out").c_str(), "we");

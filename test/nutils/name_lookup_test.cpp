@@ -1,7 +1,11 @@
 #include "nutils/name_lookup.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <string>
+#include <system_error>
 
 #include "nutils/net_error.h"
 #include "test/support/net_strings.h"
@@ -31,6 +35,18 @@ TEST(LookUpName, GivesEachAddressOnce) {
 TEST(LookUpName, NumericAddressesAreThemselvesWhateverThisMachineHas) {
     CHECK_EQUAL(SockAddr::parse("192.0.2.7:1").value(), look_up_name("192.0.2.7", "1")->at(0));
     CHECK_EQUAL(SockAddr::parse("[2001:db8::1]:1").value(), look_up_name("2001:db8::1", "1")->at(0));
+}
+
+TEST(LookUpName, WithoutDescriptorsDoesNotSayThatThereIsNoSuchHost) {
+    rlimit before = {};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const int lowest_free = ::dup(0);
+    ::close(lowest_free);
+    const rlimit none_left = {static_cast<rlim_t>(lowest_free), before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none_left);
+    const auto failed = look_up_name("localhost", "");
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(failed.error() == std::errc::too_many_files_open);
 }
 
 TEST(LookUpName, OfAnUnknownServiceSaysSo) {
