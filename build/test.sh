@@ -13,7 +13,7 @@ modes=("$@")
 # Fuzz targets are built when there is time to run them.
 build_fuzz() {
     rm -f out/fuzz/no-time
-    if [ $(($(date +%s) - STARTED)) -lt $((12 * 60)) ]; then build/fuzz.sh 0; else touch out/fuzz/no-time; fi
+    if [ $(($(date +%s) - STARTED)) -lt $((10 * 60)) ]; then build/fuzz.sh 0; else touch out/fuzz/no-time; fi
 }
 build() {
     [ "$1" != fuzz ] || { build_fuzz; return; }
