@@ -1,6 +1,7 @@
 #include "nutils/name_lookup.h"
 
 #include <netdb.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,6 +9,7 @@
 
 #include "nutils/net_error.h"
 #include "nutils/text_internal.h"
+#include "nutils/unique_fd.h"
 
 namespace nutils {
 namespace {
@@ -25,10 +27,18 @@ const char* advice(const std::error_code& code) noexcept {
     return nullptr;
 }
 
-// getaddrinfo(3) also says that there is no such name when it could not open what it would have to look into.
+bool is_shortage(int number) { return number == EMFILE || number == ENFILE || number == ENOMEM; }
+
+// getaddrinfo(3) also says that there is no such name, or nothing that makes sense, when it could not open
+// what it would have to look into, and does not always keep the number. So it is asked whether there is a
+// descriptor to be had.
 std::error_code reason(int failed, int number) {
-    if (number == EMFILE || number == ENFILE || number == ENOMEM) return {number, std::generic_category()};
-    return name_error(failed, number);
+    if (!is_shortage(number)) {
+        const UniqueFd one(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        if (one || !is_shortage(errno)) return name_error(failed, number);
+        number = errno;
+    }
+    return {number, std::generic_category()};
 }
 
 }  // namespace
