@@ -47,6 +47,7 @@ class Talk {
                         feed(engine, pieces);
                     break;
                 case Step::head: describe_head(); break;
+                case Step::source: fuzz::must(false, "no answer here has a source"); break;
                 case Step::body: current_ += engine.piece(); break;
                 case Step::end:
                     transcript_.requests += std::exchange(current_, {}) + "\n";
