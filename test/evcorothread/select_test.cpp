@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "evcorothread/ev_thread.h"
-#include "test/evcorothread/loop_fixture.h"
+#include "test/evcorothread/select_fixture.h"
 #include "test/support/allocation_faults.h"
 #include "test/support/death.h"
 
@@ -23,29 +23,9 @@ namespace {
 
 constexpr Deadline kNever = Deadline::never;
 
-class SelectFixture : public LoopFixture {
-  public:
-    Channel<int> a;
-    Channel<int> b;
-    Channel<int> full{1};
-    Channel<int> room{1};
-    int got = 0;
-    std::string called;
-    SelectResult result{98, {}};
-
-    void setup() override { CHECK(!full.try_send(1)); }
-
-    auto note(const char* name) {
-        return [this, name] { called += name; };
-    }
-    auto take() {
-        return [this](int value) { got = value; };
-    }
-};
-
 }  // namespace
 
-TEST_GROUP_BASE(Select, SelectFixture){};
+TEST_GROUP_BASE(Select, SelectFixture<Channel<int>>){};
 
 // --- one of several
 // ------------------------------------------------------------------------------------------------

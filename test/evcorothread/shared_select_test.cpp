@@ -9,7 +9,7 @@
 
 #include "evcorothread/select.h"
 #include "evcorothread/shared_channel.h"
-#include "test/evcorothread/loop_fixture.h"
+#include "test/evcorothread/select_fixture.h"
 #include "test/support/allocation_faults.h"
 #include "test/support/death.h"
 
@@ -24,25 +24,10 @@ constexpr Deadline kNever = Deadline::never;
 using Ints = SharedChannel<int>;
 std::error_code code(NetError error) { return error; }
 
-class SharedSelectFixture : public LoopFixture {
+class SharedSelectFixture : public SelectFixture<Ints> {
   public:
-    Ints a{0};
-    Ints b{0};
-    Ints full{1};
-    Ints room{1};
     Channel<int> local;
-    int got = 0;
-    std::string called;
-    SelectResult result{98, {}};
 
-    void setup() override { CHECK(!full.try_send(1)); }
-
-    auto note(const char* name) {
-        return [this, name] { called += name; };
-    }
-    auto take() {
-        return [this](int value) { got = value; };
-    }
     EvThread selects_on_both() {
         return go([this] { result = select(a.on_recv(take()), b.on_recv(take()), 1h); });
     }
