@@ -71,9 +71,9 @@ class CoroutineDriver final : public LoopDriver {
         if (context.draining.load(std::memory_order_relaxed)) context.metrics->drained.add();
     }
 
-    const Deadline idle;
     void wait_for_room(Connection& connection);
 
+    const Deadline idle;
     // Those whose answers somebody else makes, while they wait; those that take theirs slowly, who has waited
     // longest in front.
     cutils::List<Connection, Connection> streaming, slow;
@@ -120,6 +120,12 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         return forget_input();
     }
 
+    // It may be among the slow ones, or among those whose answers somebody else makes.
+    void go_on_writing() {
+        ListHook<Connection>::unlink();
+        unsent_.give_back();
+    }
+
   protected:
     friend class CoroutineDriver;
     Next serve() override {
@@ -128,8 +134,7 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
     }
     // Nothing: go on.
     std::optional<Next> before_requests() {
-        ListHook<Connection>::unlink();
-        unsent_.give_back();
+        go_on_writing();
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
         return proxy_ != nullptr ? read_proxy_header() : std::nullopt;
     }
@@ -255,8 +260,10 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     exchange->end();
     exchange->broke_off(conversation.sent);
     exchanges.give(std::exchange(exchange, nullptr));
-    if (end == SessionEnd::close) lines_added();
-    if (end == SessionEnd::close) return EvParking::Next::close();
+    if (end == SessionEnd::close) {
+        lines_added();
+        return EvParking::Next::close();
+    }
     if (paused() && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
     return EvParking::Next::park(idle);
 }
@@ -265,13 +272,12 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
 void CoroutineDriver::wait_for_room(Connection& connection) {
     connection.unsent_.take(*options.unsent, connection.conversation_.exchange->held());
     slow.push_back(connection);
-    while (options.unsent->is_exceeded() && &slow.front() != &connection) {
+    options.unsent->make_room([&] {
         Connection& slowest = slow.front();
-        slowest.cutils::ListHook<Connection>::unlink();
-        slowest.unsent_.give_back();
-        options.unsent->count_cut();
-        cut_off(slowest.socket().fd());
-    }
+        if (&slowest == &connection) return -1;
+        slowest.go_on_writing();
+        return slowest.socket().fd();
+    });
 }
 
 void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, ConnectionTicket place,

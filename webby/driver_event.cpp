@@ -340,12 +340,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         UnsentLimit& limit = *driver_.options.unsent;
         unsent_.take(limit, exchange_->held());
         driver_.slow.push_back(*this);
-        while (limit.is_exceeded() && &driver_.slow.front() != this) {
+        limit.make_room([this] {
             Connection& slowest = driver_.slow.front();
+            if (&slowest == this) return -1;
             slowest.go_on_writing();
-            limit.count_cut();
-            cut_off(slowest.watch_.fd());  // it hears of it, and ends
-        }
+            return slowest.watch_.fd();
+        });
     }
     void go_on_writing() {
         ListHook<SlowTag>::unlink();

@@ -686,14 +686,13 @@ bool ThreadDriver::go_on(Connection& connection) {
 // With the lock held. Those that have waited longest stand in front.
 void ThreadDriver::wait_for_room(Connection& connection) {
     connection.unsent.take(*options.unsent, connection.conversation.exchange->held());
-    while (options.unsent->is_exceeded()) {
+    options.unsent->make_room([&] {
         Connection* const slowest =
             waiting.find_if([](const Connection& one) { return one.conversation.writing; });
-        if (slowest == nullptr || slowest == &connection) return;
+        if (slowest == nullptr || slowest == &connection) return -1;
         unpark(*slowest);
-        options.unsent->count_cut();
-        cut_off(slowest->socket.fd());
-    }
+        return slowest->socket.fd();
+    });
 }
 
 // Their deadlines may be earlier than that which the timer waits for.

@@ -8,6 +8,10 @@
 
 namespace webby {
 
+// Makes the kernel forget what it has for the client, too, and tell it that this was not all; whoever waits
+// for the socket is woken.
+EVC_API void cut_off(int socket);
+
 // A count that the loops and threads of a server share. Whoever has an answer that the kernel takes no more
 // of enters it with a Share; when that is too much, it cuts those of its own that have waited longest. So
 // there is at most one answer more for each loop than there may be.
@@ -48,17 +52,23 @@ class EVC_API UnsentLimit {
 
     [[nodiscard]] bool is_exceeded() const { return most_ > 0 && bytes() > most_; }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+    // While too much is held: cuts whose socket `take_slowest` gives, of those that have waited longest; -1:
+    // nobody but the newest is left.
+    template <class TakeSlowest>
+    void make_room(TakeSlowest&& take_slowest) {
+        while (is_exceeded()) {
+            const int socket = take_slowest();
+            if (socket < 0) return;
+            cut_.fetch_add(1, std::memory_order_relaxed);
+            cut_off(socket);  // it hears of it, and ends
+        }
+    }
     // How many answers were cut for it.
     [[nodiscard]] std::uint64_t cut() const { return cut_.load(std::memory_order_relaxed); }
-    void count_cut() { cut_.fetch_add(1, std::memory_order_relaxed); }
 
   private:
     const std::uint64_t most_;
     std::atomic<std::uint64_t> bytes_{0}, cut_{0};
 };
-
-// Makes the kernel forget what it has for the client, too, and tell it that this was not all; whoever waits
-// for the socket is woken.
-EVC_API void cut_off(int socket);
 
 }  // namespace webby
