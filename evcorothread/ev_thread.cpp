@@ -57,8 +57,10 @@ namespace this_evthread {
 bool in_evthread() { return t_here.thread != nullptr; }
 
 void yield() {
-    ThreadCore& self = ThreadCore::current();
-    self.loop.yield(self);
+    ThreadCore* const self = t_here.thread;
+    if (self == nullptr) [[unlikely]]
+        return ThreadCore::check_inside();  // this function only ends with calls: so it saves little
+    self->loop.yield(*self);
 }
 
 std::error_code delay(Deadline until) {

@@ -275,6 +275,8 @@ void ThreadCore::entry(corothread::Transfer transfer) {
     self.finish();
 }
 
+void ThreadCore::check_inside() { (void)current(); }
+
 [[gnu::noinline]] void ThreadCore::report(const std::exception_ptr& thrown) {
     log_exception("coroutine", name());
     if (handle != nullptr) handle->thrown_ = thrown;
@@ -341,7 +343,13 @@ void LoopCore::run_batch() {
     }
     budget = batch;
     run_next(context, *last_ready->next_ready);
-    if (budget <= 0) adapt_batch();
+    if (budget == 0) adapt_batch();
+}
+
+// Rare, so out of line: whoever yields or parks is shorter for it.
+void LoopCore::run_loop(ThreadCore& from) {
+    t_here.thread = nullptr;
+    corothread::switch_to(from.context, context, locals);
 }
 
 // A batch was used up. A second one in a row, with nothing but a look at I/O between them, tells how long

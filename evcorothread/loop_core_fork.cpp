@@ -82,9 +82,7 @@ void LoopCore::continue_alone(LaterTask& task) {
     last_ready = nullptr;
     stack_came_back = false;
     later_tasks.push_front(task);
-    ThreadCore& self = *t_here.thread;
-    t_here.thread = nullptr;
-    corothread::switch_to(self.context, context, locals);
+    run_loop(*t_here.thread);
     EVC_CHECK(false, "a forked child's main function has not ended the process");
     __builtin_unreachable();
 }

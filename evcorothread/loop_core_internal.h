@@ -58,6 +58,7 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static void on_deadline(cutils::TimerNode& node);
     // The current thread, aborting when there is none.
     static ThreadCore& current();
+    static void check_inside();  // the aborting alone
     // The body of WaitPoint::wait(), and a point without a lookup, for those who wait often.
     static Wake wait(WaitPoint& point, Deadline deadline);
     static bool wake(WaitPoint& point, Wake cause) { return wake(point, cause, *point.thread_); }
@@ -190,6 +191,8 @@ struct LoopCore final : corothread::StackObserver {
     void yield(ThreadCore& self);
     void leave(ThreadCore& self);                        // self is parked: run somebody else
     ThreadCore* first_ready_after(ThreadCore& leaving);  // takes the running one out of the ring
+    bool batch_over() { return --budget == 0; }          // asked once a switch
+    void run_loop(ThreadCore& from);
     void run_next(corothread::Context& from, ThreadCore& next);
     void adapt_batch();
     void run_batch();  // from the loop's own stack
@@ -431,25 +434,24 @@ inline std::uint64_t next_random(std::uint64_t& state) {
 
 [[gnu::always_inline]] inline void LoopCore::run_next(corothread::Context& from, ThreadCore& next) {
     // With many coroutines their control blocks and frames fall out of the first-level cache: fetch them two
-    // turns ahead.
+    // turns ahead. Two that take turns have theirs there.
     ThreadCore* const after = next.next_ready;
-    __builtin_prefetch(after->context.left_off);
-    __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
-    __builtin_prefetch(static_cast<char*>(after->context.left_off) + 128);
-    __builtin_prefetch(after->next_ready);
+    ThreadCore* const then = after->next_ready;
+    if (then != &next) [[unlikely]] {
+        __builtin_prefetch(after->context.left_off);
+        __builtin_prefetch(static_cast<char*>(after->context.left_off) + 64);
+        __builtin_prefetch(then);
+    }
     t_here.thread = &next;
     corothread::switch_to(from, next.context, locals);
 }
 
 [[gnu::always_inline]] inline void LoopCore::yield(ThreadCore& self) {
-    ThreadCore* const next = self.next_ready;
     last_ready = &self;
-    if (--budget > 0) [[likely]] {
-        if (next != &self) run_next(self.context, *next);
-    } else {
-        t_here.thread = nullptr;
-        corothread::switch_to(self.context, context, locals);
-    }
+    if (batch_over()) [[unlikely]]
+        return run_loop(self);
+    ThreadCore* const next = self.next_ready;
+    if (next != &self) run_next(self.context, *next);
 }
 
 // Takes who runs out of the ring. Returns whose turn it is then, or null for the loop's.
@@ -460,17 +462,14 @@ inline std::uint64_t next_random(std::uint64_t& state) {
         return nullptr;
     }
     last_ready->next_ready = next;
-    return --budget > 0 ? next : nullptr;
+    return batch_over() ? nullptr : next;
 }
 
 [[gnu::always_inline]] inline void LoopCore::leave(ThreadCore& self) {
     ThreadCore* const next = first_ready_after(self);
-    if (next != nullptr) [[likely]] {
-        run_next(self.context, *next);
-    } else {
-        t_here.thread = nullptr;
-        corothread::switch_to(self.context, context, locals);
-    }
+    if (next == nullptr) [[unlikely]]
+        return run_loop(self);
+    run_next(self.context, *next);
 }
 
 [[gnu::always_inline]] inline ThreadCore& ThreadCore::current() {
