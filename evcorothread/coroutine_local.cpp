@@ -74,36 +74,42 @@ std::uint64_t next_key() {
 CoroutineLocalKey::CoroutineLocalKey() : key_(next_key()) {}
 
 LocalValue* CoroutineLocalKey::find() const {
-    const LocalValues* const values = ThreadCore::current().locals_head;
+    const LocalValues* const values = ThreadCore::current().locals();
     return values != nullptr ? values->find(key_) : nullptr;
 }
 
 void CoroutineLocalKey::add(LocalValue& value) const {
-    ThreadCore& self = ThreadCore::current();
-    if (self.locals_head == nullptr) self.locals_head = new LocalValues;
-    EVC_CHECK(self.locals_head->find(key_) == nullptr,
-              "a CoroutineLocal's factory uses the value it is making");
+    LocalValues& values = ThreadCore::current().make_locals();
+    EVC_CHECK(values.find(key_) == nullptr, "a CoroutineLocal's factory uses the value it is making");
     value.key = key_;
-    self.locals_head->add(value);
+    values.add(value);
 }
 
 LocalValue* CoroutineLocalKey::take() const {
     LocalValue* const value = find();
-    if (value != nullptr) t_here.thread->locals_head->take(*value);
+    if (value != nullptr) t_here.thread->locals_table->take(*value);
     return value;
+}
+
+LocalValues& ThreadCore::make_locals() {
+    if (!has_locals) {
+        locals_table = new LocalValues;
+        has_locals = true;
+    }
+    return *locals_table;
 }
 
 // Each is out of the table before its destructor runs, which may use other values, and make new ones: these
 // are the newest then.
 void ThreadCore::destroy_locals() {
-    std::size_t attempts_left = locals_head->count + 1000;
-    while (LocalValue* const value = locals_head->newest) {
+    std::size_t attempts_left = locals_table->count + 1000;
+    while (LocalValue* const value = locals_table->newest) {
         EVC_CHECK(attempts_left-- > 0, "destructors of CoroutineLocals make new values again and again");
-        locals_head->take(*value);
+        locals_table->take(*value);
         value->destroy(*value);
     }
-    delete locals_head;
-    locals_head = nullptr;
+    delete locals_table;
+    has_locals = false;
 }
 
 }  // namespace evcorothread

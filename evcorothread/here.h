@@ -24,6 +24,7 @@ enum ThreadFlags : std::uint8_t {
 struct ThreadHead {
     std::uint8_t flags;
     std::uint8_t name_size;
+    bool has_locals;  // it has made a CoroutineLocal
     std::uint32_t stack_index;
 };
 

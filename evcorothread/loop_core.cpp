@@ -188,11 +188,14 @@ constexpr std::size_t kColourStep = 64;
 }
 }  // namespace
 
+std::uint8_t short_size(std::string_view name) {
+    return static_cast<std::uint8_t>(std::min(name.size(), sizeof ThreadCore::name_text));
+}
+
 [[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, std::uint32_t stack,
                                                      const EvLoop::BodyType& t, std::string_view thread_name)
-    : ThreadHot(l, t, l.born_with), TimerNode(&ThreadCore::on_deadline), id(l.next_id++) {
-    stack_index = stack;
-    name_size = static_cast<std::uint8_t>(std::min(thread_name.size(), sizeof name_text));
+    : ThreadHot(l, t, {l.born_with, short_size(thread_name), false, stack}, l.next_id++),
+      TimerNode(&ThreadCore::on_deadline) {
     if (name_size != 0) copy_short(name_text, thread_name.data(), name_size);
 }
 
@@ -270,7 +273,7 @@ void ThreadCore::entry(corothread::Transfer transfer) {
     } catch (...) {
         self.report(std::current_exception());
     }
-    if (self.locals_head != nullptr) [[unlikely]]
+    if (self.has_locals) [[unlikely]]
         self.destroy_locals();
     self.finish();
 }

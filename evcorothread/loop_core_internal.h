@@ -28,8 +28,8 @@ struct LoopMeasurements;
 
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot : ThreadHead {
-    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, std::uint8_t with)
-        : ThreadHead{with, 0, 0}, loop(l), type(t) {}
+    ThreadHot(LoopCore& l, const EvLoop::BodyType& t, ThreadHead head, std::uint64_t number)
+        : ThreadHead(head), loop(l), type(t), id(number) {}
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
@@ -42,10 +42,11 @@ struct alignas(64) ThreadHot : ThreadHead {
     WaitPoint* waiting = nullptr;  // while it is parked
     CancelShield* shield = nullptr;
     const EvLoop::BodyType& type;  // its body lies right below
+    const std::uint64_t id;
 };
 
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
-// more. Starting one writes three cache lines.
+// more. Starting one writes two cache lines, and a third one with its name.
 struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, std::string_view thread_name);
 
@@ -54,6 +55,8 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     // Tells those who look after a thread, with a stack or waiting for one, that it is over.
     static void tell_end(ThreadLink& link);
     void report(const std::exception_ptr& thrown);
+    [[nodiscard]] LocalValues* locals() const { return has_locals ? locals_table : nullptr; }
+    LocalValues& make_locals();
     void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
     static void on_deadline(cutils::TimerNode& node);
     // The current thread, aborting when there is none.
@@ -67,6 +70,7 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     static Wake wait_for_ever(WaitPoint& point);
     // wake(event), if the waiter is parked there and somebody else is ready or running; else false.
     static bool wake_parked(WaitPoint& point, ThreadCore& waiter);
+    static void wake_quickly(WaitPoint& point);
     static bool woken(const WaitPoint& point) { return point.woken_; }
     static WaitPoint point(ThreadCore& waiter, const char* reason, WaitKind kind, int number = 0) {
         return {waiter, reason, kind, number};
@@ -76,9 +80,8 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     [[nodiscard]] corothread::Stack stack() const;
     [[nodiscard]] void* body() { return reinterpret_cast<char*>(this) - type.space; }
 
-    std::uint64_t id;
-    TimePoint limit;                     // with kLimited
-    LocalValues* locals_head = nullptr;  // its values of CoroutineLocals, once it has made one
+    TimePoint limit;            // with kLimited
+    LocalValues* locals_table;  // with has_locals
     char name_text[31];
 };
 
@@ -517,6 +520,7 @@ void void_shields(ThreadCore& thread);
 [[gnu::always_inline]] inline Wake ThreadCore::wait(WaitPoint& point, Deadline deadline) {
     if (point.woken_) return point.cause_;
     ThreadCore& self = *point.thread_;
+    if (deadline.is_never() && self.flags == 0) return wait_for_ever(point);
     LoopCore& l = self.loop;
     Wake late = Wake::timed_out;
     if (self.flags != 0) [[unlikely]] {
@@ -569,13 +573,18 @@ void void_shields(ThreadCore& thread);
     return true;
 }
 
+// For who wakes so often that the usual case is worth its room.
+[[gnu::always_inline]] inline void ThreadCore::wake_quickly(WaitPoint& point) {
+    if (!wake_parked(point, *point.thread_)) wake(point, Wake::event);
+}
+
 [[gnu::always_inline]] inline void ThreadCore::tell_end(ThreadLink& link) {
     if (link.handle != nullptr) {
         link.handle->link_ = nullptr;
-        if (link.handle->joiner_ != nullptr) wake(*link.handle->joiner_, Wake::event);
+        if (link.handle->joiner_ != nullptr) wake_quickly(*link.handle->joiner_);
     }
     if (link.bundle != nullptr)
-        if (WaitPoint* const waiter = link.bundle->ended(link)) wake(*waiter, Wake::event);
+        if (WaitPoint* const waiter = link.bundle->ended(link)) wake_quickly(*waiter);
 }
 
 }  // namespace evcorothread
