@@ -22,9 +22,11 @@ class TimerNode {
     explicit TimerNode(Callback on_due) : on_due_(on_due) {}
     TimerNode(const TimerNode&) = delete;
     TimerNode& operator=(const TimerNode&) = delete;
-    ~TimerNode() { EVC_CHECK(slot_ == kNone, "a TimerNode dies while it is in its heap: remove it first"); }
+    ~TimerNode() { EVC_CHECK(!in_heap(), "a TimerNode dies while it is in its heap: remove it first"); }
 
     [[nodiscard]] bool armed() const { return due_ != kNever; }
+    // Must it be removed before it dies? Also one that was disarmed, until its old time.
+    [[nodiscard]] bool in_heap() const { return slot_ != kNone; }
     // When it is due, while armed.
     [[nodiscard]] TimePoint due() const { return TimePoint(Duration(due_)); }
 

@@ -15,16 +15,14 @@ using nutils::NetError;
 Bundle::Bundle(EvLoop& loop, Deadline deadline) : loop_(loop) {
     const ThreadCore* const parent = t_here.thread;
     limit_ = deadline.is_never() ? TimePoint::max() : deadline.resolved(loop.precise_now()).at();
-    if (parent != nullptr && parent->has(kLimited)) limit_ = std::min(limit_, parent->limit);
+    if (parent != nullptr && parent->has(kLimited)) limit_ = std::min(limit_, parent->limit());
     special_ = limit_ != TimePoint::max();
 }
 
 void Bundle::restrict(ThreadLink& child) {
     if (canceled_ || stopping_) LoopCore::cancel(child);
     if (child.pending || limit_ == TimePoint::max()) return;  // a pending one: when it has started
-    auto& thread = static_cast<ThreadCore&>(child);
-    thread.flags |= kLimited;
-    thread.limit = limit_;
+    static_cast<ThreadCore&>(child).limit_to(limit_);
 }
 
 // A child that waited for a stack has one.

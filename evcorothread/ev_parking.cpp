@@ -3,12 +3,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <string>
 #include <utility>
 
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/thread_start_internal.h"
 
 namespace evcorothread {
 
@@ -17,7 +17,7 @@ struct EvParking::Impl {
 
     EvLoop& loop;
     LoopCore& core;
-    std::string name;
+    const ThreadName name;  // of those who serve
     cutils::List<Guest::Bay, Guest::Bay> guests;
     std::size_t size = 0, parked = 0, in_between = 0, waiting = 0;
     bool draining = false;
@@ -116,9 +116,9 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
             16, [](void* to, void* from) { *static_cast<Bay**>(to) = *static_cast<Bay**>(from); },
             [](void* bay) { (*static_cast<Bay**>(bay))->serve(); }, [](void*) noexcept {}};
         Bay* self = this;
-        thread = parking.core.start_thread(parking.name, kServe, &self);
+        thread = parking.core.start_here(parking.name, kServe, &self);
         if (thread == nullptr) return false;  // another turn, when somebody has finished
-        parking.core.add_thread();
+        ++parking.core.thread_count;          // as add_thread(): the guest is work already
         return true;
     }
 
@@ -139,7 +139,7 @@ struct EvParking::Guest::Bay final : cutils::ListHook<EvParking::Guest::Bay>,
                 next = Next::close();
             }
             const FdWatch* const watched = guest.socket_.watch();  // null: it was moved away
-            const bool ended = t_here.thread->canceled() || watched == nullptr || watched->fd < 0;
+            const bool ended = thread->canceled() || watched == nullptr || watched->fd < 0;
             if (ended || !wanted(next)) return leave();
             if (!has_come(next.kind_)) break;
             this_evthread::yield();  // more has come already: others first

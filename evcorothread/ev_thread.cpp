@@ -77,7 +77,7 @@ std::error_code delay(Deadline until) {
 bool canceled() { return ThreadCore::current().canceled(); }
 Deadline deadline() {
     const ThreadCore& self = ThreadCore::current();
-    return self.has(kLimited) ? Deadline(self.limit) : Deadline::never;
+    return self.has(kLimited) ? Deadline(self.limit()) : Deadline::never;
 }
 std::string_view name() { return ThreadCore::current().name(); }
 std::uint64_t id() { return ThreadCore::current().id; }
@@ -95,7 +95,7 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     constexpr Deadline kPassed(TimePoint::min());
     deadline = deadline.resolved(self.loop.precise_now());
     const TimePoint shield_end = self.shield != nullptr ? self.shield->deadline_.at() : TimePoint::min();
-    if (self.has(kLimited)) deadline = Deadline(std::min(deadline.at(), std::max(self.limit, shield_end)));
+    if (self.has(kLimited)) deadline = Deadline(std::min(deadline.at(), std::max(self.limit(), shield_end)));
     if (!self.canceled()) return {deadline, Wake::timed_out};
     if (self.shield == nullptr) return {kPassed, Wake::canceled};
     if (shield_end < deadline.at()) return {Deadline(shield_end), Wake::canceled};
@@ -115,12 +115,11 @@ DeadlineScope::DeadlineScope(Deadline deadline) : outer_(this_evthread::deadline
     ThreadCore& self = ThreadCore::current();
     deadline = deadline.resolved(self.loop.precise_now());
     if (deadline.is_never() || outer_.at() <= deadline.at()) return;
-    self.flags |= kLimited;
-    self.limit = deadline.at();
+    self.limit_to(deadline.at());
 }
 DeadlineScope::~DeadlineScope() {
     ThreadCore& self = ThreadCore::current();
-    self.limit = outer_.at();
+    self.limit_to(outer_.at());
     if (outer_.is_never()) self.flags &= static_cast<std::uint8_t>(~kLimited);
 }
 

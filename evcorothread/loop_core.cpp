@@ -16,6 +16,7 @@
 #include "evcorothread/bundle.h"
 #include "evcorothread/loop_core_internal.h"
 #include "evcorothread/loop_watch_internal.h"
+#include "evcorothread/thread_start_internal.h"
 
 namespace evcorothread {
 
@@ -31,7 +32,7 @@ namespace {
 // much as fifty switches, and what it brings queues behind those that are ready anyway; but I/O must not wait
 // long either for coroutines that compute between their switches.
 constexpr Duration kBatchTime = 1ms;
-constexpr int kMinBatch = 64;
+constexpr int kMinBatch = 128;
 constexpr int kMaxBatch = 2048;
 
 // Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a
@@ -163,67 +164,6 @@ ThreadTable::ThreadTable(std::size_t stacks)
 // --- threads
 // -------------------------------------------------------------------------------------------------------
 
-namespace {
-static_assert(sizeof(ThreadCore) % EvLoop::kBodyAlignment == 0);
-// Tops of stacks lie whole pages apart and would all fall into the same few sets of the cache: spread them.
-constexpr std::uint32_t kColours = 32;
-constexpr std::size_t kColourStep = 64;
-
-// memcpy of at most 31 bytes, without the call.
-[[gnu::always_inline]] inline void copy_short(char* to, const char* from, std::size_t size) {
-    const auto ends = [=]<class Word>(Word) {  // two words that may overlap
-        Word first, last;
-        std::memcpy(&first, from, sizeof first);
-        std::memcpy(&last, from + size - sizeof last, sizeof last);
-        std::memcpy(to, &first, sizeof first);
-        std::memcpy(to + size - sizeof last, &last, sizeof last);
-    };
-    struct Sixteen {
-        std::uint64_t halves[2];
-    };
-    if (size >= 16) return ends(Sixteen{});
-    if (size >= 8) return ends(std::uint64_t{});
-    if (size >= 4) return ends(std::uint32_t{});
-    for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
-}
-}  // namespace
-
-std::uint8_t short_size(std::string_view name) {
-    return static_cast<std::uint8_t>(std::min(name.size(), sizeof ThreadCore::name_text));
-}
-
-[[gnu::always_inline]] inline ThreadCore::ThreadCore(LoopCore& l, std::uint32_t stack,
-                                                     const EvLoop::BodyType& t, std::string_view thread_name)
-    : ThreadHot(l, t, {l.born_with, short_size(thread_name), false, stack}, l.next_id++),
-      TimerNode(&ThreadCore::on_deadline) {
-    if (name_size != 0) copy_short(name_text, thread_name.data(), name_size);
-}
-
-[[gnu::always_inline]] inline ThreadCore* LoopCore::start_here(std::string_view name,
-                                                               const EvLoop::BodyType& type, void* body) {
-    const corothread::Stack stack = stacks.take();
-    if (!stack) return nullptr;
-    corothread::sanitizer::cleared(stack.bottom, stack.size);
-    // Everything up here is a multiple of 64 bytes, as the top is.
-    char* const core_memory = stack.top() - (stack.index % kColours) * kColourStep - sizeof(ThreadCore);
-    char* const body_memory = core_memory - type.space;
-    EVC_CHECK(body_memory > stack.bottom + stack.size / 4,
-              "what a coroutine captures takes most of its stack: capture a pointer, or make stacks larger");
-    auto* const core = ::new (core_memory) ThreadCore(*this, stack.index, type, name);
-    try {
-        type.move(body_memory, body);
-    } catch (...) {
-        stacks.give(core->stack());
-        throw;
-    }
-    corothread::sanitizer::created(core->context.sanitizer, stack.bottom, stack.size);
-    core->context.left_off =
-        start_frame.place(body_memory, static_cast<std::size_t>(body_memory - stack.bottom));
-    threads.set(stack.index, core);
-    make_ready(*core);
-    return core;
-}
-
 ThreadCore* LoopCore::start_thread(std::string_view name, const EvLoop::BodyType& body_type, void* body) {
     return start_here(name, body_type, body);
 }
@@ -251,7 +191,7 @@ ThreadLink& EvLoop::spawn_body(std::string_view name, const BodyType& type, void
         if (has(kStackWatched)) l.note_end(*this);
         l.threads.visit_in_passing(stack_index);
     }
-    l.timers.remove(*this);
+    if (in_heap()) l.timers.remove(*this);
     tell_end(*this);
     l.threads.clear(stack_index);
     l.drop_thread();

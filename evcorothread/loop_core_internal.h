@@ -26,6 +26,8 @@ struct ThreadCore;
 struct LocalValues;
 struct LoopMeasurements;
 
+inline constexpr std::size_t kMostName = 31;  // bytes of a thread's name
+
 // What every switch touches: one cache line.
 struct alignas(64) ThreadHot : ThreadHead {
     ThreadHot(LoopCore& l, const EvLoop::BodyType& t, ThreadHead head, std::uint64_t number)
@@ -48,13 +50,19 @@ struct alignas(64) ThreadHot : ThreadHead {
 // The control block of a coroutine thread, at the top of its own stack: a parked one costs a page and no
 // more. Starting one writes two cache lines, and a third one with its name.
 struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
-    ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, std::string_view thread_name);
+    // Name: a std::string_view, or a ThreadName (thread_start_internal.h).
+    template <class Name>
+    ThreadCore(LoopCore& l, std::uint32_t stack, const EvLoop::BodyType& t, const Name& thread_name);
 
     [[noreturn]] static void entry(corothread::Transfer transfer);
     [[noreturn]] void finish();
     // Tells those who look after a thread, with a stack or waiting for one, that it is over.
     static void tell_end(ThreadLink& link);
     void report(const std::exception_ptr& thrown);
+    void limit_to(TimePoint end) {
+        flags |= kLimited;
+        limit_since_epoch = end.time_since_epoch();
+    }
     [[nodiscard]] LocalValues* locals() const { return has_locals ? locals_table : nullptr; }
     LocalValues& make_locals();
     void destroy_locals();  // in coroutine_local.cpp; may run user code, so may suspend
@@ -80,9 +88,11 @@ struct ThreadCore final : ThreadHot, ThreadLink, cutils::TimerNode {
     [[nodiscard]] corothread::Stack stack() const;
     [[nodiscard]] void* body() { return reinterpret_cast<char*>(this) - type.space; }
 
-    TimePoint limit;            // with kLimited
-    LocalValues* locals_table;  // with has_locals
-    char name_text[31];
+    // Unwritten without kLimited, and without has_locals.
+    [[nodiscard]] TimePoint limit() const { return TimePoint(limit_since_epoch); }
+    Duration limit_since_epoch;
+    LocalValues* locals_table;
+    char name_text[kMostName + 1];
 };
 
 // A WaitPoint that knows at what it waits; its kind says so.
@@ -171,7 +181,7 @@ struct PendingSpawn final : StackTurn, ThreadLink {
     const EvLoop::BodyType* type;
     bool canceled = false;
     std::uint8_t name_size = 0;
-    char name_text[31];
+    char name_text[kMostName];
     void* body = nullptr;  // behind this object, in the same allocation
     std::string_view name() const { return {name_text, name_size}; }
 
@@ -202,8 +212,8 @@ struct LoopCore final : corothread::StackObserver {
     void make_ready(ThreadCore& woken);
     ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type,
                              void* body);  // null: no stack
-    ThreadCore* start_here(std::string_view name, const EvLoop::BodyType& type,
-                           void* body);  // the same, inlined
+    template <class Name>
+    ThreadCore* start_here(const Name& name, const EvLoop::BodyType& type, void* body);  // the same, inlined
     static void cancel(ThreadLink& thread);
     void cancel(ThreadCore& thread);
 

@@ -71,6 +71,7 @@ class CoroutineDriver final : public LoopDriver {
         if (context.draining.load(std::memory_order_relaxed)) context.metrics->drained.add();
     }
 
+    EvParking::Next wait(Connection& connection, SessionEnd for_what);
     void wait_for_room(Connection& connection);
 
     const Deadline idle;
@@ -129,11 +130,16 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
   protected:
     friend class CoroutineDriver;
     Next serve() override {
-        if (const std::optional<Next> next = before_requests()) return *next;
+        if (is_unusual()) [[unlikely]]
+            if (const std::optional<Next> next = before_requests()) return *next;
         return driver_.converse(socket(), *this, take_wait());
     }
+    // May there be something to do before requests?
+    [[nodiscard]] bool is_unusual() const {
+        return ListHook<Connection>::linked() || conversation_.lingering || proxy_ != nullptr;
+    }
     // Nothing: go on.
-    std::optional<Next> before_requests() {
+    [[gnu::noinline]] std::optional<Next> before_requests() {
         go_on_writing();
         if (conversation_.lingering && conversation_.exchange == nullptr) return forget_input();
         return proxy_ != nullptr ? read_proxy_header() : std::nullopt;
@@ -206,7 +212,8 @@ class CoroutineDriver::TlsConnection final : public Connection {
 
   private:
     Next serve() override {
-        if (const std::optional<Next> next = before_requests()) return *next;
+        if (is_unusual()) [[unlikely]]
+            if (const std::optional<Next> next = before_requests()) return *next;
         if (!tls_.is_open() && !shake_hands()) return Next::close();
         return driver_.converse(tls_, *this, take_wait());
     }
@@ -248,24 +255,29 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     }
     const SessionEnd end = session.run();
     lines_added();
-    if (end == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
-    if (end == SessionEnd::wait_writable) {
-        if (options.unsent != nullptr) wait_for_room(connection);
-        return EvParking::Next::wait_writable(conversation.until);
-    }
-    if (end == SessionEnd::wait_answer) {
-        if (conversation.want == Exchange::Want::source) streaming.push_back(connection);
-        return EvParking::Next::wait_woken(conversation.until);
-    }
+    if (end != SessionEnd::park && end != SessionEnd::close) return wait(connection, end);
     exchange->end();
-    exchange->broke_off(conversation.sent);
+    if (end == SessionEnd::close) [[unlikely]]
+        exchange->broke_off(conversation.sent);
     exchanges.give(std::exchange(exchange, nullptr));
-    if (end == SessionEnd::close) {
+    if (end == SessionEnd::close) [[unlikely]] {
         lines_added();
         return EvParking::Next::close();
     }
     if (paused() && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
     return EvParking::Next::park(idle);
+}
+
+// In the middle of something.
+EvParking::Next CoroutineDriver::wait(Connection& connection, SessionEnd for_what) {
+    const Conversation& conversation = connection.conversation_;
+    if (for_what == SessionEnd::wait) return EvParking::Next::wait(conversation.until);
+    if (for_what == SessionEnd::wait_writable) {
+        if (options.unsent != nullptr) wait_for_room(connection);
+        return EvParking::Next::wait_writable(conversation.until);
+    }
+    if (conversation.want == Exchange::Want::source) streaming.push_back(connection);
+    return EvParking::Next::wait_woken(conversation.until);
 }
 
 // Whoever is cut has a stack once more, to end.

@@ -634,4 +634,6 @@ ExchangePool::~ExchangePool() {
     while (free_ != nullptr) delete std::exchange(free_, free_->next_free_);
 }
 
+void ExchangePool::destroy(Exchange* surplus) { delete surplus; }
+
 }  // namespace webby

@@ -328,9 +328,10 @@ class EVC_API ExchangePool {
         --count_;
         return std::exchange(free_, free_->next_free_);
     }
-    void give(Exchange* exchange) {
+    [[gnu::always_inline]] void give(Exchange* exchange) {
         exchange->put_aside();
-        delete keep(exchange);
+        if (Exchange* const surplus = keep(exchange)) [[unlikely]]
+            destroy(surplus);
     }
     // The same for one that has been put aside, without running anybody else's code: for a pool under a
     // lock. Returns it when there are enough of them, for the caller to delete.
@@ -342,6 +343,8 @@ class EVC_API ExchangePool {
     }
 
   private:
+    static void destroy(Exchange* surplus);
+
     static constexpr std::size_t kKeep = 1024;
     const Limits& limits_;
     Exchange* free_ = nullptr;

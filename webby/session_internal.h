@@ -38,6 +38,7 @@ struct Conversation {
     bool answering = false;      // somebody else has to answer
     bool lingering = false;      // answered for the last time: waits for the client to close
     bool expired = false;        // `until` has passed
+    [[nodiscard]] bool is_under_way() const { return writing | answering | lingering | expired; }
 };
 
 // Moves bytes between a socket and an exchange as long as there are some. Nothing here waits but servlets
@@ -55,21 +56,9 @@ class Session final : public Wire {
           engine_(exchange_.engine()) {}
 
     SessionEnd run() {
-        if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
         Exchange::Want want = Exchange::Want::input;
-        if (std::exchange(conversation_.writing, false)) {
-            if (conversation_.expired) {
-                exchange_.write_timed_out();
-                return SessionEnd::close;
-            }
-            want = conversation_.want;
-        } else if (std::exchange(conversation_.answering, false)) {
-            if (!go_on_answering()) return SessionEnd::close;
-            want = exchange_.advance();
-        } else if (std::exchange(conversation_.expired, false)) {
-            exchange_.time_out();
-            want = exchange_.advance();
-        }
+        if (conversation_.is_under_way()) [[unlikely]]
+            if (const std::optional<SessionEnd> end = take_up(want)) return *end;
         for (int sends = 1;; want = exchange_.advance(), ++sends) {
             switch (try_send_output()) {
                 case Sent::all: break;
@@ -123,6 +112,25 @@ class Session final : public Wire {
     using IoResult = nutils::IoResult;
     enum class Received { something, nothing, failure };
     enum class Sent { all, some, failure };
+
+    // Where it was left off. Nothing: go on with `want`.
+    [[gnu::noinline]] std::optional<SessionEnd> take_up(Exchange::Want& want) {
+        if (conversation_.lingering) return conversation_.expired ? SessionEnd::close : linger();
+        if (std::exchange(conversation_.writing, false)) {
+            if (conversation_.expired) {
+                exchange_.write_timed_out();
+                return SessionEnd::close;
+            }
+            want = conversation_.want;
+        } else if (std::exchange(conversation_.answering, false)) {
+            if (!go_on_answering()) return SessionEnd::close;
+            want = exchange_.advance();
+        } else if (std::exchange(conversation_.expired, false)) {
+            exchange_.time_out();
+            want = exchange_.advance();
+        }
+        return {};
+    }
 
     // As much as the kernel takes. A slow client holds no stack and no thread.
     Sent try_send_output() {
