@@ -24,6 +24,8 @@ std::error_code apply(int fd, const SockAddr& address, const ListenOptions& opti
         // Not asked for, it is not touched: that way a kernel without it does.
         if (options.reuse_port)
             if (auto error = set_reuse_port(fd, true)) return error;
+        if (options.defer_accept.count() != 0)
+            if (auto error = set_defer_accept(fd, options.defer_accept)) return error;
     }
     // Said either way: the system's default (net.ipv6.bindv6only) must not decide what a server accepts.
     if (address.family() == AF_INET6)

@@ -1,6 +1,8 @@
 // listen_stream: a socket that others can connect to.
 #pragma once
 
+#include <chrono>
+
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "nutils/sock_addr.h"
@@ -17,7 +19,10 @@ struct ListenOptions {
     bool reuse_address = true;  // a restart need not wait until old connections have left TIME_WAIT
     bool reuse_port = false;    // several listeners share the port, the kernel spreads connections over them
     bool ipv6_only = true;      // an IPv6 socket leaves IPv4 to another one; false: it takes both
-    int permissions = -1;       // of a socket file (0660); -1: what the process's umask leaves
+    // TCP: a connection is not there to be accepted before its client has sent something, or about this long
+    // has passed. For protocols in which the client speaks first: a wake-up less for each connection.
+    std::chrono::seconds defer_accept{0};
+    int permissions = -1;  // of a socket file (0660); -1: what the process's umask leaves
 };
 
 // Binds and listens. Port 0 takes any free one; SockAddr::local_of() tells which.

@@ -68,6 +68,10 @@ std::error_code set_reuse_port(int fd, bool on) noexcept {
 std::error_code set_ipv6_only(int fd, bool on) noexcept {
     return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, int{on});
 }
+std::error_code set_defer_accept(int fd, std::chrono::seconds longest) noexcept {
+    if (longest.count() < 0) return errno_code(EINVAL);
+    return set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, to_int(longest));
+}
 std::error_code set_broadcast(int fd, bool on) noexcept { return set(fd, SOL_SOCKET, SO_BROADCAST, int{on}); }
 
 std::error_code join_group(int fd, const IpAddress& group, unsigned interface) noexcept {

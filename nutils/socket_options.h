@@ -48,6 +48,9 @@ struct KeepAlive {
 [[nodiscard]] EVC_API std::error_code set_reuse_port(int fd, bool on) noexcept;
 [[nodiscard]] EVC_API std::error_code set_ipv6_only(int fd, bool on) noexcept;
 
+// A TCP listener, tcp(7), TCP_DEFER_ACCEPT: see ListenOptions. Zero: connections come as they are made.
+[[nodiscard]] EVC_API std::error_code set_defer_accept(int fd, std::chrono::seconds longest) noexcept;
+
 // Datagrams to broadcast addresses are refused (EACCES) without it.
 [[nodiscard]] EVC_API std::error_code set_broadcast(int fd, bool on) noexcept;
 

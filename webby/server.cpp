@@ -20,6 +20,8 @@
 #include "evcorothread/loop_group.h"
 #include "evcorothread/offload.h"
 #include "evcorothread/tls_context.h"
+#include "nutils/listen_stream.h"
+#include "nutils/socket_options.h"
 #include "webby/access_log.h"
 #include "webby/application.h"
 #include "webby/ascii.h"
@@ -45,6 +47,9 @@ using evcorothread::LoopGroup;
 using evcorothread::TlsContext;
 
 namespace {
+
+// The kernel counts in retransmissions of its own packet, the first after a second: that is the shortest.
+constexpr std::chrono::seconds kDeferAccept{1};
 
 // The drivers on the loops of a group. Each is made, used and ended on its own loop: by the server's end, or
 // by the loop's, whichever is first.
@@ -115,7 +120,9 @@ struct Server::Impl {
         nutils::UniqueFd listener;
         const TlsContext* tls;  // null: plain HTTP
     };
-    static cutils::Result<Place> place_of(const std::string& text, const TlsContext* tls);
+    [[nodiscard]] cutils::Result<Place> place_of(const std::string& text, const TlsContext* with) const;
+    // How its sockets listen.
+    void describe(nutils::ListenOptions& how) const;
     // Calls f(place) for each address of the options, and stops at the first error.
     template <class F>
     cutils::Result<void> for_each_address(F f);
@@ -230,15 +237,23 @@ cutils::Result<void> Server::Impl::open_log() {
     return {};
 }
 
-cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& text, const TlsContext* tls) {
+void Server::Impl::describe(nutils::ListenOptions& how) const {
+    how.permissions = options.socket_mode;
+    if (options.defer_accept) how.defer_accept = kDeferAccept;
+}
+
+cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& text,
+                                                           const TlsContext* with) const {
     if (text.starts_with("fd:")) {
         cutils::Result<nutils::UniqueFd> listener = take_listener(text);
         if (!listener) return listener.error();
-        return Place{{}, *std::move(listener), tls};
+        // A unix socket refuses that, and does without.
+        if (options.defer_accept) (void)nutils::set_defer_accept(listener->get(), kDeferAccept);
+        return Place{{}, *std::move(listener), with};
     }
     const cutils::Result<nutils::SockAddr> address = nutils::SockAddr::parse(text);
     if (!address) return address.error();
-    return Place{*address, {}, tls};
+    return Place{*address, {}, with};
 }
 
 template <class F>
@@ -257,11 +272,14 @@ cutils::Result<void> Server::Impl::for_each_address(F f) {
 }
 
 cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
-    const bool file = !place.listener && place.address.is_unix() && options.socket_mode >= 0;
-    if (!place.listener && !file) return driver->listen(place.address, place.tls);
-    if (file) {
-        cutils::Result<nutils::UniqueFd> made =
-            nutils::listen_stream(place.address, {.permissions = options.socket_mode});
+    const bool is_ours = !place.listener;
+    const bool file = is_ours && place.address.is_unix();
+    const bool special = file ? options.socket_mode >= 0 : options.defer_accept;
+    if (is_ours && !special) return driver->listen(place.address, place.tls);
+    if (is_ours) {
+        nutils::ListenOptions how;
+        describe(how);
+        cutils::Result<nutils::UniqueFd> made = nutils::listen_stream(place.address, how);
         if (!made) return made.error();
         place.listener = *std::move(made);
     }
@@ -361,7 +379,7 @@ cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
     GroupListenOptions how;
     if (options.when_full == WhenFull::wait)
         how.per_loop = (options.max_connections + on.size() - 1) / on.size();
-    how.permissions = options.socket_mode;
+    describe(how);
     return for_each_address([&](Place place) -> cutils::Result<nutils::SockAddr> {
         const auto hand_over = [all = fleet, with = place.tls](
                                    EvLoop&, std::size_t index, nutils::UniqueFd fd,

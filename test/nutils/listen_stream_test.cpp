@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 
 #include "nutils/datagram_ops.h"
@@ -20,6 +21,7 @@
 
 using namespace nutils;
 using namespace test_support;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -109,6 +111,28 @@ TEST(ListenStream, AcceptedTcpConnectionsInheritTheBufferSizes) {
     CHECK(wait_for(listener.get(), POLLIN));
     const Accepted connection = accept_one(listener.get());
     LONGS_EQUAL(2 * 16384, option(connection.fd.get(), SOL_SOCKET, SO_SNDBUF));
+}
+
+TEST(ListenStream, AcceptsAConnectionWhenItsClientHasSpokenIfAsked) {
+    const UniqueFd listener = listen_stream(SockAddr::loopback(0), {.defer_accept = 1s}).value();
+    const UniqueFd client = socket_stream(AF_INET).value();
+    (void)connect_start(client.get(), SockAddr::local_of(listener.get()).value());
+    CHECK(wait_for(client.get(), POLLOUT));
+    CHECK(accept_one(listener.get()).outcome() == AcceptOutcome::empty);
+    CHECK(send_some(client.get(), "x").bytes == 1);
+    CHECK(wait_for(listener.get(), POLLIN));
+    CHECK(accept_one(listener.get()).outcome() == AcceptOutcome::accepted);
+}
+
+TEST(ListenStream, ADeferralThatIsNegativeIsRefused) {
+    const auto refused = listen_stream(SockAddr::loopback(0), {.defer_accept = -1s});
+    CHECK(!refused && refused.error() == std::errc::invalid_argument);
+}
+
+TEST(ListenStream, AUnixSocketHasNoDeferral) {
+    CHECK(listen_stream(SockAddr::unix_path("@" + std::to_string(::getpid()) + "-defer").value(),
+                        {.defer_accept = 1s})
+              .ok());
 }
 
 TEST(ListenStream, Ipv6LeavesIpv4Alone) {

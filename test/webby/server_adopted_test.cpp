@@ -1,5 +1,8 @@
 // Servers on sockets that listen already.
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,7 +112,53 @@ TEST(ServerAdopted, SocketFilesHaveTheServersModeAndGoWithIt) {
     CHECK_FALSE(std::filesystem::exists(path));
 }
 
+// What is not there yet cannot be counted; and a deferred listener is the server's own.
+TEST(ServerAdopted, WhoConnectsAndSaysNothingIsNotThereWhenAcceptingIsDeferred) {
+    options.defer_accept = true;
+    attach();
+    std::string story;
+    go([&] {
+        Client client(loop, address());
+        (void)this_evthread::delay(10ms);
+        story = client.connected() && server->counts().connections == 0 ? "connected, not seen; " : "seen; ";
+        story += client.ask(get("/hello"));
+    });
+    loop.run();
+    STRCMP_EQUAL(("connected, not seen; " + ok("hello\n")).c_str(), story.c_str());
+}
+
+TEST(ServerAdopted, ASocketThatIsPassedIsDeferredToo) {
+    listen();
+    options.defer_accept = true;
+    attach();
+    int seconds = 0;
+    socklen_t size = sizeof seconds;
+    LONGS_EQUAL(0, ::getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &size));
+    CHECK(seconds > 0);
+    STRCMP_EQUAL(ok("hello\n").c_str(), heard_by(get("/hello")).c_str());
+}
+
+TEST(ServerAdopted, AUnixSocketDoesWithoutDeferral) {
+    TempFolder folder;
+    options.listen = {"unix:" + folder.path() + "/s"};
+    options.defer_accept = true;
+    STRCMP_EQUAL(ok("hello\n").c_str(), heard_by(get("/hello")).c_str());
+}
+
 TEST_GROUP_BASE(StartedServerAdopted, StartedServerFixture){};
+
+TEST(StartedServerAdopted, DeferredAcceptingWorksUnderEveryParadigmAndWithWorkers) {
+    options.defer_accept = true;
+    for (const Paradigm paradigm : kAllParadigms)
+        for (const std::size_t workers : {1u, 2u}) {
+            options.workers = workers;
+            make(paradigm).get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
+            server->start().value();
+            STRCMP_CONTAINS("\r\n\r\nhello\n", talk(get("/hello")).c_str());
+            server->stop();
+            server->join();
+        }
+}
 
 TEST(StartedServerAdopted, WorksUnderEveryParadigmAndWithWorkers) {
     for (const Paradigm paradigm : kAllParadigms)

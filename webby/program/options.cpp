@@ -16,6 +16,9 @@ void describe_listening(CommandLine& line, Arguments& arguments) {
         server.listen);
     line.mode("--socket-mode", arguments.socket_mode,
               "permissions of the files of unix sockets, in octal; those that the umask leaves if not given");
+    line.flag("--defer-accept", server.defer_accept,
+              "accepts connections when their client has sent something: for clients that make one for each "
+              "request; silent ones are not seen for a second or three");
 }
 
 void describe_tls(CommandLine& line, Arguments& arguments) {
