@@ -1,7 +1,9 @@
-// hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--filters N] [--cert FILE --key FILE]: webby as an
-// application embeds it, with one route, GET /hello, and the static files of DIR, if there is one. What
-// bench/http.sh measures; with workers, loops on OS threads of their own, named loop-0, loop-1, … and pinned
-// to a core each, what bench/two_loops.sh measures.
+// hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--filters N] [--cert FILE --key FILE]
+//       [--defer-accept 0|1]
+//
+// webby as an application embeds it, with one route, GET /hello, and the static files of DIR, if there is
+// one. What bench/http.sh measures; with workers, loops on OS threads of their own, named loop-0, loop-1, …
+// and pinned to a core each, what bench/two_loops.sh measures.
 //
 // With a certificate it speaks HTTPS there, which bench/https.sh measures.
 //
@@ -83,15 +85,15 @@ int serve_with_workers(webby::Server& server, std::size_t workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::map<std::string_view, const char*> options = {{"--listen", "127.0.0.1:0"}, {"--root", nullptr},
-                                                       {"--workers", nullptr},      {"--filters", "0"},
-                                                       {"--cert", nullptr},         {"--key", nullptr}};
+    std::map<std::string_view, const char*> options = {
+        {"--listen", "127.0.0.1:0"}, {"--root", nullptr}, {"--workers", nullptr}, {"--filters", "0"},
+        {"--cert", nullptr},         {"--key", nullptr},  {"--defer-accept", "0"}};
     for (int i = 1; i < argc; i += 2) {
         const auto option = options.find(argv[i]);
         if (i + 1 == argc || option == options.end()) {
             std::fprintf(stderr,
                          "usage: hello [--listen ADDR:PORT] [--root DIR] [--workers N] [--filters N] [--cert "
-                         "FILE --key FILE]\n");
+                         "FILE --key FILE] [--defer-accept 0|1]\n");
             return 2;
         }
         option->second = argv[i + 1];
@@ -100,6 +102,7 @@ int main(int argc, char** argv) {
     const char* const workers = options["--workers"];
 
     webby::ServerOptions how{.listen = {options["--listen"]}, .timeouts = {.idle = 600s}};
+    how.defer_accept = std::string_view(options["--defer-accept"]) == "1";
     if (options["--cert"] != nullptr && options["--key"] != nullptr) {
         how.listen_tls = std::exchange(how.listen, {});
         how.tls.certificates = {{options["--cert"], options["--key"]}};

@@ -8,7 +8,7 @@
 #                 [--server-core N] [--load-core N]
 #
 # Parts: open, 10,000 busy connections against 100; pipeline, 16 requests at a time on 64 connections; close, a
-# connection a request; paradigms, coroutine against event, and what an idle connection takes in each; threads, the
+# connection a request, also with accepting deferred until there is one; paradigms, coroutine against event, and what an idle connection takes in each; threads, the
 # thread paradigm against the others' pools. Default: all of them, with what is installed.
 #
 # Writes a Markdown report to stdout and to FILE. Only loopback and free ports; every process it starts is ended.
@@ -116,7 +116,7 @@ http {
     uwsgi_temp_path $scratch/nginx-uwsgi;
     scgi_temp_path $scratch/nginx-scgi;
     server {
-        listen 127.0.0.1:$2 backlog=4096;
+        listen 127.0.0.1:$2 backlog=4096$([ "$defer" = 0 ] || echo " deferred");
         root $site;
         location = /hello { default_type text/plain; return 200 "Hello, world!\n"; }
     }
@@ -146,6 +146,7 @@ EOF
 declare -A label=([webby]="webby" [nginx]="nginx $(nginx -v 2>&1 | sed 's|.*/||')" [raw]="raw libevent"
     [h2o]="h2o (a file)" [coroutine]="coroutine" [event]="event" [thread]="thread paradigm" [httplib]="cpp-httplib"
     [microhttpd]="libmicrohttpd")
+defer=0    # 1: accepting is deferred until the client has sent something, by webby and nginx
 pool=256  # threads of those that have a pool: cpp-httplib serves no more clients than it has threads
 
 # wait_for_port LOG: the port that a program of ours says it serves.
@@ -176,7 +177,7 @@ launch() {
     local server=$1 log="$scratch/$1.log" processes="daemon off;"
     shift
     case $server in
-    webby) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/hello" --root "$site" ;;
+    webby) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/hello" --root "$site" --defer-accept "$defer" ;;
     filtered) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/hello" --filters 1 ;;
     raw) start "$log" taskset -c "$server_core" "$@" "$out_dir/bench/raw_libevent" ;;
     nginx)
@@ -438,7 +439,11 @@ write_loads() {  # GET /hello, and the ways of connecting
         goal_row "… against 100" open.%.ratio %.2f "≥ 0.75 ×" ""
     fi
     ! has pipeline || beside_nginx pipeline "pipelined by 16, 64 connections" "≥ 3 ×"
-    ! has close || beside_nginx close "a connection a request" "≥ 1.0 ×"
+    if has close; then
+        beside_nginx close "a connection a request" "≥ 1.0 ×"
+        row "… both with accepting deferred" "deferred.%.rpcs" %.0f "" ""
+        row "… against nginx" "deferred.%.ratio" %.2f "" ""
+    fi
     echo
 }
 
@@ -562,6 +567,17 @@ compare_other_ways() {
     fi
 }
 
+compare_deferred() {
+    [[ " $servers " = *" nginx "* && " $servers " = *" webby "* ]] || return 0
+    defer=1
+    launch_all webby nginx
+    wrk_options+=(-H "Connection: close")
+    throughput deferred /hello webby nginx
+    wrk_options=(--timeout 20s)
+    stop_all webby nginx
+    defer=0
+}
+
 count_calls() {
     local server
     for server in $servers; do
@@ -602,6 +618,7 @@ compare_servers() {
     ! has calls || count_calls
     [ "$instruction_counter" != perf ] || ! has instructions || count_instructions
     stop_all $servers
+    ! has close || compare_deferred
     [ "$instruction_counter" = perf ] || ! has instructions || count_instructions
     ! has idle || count_idle $servers
 }
