@@ -387,7 +387,7 @@ class BesideFixture : public TEST_GROUP_CppUTestGroupForks {
     }
 };
 
-TEST_GROUP_BASE(ForksBeside, BesideFixture) {};
+TEST_GROUP_BASE(ForksBeside, BesideFixture){};
 
 TEST(ForksBeside, ABundleThatEndsWaitsForItsChildrenInTheChildToo) {
     fork_beside([&] {
