@@ -82,9 +82,10 @@ class Deadline {
         return std::chrono::duration_cast<Duration>(d).count();
     }
     static constexpr TimePoint add(TimePoint now, std::int64_t ns) noexcept {
-        const std::int64_t base = now.time_since_epoch().count();
-        if (ns > 0 && base > kNever - ns) return TimePoint(Duration(kNever));
-        return TimePoint(Duration(base + ns));
+        std::int64_t sum = 0;
+        if (__builtin_add_overflow(now.time_since_epoch().count(), ns, &sum)) [[unlikely]]
+            sum = ns > 0 ? kNever : std::numeric_limits<std::int64_t>::min();
+        return TimePoint(Duration(sum));
     }
 
     std::int64_t ns_;

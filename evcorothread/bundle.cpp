@@ -97,7 +97,7 @@ cutils::Result<std::size_t> Bundle::wait_any(Deadline deadline) {
 cutils::Result<void> Bundle::close(Deadline deadline) {
     cancel();
     if (!children_.empty()) {
-        const CancelShield shield(deadline);
+        const LastingShield shield(deadline);
         if (wait_for_event(false, deadline) != Wake::event) return std::error_code(NetError::timed_out);
     }
     stopping_ = false;
@@ -112,7 +112,7 @@ void Bundle::end_children() {
     cancel();
     const TimePoint complain_at = core.precise_now() + 5s;
     if (t_here.thread != nullptr) {
-        const CancelShield shield(Deadline::never);
+        const LastingShield shield(Deadline::never);
         if (wait_for_event(false, complain_at) != Wake::event) {
             log_stragglers();
             (void)wait_for_event(false, Deadline::never);

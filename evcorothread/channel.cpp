@@ -1,6 +1,7 @@
 #include "evcorothread/channel.h"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cutils/check.h"
 #include "evcorothread/loop_core_internal.h"
@@ -16,7 +17,8 @@ static_assert(offsetof(ThreadCore, flags) == offsetof(ThreadHead, flags) && offs
 #pragma GCC diagnostic pop
 
 unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t alignment) {
-    if (count > static_cast<std::size_t>(-1) / size) throw std::bad_array_new_length();
+    // The limit of an object's size; the aligned operator new of GCC 12 rounds up what is larger to nothing.
+    if (count > std::size_t{PTRDIFF_MAX} / size) throw std::bad_array_new_length();
     return static_cast<unsigned char*>(::operator new(count* size, alignment));
 }
 

@@ -43,7 +43,7 @@ class EVC_API Condition {
     // Before:   called in a coroutine thread that holds `mutex`.
     // Suspends: until notified; then until the mutex is free.
     // After:    the mutex is held again, whatever is returned. Locking it again has no deadline and is not
-    //           cut short by a cancel (it is done behind a CancelShield): a canceled coroutine, too, comes
+    //           cut short by a cancel (it is done behind a shield): a canceled coroutine, too, comes
     //           back with what it held, so that its guards are right. It may therefore return later than
     //           `deadline`, by as long as others hold the mutex.
     // Errors:   timed_out, canceled; at once, without unlocking, when this coroutine was canceled before. One

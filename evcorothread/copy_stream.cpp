@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/loop_core_internal.h"
 #include "evcorothread/relay_internal.h"
 
 namespace evcorothread {
@@ -75,7 +76,7 @@ struct Direction {
     // Whatever happens to the caller, its stack must not go before this has ended.
     void end() {
         thread.cancel();
-        const CancelShield shield(Deadline::never);
+        const LastingShield shield(Deadline::never);
         (void)thread.join(Deadline::never);
     }
 };

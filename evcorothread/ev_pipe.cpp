@@ -54,12 +54,13 @@ IoResult EvPipe::recv(std::span<char> buffer, Deadline deadline) {
     if (const std::error_code error = refusal(watch)) return failed(error);
     if (unusable_) return failed(unusable_);
     if (watch->reader != nullptr) return failed(NetError::busy);
-    for (;;) {
+    for (bool asked = false;;) {
         if (watch->may_read()) {
             const IoResult got = read_now(*watch, buffer);
             if (!got.would_block()) return got;
+            asked = true;
         }
-        deadline = deadline.resolved(watch->loop.precise_now());
+        if (ask_rather_than_wait(*watch, deadline, asked)) continue;
         if (const std::error_code error = watch->wait_readable(deadline)) return failed(error);
     }
 }

@@ -145,12 +145,13 @@ IoResult EvSocket::recv(std::span<char> buffer, Deadline deadline) {
     FdWatch* const watch = watch_.get();
     if (const std::error_code error = refusal(watch)) return failed(error);
     if (watch->reader != nullptr) return failed(NetError::busy);
-    for (;;) {
+    for (bool asked = false;;) {
         if (watch->may_read()) {
             const IoResult got = recv_now(*watch, buffer);
             if (!got.would_block()) return got;
+            asked = true;
         }
-        deadline = deadline.resolved(watch->loop.precise_now());
+        if (ask_rather_than_wait(*watch, deadline, asked)) continue;
         if (const std::error_code error = watch->wait_readable(deadline)) return failed(error);
     }
 }
@@ -158,8 +159,11 @@ IoResult EvSocket::recv(std::span<char> buffer, Deadline deadline) {
 IoResult EvSocket::try_recv(std::span<char> buffer) {
     EVC_CHECK(!buffer.empty(), "EvSocket::try_recv() into an empty buffer");
     if (!is_open()) return failed(NetError::closed);
-    if (!watch_->may_read()) return failed(NetError::would_block);
-    return recv_now(*watch_, buffer);
+    if (!watch_->may_read() && watch_->registered) return failed(NetError::would_block);
+    const IoResult got = recv_now(*watch_, buffer);
+    // From now on the kernel tells when there is more, or the next call asks it again.
+    if (got.would_block()) (void)watch_->ensure_registered();
+    return got;
 }
 
 bool EvSocket::may_recv() const { return watch_ != nullptr && watch_->may_read(); }

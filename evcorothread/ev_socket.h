@@ -97,7 +97,8 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     // kernel has already said that nothing can be there.
     [[nodiscard]] IoResult try_recv(std::span<char> buffer);
 
-    // May try_recv give anything but would_block, as far as is known without asking? False means no.
+    // May try_recv give anything but would_block, as far as is known without asking? False means no, once
+    // somebody has waited on this socket, or try_recv has said would_block: only then does the kernel tell.
     [[nodiscard]] bool may_recv() const;
 
     // Waits until the kernel takes some of `data`, and hands that over; `busy` when another coroutine is

@@ -1,5 +1,8 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -217,14 +220,22 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen_raw(EvLoop& loop, const nuti
 }
 
 namespace {
-std::error_code make_nonblocking(const nutils::UniqueFd& listener) {
-    return nutils::set_nonblocking(listener.get(), true);
+
+// Is it a socket that listens? Then it is made ready for us.
+std::error_code prepare_listener(int fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
+        return {errno, std::generic_category()};
+    if (listens == 0) return std::make_error_code(std::errc::invalid_argument);
+    return nutils::set_nonblocking(fd, true);
 }
+
 }  // namespace
 
 cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt(EvLoop& loop, nutils::UniqueFd listener, Handler handler,
                                                    AcceptOptions options) {
-    if (const std::error_code error = make_nonblocking(listener))
+    if (const std::error_code error = prepare_listener(listener.get()))
         return cutils::Error(error, "adopting a listener");
     return make(loop, std::move(listener), std::make_shared<Handler>(std::move(handler)), {},
                 std::move(options), false);
@@ -232,17 +243,19 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt(EvLoop& loop, nutils::UniqueF
 
 cutils::Result<EvTcpAcceptor> EvTcpAcceptor::adopt_raw(EvLoop& loop, nutils::UniqueFd listener,
                                                        RawHandler handler, AcceptOptions options) {
-    if (const std::error_code error = make_nonblocking(listener))
+    if (const std::error_code error = prepare_listener(listener.get()))
         return cutils::Error(error, "adopting a listener");
     return make(loop, std::move(listener), nullptr, std::move(handler), std::move(options), false);
 }
 
 void EvTcpAcceptor::pause() {
+    if (impl_ == nullptr) return;
     impl_->core.check_thread();
     impl_->paused = true;
 }
 
 void EvTcpAcceptor::resume() {
+    if (impl_ == nullptr) return;
     impl_->core.check_thread();
     // Later, on the loop: raw handlers must not find themselves in the coroutine of whoever resumes.
     if (std::exchange(impl_->paused, false) && impl_->is_open()) impl_->core.later(*impl_);
@@ -253,7 +266,10 @@ void EvTcpAcceptor::close() {
 }
 
 bool EvTcpAcceptor::is_open() const { return impl_ != nullptr && impl_->is_open(); }
-const nutils::SockAddr& EvTcpAcceptor::local_address() const { return impl_->local; }
-std::uint64_t EvTcpAcceptor::accepted() const { return impl_->accepted; }
+const nutils::SockAddr& EvTcpAcceptor::local_address() const {
+    static const nutils::SockAddr none;
+    return impl_ != nullptr ? impl_->local : none;
+}
+std::uint64_t EvTcpAcceptor::accepted() const { return impl_ != nullptr ? impl_->accepted : 0; }
 
 }  // namespace evcorothread

@@ -31,7 +31,8 @@ struct AcceptOptions : nutils::ListenOptions {
 // descriptors (EMFILE, ENFILE) it waits until one of this loop's sockets closes, or a moment, without
 // spinning.
 //
-// Owner:  whoever holds it; movable. close(), or destroying it, stops listening; connections go on.
+// Owner:  whoever holds it; movable: what was moved from is closed. close(), or destroying it, stops
+//         listening; connections go on.
 // Thread: the loop's. An open acceptor is work: EvLoop::run goes on while there is one.
 // Address families: IPv4, IPv6 and unix sockets (SockAddr::parse("unix:/run/x.sock"), "unix:@name"). A socket
 //         file that a killed server left behind is replaced; the file of a closed acceptor is removed, unless
@@ -55,7 +56,8 @@ class EVC_API EvTcpAcceptor {
                                                                   AcceptOptions options = {});
 
     // Takes over a socket that listens already (socket activation, a parent's). It is made non-blocking. Of
-    // the options, those about listening are ignored.
+    // the options, those about listening are ignored. Errors: EBADF, ENOTSOCK; EINVAL when it does not
+    // listen.
     [[nodiscard]] static cutils::Result<EvTcpAcceptor> adopt(EvLoop& loop, nutils::UniqueFd listener,
                                                              Handler handler, AcceptOptions options = {});
     [[nodiscard]] static cutils::Result<EvTcpAcceptor> adopt_raw(EvLoop& loop, nutils::UniqueFd listener,

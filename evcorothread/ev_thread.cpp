@@ -123,15 +123,22 @@ DeadlineScope::~DeadlineScope() {
     if (outer_.is_never()) self.flags &= static_cast<std::uint8_t>(~kLimited);
 }
 
-CancelShield::CancelShield(Deadline deadline)
-    : outer_(ThreadCore::current().shield), deadline_(deadline.resolved(t_here.thread->loop.precise_now())) {
-    if (!t_here.thread->has(kLeftBehind)) t_here.thread->shield = this;
+CancelShield::CancelShield(Deadline deadline, bool lasts)
+    : outer_(ThreadCore::current().shield),
+      deadline_(deadline.resolved(t_here.thread->loop.precise_now())),
+      lasts_(lasts) {
+    if (lasts || !t_here.thread->has(kLeftBehind)) t_here.thread->shield = this;
 }
 
 void void_shields(ThreadCore& thread) {
     thread.flags |= kLeftBehind;
-    for (CancelShield* shield = std::exchange(thread.shield, nullptr); shield != nullptr;)
-        shield = std::exchange(shield->outer_, nullptr);  // so none comes back when an inner one ends
+    const auto lasting = [](CancelShield* shield) {
+        while (shield != nullptr && !shield->lasts_) shield = shield->outer_;
+        return shield;
+    };
+    CancelShield* shield = std::exchange(thread.shield, lasting(thread.shield));
+    while (shield != nullptr)  // so that no other comes back when an inner one ends
+        shield = std::exchange(shield->outer_, lasting(shield->outer_));
 }
 
 CancelShield::~CancelShield() { ThreadCore::current().shield = outer_; }

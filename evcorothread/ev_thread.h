@@ -164,17 +164,21 @@ class EVC_API DeadlineScope {
 // Nests; a local of the shielded coroutine.
 class EVC_API CancelShield {
   public:
-    explicit CancelShield(Deadline deadline);
+    explicit CancelShield(Deadline deadline) : CancelShield(deadline, false) {}
     CancelShield(const CancelShield&) = delete;
     CancelShield& operator=(const CancelShield&) = delete;
     ~CancelShield();
 
   private:
+    friend class LastingShield;
     friend ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     friend bool shield_over(const ThreadCore& self);
     friend void void_shields(ThreadCore& thread);
+    CancelShield(Deadline deadline, bool lasts);
+
     CancelShield* outer_;
     Deadline deadline_;
+    bool lasts_;  // in a forked child, too
 };
 
 }  // namespace evcorothread

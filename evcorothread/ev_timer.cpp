@@ -5,6 +5,13 @@
 
 namespace evcorothread {
 
+namespace {
+
+// Which the end of time stops.
+TimePoint later_by(TimePoint time, Duration period) { return Deadline(period).resolved(time).at(); }
+
+}  // namespace
+
 struct EvTimer::Impl final : cutils::TimerNode {
     Impl(LoopCore& l, std::function<void()> f)
         : TimerNode(&Impl::on_due),
@@ -34,9 +41,15 @@ struct EvTimer::Impl final : cutils::TimerNode {
         LoopCore& loop = self.loop;
         if (self.period > Duration::zero()) {
             const TimePoint now = loop.precise_now();
-            self.next += self.period;
-            if (self.next <= now) self.next += (now - self.next) / self.period * self.period + self.period;
-            loop.timers.arm(self, self.next);
+            self.next = later_by(self.next, self.period);
+            if (self.next <= now) {
+                const Duration missed = (now - self.next) / self.period * self.period;
+                self.next = later_by(self.next + missed, self.period);
+            }
+            if (self.next == TimePoint::max())
+                loop.drop_work();
+            else
+                loop.timers.arm(self, self.next);
         } else {
             loop.drop_work();
         }
@@ -60,23 +73,32 @@ EvTimer::EvTimer(EvTimer&&) noexcept = default;
 EvTimer& EvTimer::operator=(EvTimer&&) noexcept = default;
 EvTimer::~EvTimer() = default;
 
+EvTimer::Impl& EvTimer::impl() const {
+    EVC_CHECK(impl_ != nullptr, "an EvTimer is started after it was moved away");
+    return *impl_;
+}
+
 void EvTimer::start(Deadline when) {
-    stop();
-    impl_->period = Duration::zero();
-    if (!when.is_never()) impl_->start(when.resolved(impl_->loop.precise_now()).at());
+    Impl& timer = impl();
+    timer.stop();
+    timer.period = Duration::zero();
+    if (!when.is_never()) timer.start(when.resolved(timer.loop.precise_now()).at());
 }
 
 void EvTimer::start_periodic(Duration period) {
     EVC_CHECK(period > Duration::zero(), "a periodic timer needs a period above zero");
-    stop();
-    impl_->period = period;
+    Impl& timer = impl();
+    timer.stop();
+    timer.period = period;
     const Deadline first(period);  // which knows when an end of time is too far away
     if (first.is_never()) return;
-    impl_->next = first.resolved(impl_->loop.precise_now()).at();
-    impl_->start(impl_->next);
+    timer.next = first.resolved(timer.loop.precise_now()).at();
+    timer.start(timer.next);
 }
 
-void EvTimer::stop() { impl_->stop(); }
-bool EvTimer::running() const { return impl_->armed(); }
+void EvTimer::stop() {
+    if (impl_ != nullptr) impl_->stop();
+}
+bool EvTimer::running() const { return impl_ != nullptr && impl_->armed(); }
 
 }  // namespace evcorothread

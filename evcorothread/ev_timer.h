@@ -18,9 +18,9 @@ namespace evcorothread {
 // The function runs on the loop's own stack, outside any coroutine: it must be short and must not wait; to do
 // more, spawn from it. A coroutine that only wants to pause uses this_evthread::delay.
 //
-// Owner:   whoever holds it; stopped when destroyed, also from inside its own function. Movable. A running
-// timer is
-//          work: EvLoop::run goes on while there is one.
+// Owner:   whoever holds it; stopped when destroyed, also from inside its own function. Movable: what was
+//          moved from is not running, and cannot be started. A running timer is work: EvLoop::run goes on
+//          while there is one.
 // Thread:  the loop's.
 // Errors:  an exception that leaves the function is logged; a periodic timer goes on.
 // Cost:    O(log n) to start, a store to stop; never early, late by the loop's latency, and by 0.5 ms at most
@@ -46,6 +46,7 @@ class EVC_API EvTimer {
 
   private:
     struct Impl;
+    [[nodiscard]] Impl& impl() const;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -71,13 +71,14 @@ DatagramResult EvUdpSocket::receive(std::span<char> buffer, SockAddr* from, Dead
     FdWatch* const watch = watch_.get();
     if (const std::error_code error = refusal(watch)) return {{0, error}, 0};
     if (watch->reader != nullptr) return {{0, NetError::busy}, 0};
-    for (;;) {
+    for (bool asked = false;;) {
         if (watch->may_read()) {
             watch->unverified = false;
             const DatagramResult got = nutils::recv_from(watch->fd, buffer, from);
             if (!got.would_block()) return got;
+            asked = true;
         }
-        deadline = deadline.resolved(watch->loop.precise_now());
+        if (ask_rather_than_wait(*watch, deadline, asked)) continue;
         if (const std::error_code error = watch->wait_readable(deadline)) return {{0, error}, 0};
     }
 }
@@ -92,7 +93,7 @@ BatchResult EvUdpSocket::recv_batch(DatagramBatch& batch, Deadline deadline) {
     FdWatch* const watch = watch_.get();
     if (const std::error_code error = refusal(watch)) return {0, error};
     if (watch->reader != nullptr) return {0, NetError::busy};
-    for (;;) {
+    for (bool asked = false;;) {
         if (watch->may_read()) {
             watch->unverified = false;
             const BatchResult got = nutils::recv_batch(watch->fd, batch);
@@ -100,8 +101,9 @@ BatchResult EvUdpSocket::recv_batch(DatagramBatch& batch, Deadline deadline) {
             // error, which it kept for the next call, and which makes none: drained() sees to that.
             if (got && batch.rooms_used() < batch.rooms()) watch->drained();
             if (!got.would_block()) return got;
+            asked = true;
         }
-        deadline = deadline.resolved(watch->loop.precise_now());
+        if (ask_rather_than_wait(*watch, deadline, asked)) continue;
         if (const std::error_code error = watch->wait_readable(deadline)) return {0, error};
     }
 }

@@ -70,10 +70,12 @@ struct ForkOptions {
 //
 // In the child only the calling coroutine goes on, if it is one that forks. All others are canceled there:
 // each wakes with `canceled` as soon as the caller waits, unwinds, and closes its copy of what it had. No
-// CancelShield protects them, so their good-byes do not reach the parent's connections. What they do without
-// waiting they do in both processes, though: shutdown_send(), unlink(2), a try_send(). One that had not
-// started yet starts canceled; one that had no stack yet never does. Where that is not acceptable, fork
-// before there are others, or use the form with a main function.
+// CancelShield protects them, so their good-byes do not reach the parent's connections; only a Bundle's end,
+// and the like, still waits for the others to unwind. (So a caller that is a bundle's child itself is
+// canceled with the others of that bundle when its owner ends it.) What they do without waiting they do in
+// both processes, though: shutdown_send(), unlink(2), a try_send(). One that had not started yet starts
+// canceled; one that had no stack yet never does. Where that is not acceptable, fork before there are others,
+// or use the form with a main function.
 //
 // What the loop watches without a coroutine goes on in both: acceptors share their queue (that is what this
 // form is for), timers fire in both. A parked connection (EvParking) must be served by one of the two: close

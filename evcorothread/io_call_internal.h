@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "cutils/check.h"
+#include "cutils/deadline.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "nutils/net_error.h"
 
@@ -17,6 +18,17 @@ inline std::error_code refusal(const FdWatch* watch) {
     EVC_CHECK(&self.loop == &watch->loop, "a socket or a pipe is used by a coroutine of another loop");
     if (self.refuses_waits()) return nutils::NetError::canceled;
     return {};
+}
+
+// Between two looks at what may be read. Resolves the deadline. True when it has passed and this call has not
+// `asked` the kernel yet: what the loop has been told may be older than the data, and there is no time to
+// wait for news.
+inline bool ask_rather_than_wait(FdWatch& watch, Deadline& deadline, bool asked) {
+    const TimePoint now = watch.loop.precise_now();
+    deadline = deadline.resolved(now);
+    if (asked || !deadline.passed(now)) [[likely]]
+        return false;
+    return watch.unverified = true;
 }
 
 }  // namespace evcorothread

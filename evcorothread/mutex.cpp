@@ -1,5 +1,6 @@
 #include "evcorothread/mutex.h"
 
+#include "evcorothread/loop_core_internal.h"
 #include "evcorothread/sync_waiter_internal.h"
 
 namespace evcorothread {
@@ -53,7 +54,7 @@ void Mutex::lock_again() {
         owner_ = &self;
         return;
     }
-    const CancelShield shield(Deadline::never);
+    const LastingShield shield(Deadline::never);
     SyncWaiter waiter(self, reason_, this, WaitKind::mutex);
     const Wake cause = wait_unchecked(waiters_, waiter, Deadline::never);
     EVC_CHECK(cause == Wake::event, "a wait without a deadline and behind a shield ended without its event");

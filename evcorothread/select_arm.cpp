@@ -88,7 +88,7 @@ bool SocketArmCore::ready() {
         error_ = NetError::busy;
         return true;
     }
-    if (!watch_->may_read()) return false;
+    if (!watch_->may_read() && watch_->registered) return false;
     if (polled(watch_->fd, POLLIN, error_)) return true;
     // Nothing is there, not even an error. What comes from now on makes an edge, which will say so.
     watch_->readable = watch_->unverified = false;

@@ -1,5 +1,6 @@
 #include "evcorothread/shared_channel.h"
 
+#include <cstdint>
 #include <mutex>
 #include <new>
 
@@ -32,9 +33,10 @@ struct SharedChannelBase::Impl {
     }
 
     static std::size_t bytes(std::size_t items, std::size_t size) {
-        std::size_t all = 0;
-        if (__builtin_mul_overflow(items, size, &all)) throw std::bad_array_new_length();
-        return all;
+        // The limit of an object's size; the aligned operator new of GCC 12 rounds up what is larger to
+        // nothing.
+        if (items > std::size_t{PTRDIFF_MAX} / size) throw std::bad_array_new_length();
+        return items * size;
     }
     [[nodiscard]] char* slot(std::size_t i) const { return room + i * type.size; }
     [[nodiscard]] std::size_t next(std::size_t i) const { return i + 1 == capacity ? 0 : i + 1; }

@@ -15,6 +15,7 @@ std::error_code system_error(int number) { return {number, std::generic_category
 
 std::error_code wait_for(int fd, short what, const char* reason, Deadline deadline) {
     ThreadCore& self = ThreadCore::current();
+    if (fd < 0) return system_error(EBADF);  // poll(2) looks away
     pollfd state{fd, static_cast<short>(what == EV_READ ? POLLIN : POLLOUT), 0};
     int ready;
     do ready = ::poll(&state, 1, 0);

@@ -107,8 +107,8 @@ class EVC_API ByteStream {
 
     // Sends all pieces, in their order.
     //
-    // After:  on success bytes is their total size. The pieces themselves are used up: on an error they
-    //         describe what is left, some of them empty.
+    // After:  on success bytes is their total size, and what the pieces say is no use any more. On an error
+    //         they describe what is left, those that went being empty: the call can be repeated with them.
     // Errors: those of send; bytes says how many went before.
     [[nodiscard]] virtual IoResult send_all_v(std::span<iovec> pieces, Deadline deadline);
 

@@ -20,19 +20,27 @@ namespace nutils {
     return total;
 }
 
-// What is left of `pieces` once their first `bytes` bytes are done. Changes the piece in which they end,
-// drops those before it, and empty ones at the front: the result is empty when nothing is left.
+// What is left of `pieces` once their first `bytes` bytes are done. Shortens the piece in which they end,
+// empties those before it, so that the array still describes what is left, and drops them, and empty ones at
+// the front: the result is empty when nothing is left.
 //
 // Before: bytes <= total_size(pieces).
 [[nodiscard]] inline std::span<iovec> advanced(std::span<iovec> pieces, std::size_t bytes) noexcept {
     while (!pieces.empty() && bytes >= pieces.front().iov_len) {
         bytes -= pieces.front().iov_len;
+        pieces.front().iov_len = 0;
         pieces = pieces.subspan(1);
     }
     if (!pieces.empty()) {
         pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + bytes;
         pieces.front().iov_len -= bytes;
     }
+    return pieces;
+}
+
+// The same without the empty ones at the front, which count against what one system call takes.
+[[nodiscard]] inline std::span<const iovec> without_empty_front(std::span<const iovec> pieces) noexcept {
+    while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
     return pieces;
 }
 

@@ -52,6 +52,7 @@ IoResult write_some(int fd, std::string_view data) noexcept {
 }
 
 IoResult writev_some(int fd, std::span<const iovec> pieces) noexcept {
+    if (pieces.size() > kMaxPieces) pieces = without_empty_front(pieces);
     const auto count = static_cast<int>(std::min(pieces.size(), kMaxPieces));
     return write_guarded(total_size(pieces), [&] { return ::writev(fd, pieces.data(), count); });
 }

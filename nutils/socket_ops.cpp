@@ -54,6 +54,7 @@ IoResult sendv_again(int fd, const msghdr& message, int flags, ssize_t result) n
 }  // namespace detail
 
 IoResult recvv_some(int fd, std::span<const iovec> buffers) noexcept {
+    if (buffers.size() > detail::kMaxPieces) buffers = without_empty_front(buffers);
     msghdr message = {};
     message.msg_iov = const_cast<iovec*>(buffers.data());  // recvmsg(2) writes through it, not to it
     message.msg_iovlen = buffers.size() < detail::kMaxPieces ? buffers.size() : detail::kMaxPieces;

@@ -23,6 +23,7 @@
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "nutils/io_result.h"
+#include "nutils/iovecs.h"
 #include "nutils/sock_addr.h"
 #include "nutils/unique_fd.h"
 
@@ -65,8 +66,11 @@ inline constexpr std::size_t kMaxPieces = 1024;
     return detail::send_again(fd, data, flags, result);
 }
 
-// The same for several pieces in one call; at most 1024 of them are looked at.
+// The same for several pieces in one call; at most 1024 of them are looked at, from the first on that is not
+// empty.
 [[nodiscard]] inline IoResult sendv_some(int fd, std::span<const iovec> pieces, int flags = 0) noexcept {
+    if (pieces.size() > detail::kMaxPieces) [[unlikely]]
+        pieces = without_empty_front(pieces);
     msghdr message = {};
     message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg(2) does not write to it
     message.msg_iovlen = pieces.size() < detail::kMaxPieces ? pieces.size() : detail::kMaxPieces;

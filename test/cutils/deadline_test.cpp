@@ -68,6 +68,12 @@ TEST(Deadline, ZeroAndLessHavePassed) {
     CHECK_EQUAL(Duration::zero(), Deadline(-1s).remaining(now));
 }
 
+TEST(Deadline, BeforeTheBeginningOfTimeStopsThere) {
+    const TimePoint early{-Duration::max() + 1h};
+    CHECK(Deadline(std::chrono::hours::min()).resolved(early).at() == TimePoint::min());
+    CHECK(Deadline(std::chrono::hours::min()).passed(early));
+}
+
 TEST(Deadline, PassesAtItsMoment) {
     const Deadline deadline = now;
     CHECK(!deadline.passed(now - 1ns));

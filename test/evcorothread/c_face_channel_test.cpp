@@ -1,7 +1,9 @@
 // The C face: channels, and select.
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "evcorothread/evthread_channel.h"
@@ -27,6 +29,17 @@ void start_receiver(EVCHANNEL* channel, std::vector<int>& received, Outcome& las
 }
 }
 ;
+
+TEST(CFaceChannel, OfMoreBytesThanThereCanBeIsOutOfMemory) {
+    for (const auto& [size, capacity] : {std::pair<std::size_t, std::size_t>{SIZE_MAX, 1},
+                                         {1, SIZE_MAX},
+                                         {SIZE_MAX / 2 + 2, 1},
+                                         {std::size_t{1} << 40, std::size_t{1} << 40}}) {
+        errno = 0;
+        POINTERS_EQUAL(nullptr, EVCHANNEL_init(loop, size, capacity));
+        LONGS_EQUAL(ENOMEM, errno);
+    }
+}
 
 TEST(CFaceChannel, HandsMessagesOverInTheirOrder) {
     for (const std::size_t capacity : {0U, 1U, 3U, 100U}) {

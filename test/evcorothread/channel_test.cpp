@@ -278,6 +278,7 @@ TEST(Channel, WhatIsLeftDiesWithIt) {
 }
 
 TEST(Channel, ABufferThatIsNotToBeHadIsBadAlloc) {
+    CHECK_THROWS(std::bad_alloc, Channel<char>(static_cast<std::size_t>(-1)));  // and rounded up, 0
     CHECK_THROWS(std::bad_alloc, Channel<std::string>(static_cast<std::size_t>(-1) / 8));
     AllocationFaults faults;
     faults.fail_all();

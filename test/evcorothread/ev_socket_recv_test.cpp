@@ -76,6 +76,23 @@ TEST(Recv, WithAPassedDeadlineTakesWhatIsThere) {
     });
 }
 
+TEST(Recv, WithAPassedDeadlineTakesWhatTheLoopHasNotHeardOfYet) {
+    in_coroutine([&] {
+        CHECK(socket.recv(buffer, 0s).timed_out());
+        connection.peer_sends("hello");
+        CHECK_EQUAL("hello", received(socket, -1s));
+        CHECK(socket.recv(buffer, loop.now() - 1h).timed_out());
+    });
+}
+
+TEST(Recv, WithAPassedDeadlineAsksTheKernelOnceACall) {
+    in_coroutine([&] {
+        const long before = faults.calls("recv");
+        for (int i = 0; i < 3; ++i) CHECK(socket.recv(buffer, 0s).timed_out());
+        CHECK_EQUAL(before + 3, faults.calls("recv"));
+    });
+}
+
 TEST(Recv, ReportsTheEndOfTheStreamEachTime) {
     connection.peer_closes();
     in_coroutine([&] {
@@ -207,6 +224,23 @@ TEST(Recv, TryMakesNoSyscallWhenNothingCanBeThere) {
     CHECK(!socket.may_recv());
     CHECK(socket.try_recv(buffer).would_block());
     CHECK_EQUAL(before, faults.calls("recv"));
+}
+
+TEST(Recv, TrySeesWhatComesLaterThoughNobodyHasEverWaited) {
+    in_coroutine([&] {
+        CHECK(socket.try_recv(buffer).would_block());
+        connection.peer_sends("x");
+        CHECK(!this_evthread::delay(1s));
+        CHECK_EQUAL(1, socket.try_recv(buffer).bytes);
+    });
+}
+
+TEST(Recv, TrySeesWhatComesAfterAnAnswerThoughNobodyHasEverWaited) {
+    connection.peer_sends("x");
+    CHECK_EQUAL(1, socket.try_recv(buffer).bytes);
+    CHECK_EQUAL(1, socket.try_send("y").bytes);
+    connection.peer_sends("z");
+    CHECK_EQUAL(1, socket.try_recv(buffer).bytes);
 }
 
 TEST(Recv, TryOnAClosedSocketIsClosed) {

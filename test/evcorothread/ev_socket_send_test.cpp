@@ -187,6 +187,32 @@ TEST(Send, ManyEmptyPiecesAreNoEndlessLoop) {
     CHECK_EQUAL("x", connection.peer_gets());
 }
 
+TEST(Send, ManyEmptyPiecesInFrontDoNotHideTheOneBehind) {
+    in_coroutine([&] {
+        std::vector<iovec> pieces(3000, piece_of(""));
+        pieces.back() = piece_of("x");
+        CHECK_EQUAL(1, socket.sendv(pieces, 1s).bytes);
+        CHECK_EQUAL(1, socket.try_sendv(pieces).bytes);
+    });
+    CHECK_EQUAL("xx", connection.peer_gets());
+}
+
+TEST(Send, AllPiecesGoOnWithTheSameArrayAfterTheDeadline) {
+    const std::string text = pattern(100'000);
+    std::vector<iovec> pieces(30, piece_of(text));
+    std::size_t sent = 0;
+    in_coroutine([&] {
+        const IoResult some = socket.send_all_v(pieces, 5s);
+        CHECK(some.timed_out());
+        sent = some.bytes;
+    });
+    CHECK_EQUAL(30 * text.size() - sent, nutils::total_size(pieces));
+    drain(connection.peer.get());
+    run_ready();
+    in_coroutine([&] { sent += socket.send_all_v(pieces, 5s).bytes; });
+    CHECK_EQUAL(30 * text.size() - sent, nutils::total_size(pieces));
+}
+
 TEST(Send, AllPiecesReportWhatWentBeforeTheDeadline) {
     const std::string text = pattern(2 << 20);
     in_coroutine([&] {

@@ -429,6 +429,26 @@ TEST(Acceptor, AdoptingWhatIsNoSocketIsAnError) {
     CHECK(!EvTcpAcceptor::adopt(loop, UniqueFd(), [](EvSocket) {}));
 }
 
+TEST(Acceptor, AdoptingASocketThatDoesNotListenIsAnError) {
+    auto idle = nutils::socket_stream(AF_INET).value();
+    const auto adopted = EvTcpAcceptor::adopt(loop, std::move(idle), [](EvSocket) {});
+    CHECK(!adopted && adopted.error() == std::errc::invalid_argument);
+    auto raw = nutils::socket_stream(AF_INET).value();
+    CHECK(!EvTcpAcceptor::adopt_raw(loop, std::move(raw), [](UniqueFd, const SockAddr&) {}));
+}
+
+TEST(Acceptor, MovedFromIsClosed) {
+    listen_echo();
+    EvTcpAcceptor other = std::move(*acceptor);
+    acceptor->pause();
+    acceptor->resume();
+    acceptor->close();
+    CHECK(!acceptor->is_open());
+    CHECK_EQUAL(0, acceptor->accepted());
+    CHECK(acceptor->local_address().is_none());
+    CHECK(other.is_open());
+}
+
 TEST(Acceptor, AListenerThatBreaksIsLoggedAndClosed) {
     LogCapture log;
     listen_echo();

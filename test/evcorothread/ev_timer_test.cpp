@@ -247,6 +247,26 @@ TEST(Timer, APeriodWithoutEndIsNever) {
     CHECK_EQUAL(0, calls);
 }
 
+TEST(Timer, APeriodThatReachesBeyondTheEndOfTimeEndsThere) {
+    timer->start_periodic(24h * 365 * 200);
+    run_loop();
+    CHECK_EQUAL(1, calls);
+    CHECK(!timer->running());
+}
+
+TEST(Timer, MovedFromIsNotRunning) {
+    const EvTimer other = std::move(*timer);
+    timer->stop();
+    CHECK(!timer->running());
+}
+
+TEST(Timer, MovedFromAbortsWhenStarted) {
+    const EvTimer other = std::move(*timer);
+    const char* const complaint = "after it was moved away";
+    STRCMP_CONTAINS(complaint, abort_message([this] { timer->start(1s); }).c_str());
+    STRCMP_CONTAINS(complaint, abort_message([this] { timer->start_periodic(1s); }).c_str());
+}
+
 TEST(Timer, ManyRunInOrder) {
     std::vector<std::unique_ptr<EvTimer>> many;
     std::vector<int> order;

@@ -8,14 +8,19 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "evcorothread/bundle.h"
+#include "evcorothread/condition.h"
+#include "evcorothread/copy_stream.h"
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/mutex.h"
 #include "evcorothread/signal_queue.h"
 #include "evcorothread/signal_watch.h"
 #include "nutils/pipe_ops.h"
@@ -345,6 +350,107 @@ TEST(Forks, OthersEndCanceledInTheChildAndGoOnInTheParent) {
         connection.peer_sends("x");
         CHECK(!other.join(kSoon));
         CHECK_EQUAL("served", connection.peer_gets());
+    });
+}
+
+// Forks while `others` do what they do, which they must survive being canceled at in the child.
+class BesideFixture : public TEST_GROUP_CppUTestGroupForks {
+  public:
+    template <class... Others>
+    void fork_beside(Others... others) {
+        std::vector<EvThread> threads;
+        (threads.push_back(go("other", others)), ...);
+        in_coroutine([&] {
+            CHECK(!this_evthread::delay(1ms));
+            const pid_t pid = fork_child(loop).value();
+            if (pid == 0) {
+                Verdict verdict;
+                for (EvThread& other : threads) verdict.expect(!other.join(kSoon));
+                verdict.expect(loop.thread_count() == 1);
+                verdict.exit();
+            }
+            expect_success(pid);
+            for (EvThread& other : threads) {
+                CHECK(!other.finished());
+                other.cancel();
+                CHECK(!other.join(kSoon));
+            }
+        });
+    }
+    // Also in the child, where no CHECK may fail.
+    static void must(bool good) {
+        if (!good) std::abort();
+    }
+    static void sleep_well() {
+        (void)this_evthread::delay(Deadline::never);
+        this_evthread::yield();
+    }
+};
+
+TEST_GROUP_BASE(ForksBeside, BesideFixture){};
+
+TEST(ForksBeside, ABundleThatEndsWaitsForItsChildrenInTheChildToo) {
+    fork_beside([&] {
+        Bundle bundle(loop);
+        for (int i = 0; i < 3; ++i) bundle.go("child", &sleep_well);
+        (void)bundle.wait(Deadline::never);
+    });
+}
+
+TEST(ForksBeside, ABundleThatIsClosedWaitsForItsChildrenInTheChildToo) {
+    fork_beside([&] {
+        Bundle bundle(loop);
+        bundle.go("child", [&] {
+            Bundle inner(loop);
+            inner.go("grandchild", &sleep_well);
+            (void)inner.wait(Deadline::never);
+        });
+        (void)bundle.wait(Deadline::never);
+        must(bundle.close(Deadline::never).ok() && bundle.empty());
+    });
+}
+
+TEST(ForksBeside, ABundleWithChildrenThatHadNoStackYet) {
+    fork_beside([&] {
+        Bundle bundle(loop);
+        for (int i = 0; i < 30; ++i) bundle.go("child", &sleep_well);
+        (void)bundle.wait(Deadline::never);
+    });
+}
+
+TEST(ForksBeside, ABundleThatWasEndingAlready) {
+    fork_beside([&] {
+        {
+            Bundle bundle(loop);
+            bundle.go("child", [] {
+                const CancelShield shield(1h);
+                (void)this_evthread::delay(100ms);
+            });
+            this_evthread::yield();
+        }
+        (void)this_evthread::delay(Deadline::never);
+    });
+}
+
+TEST(ForksBeside, CoroutinesAtAConditionGetTheirMutexBack) {
+    Mutex mutex;
+    Condition condition;
+    const auto wait = [&] {
+        MutexLock lock(mutex, Deadline::never);
+        if (!lock) return;
+        must(condition.wait(mutex, Deadline::never) == NetError::canceled && mutex.held());
+        this_evthread::yield();
+    };
+    fork_beside(wait, wait, wait);
+}
+
+TEST(ForksBeside, ARelayOfTwoStreamsWaitsForItsCoroutines) {
+    Connection one = unix_connection(loop);
+    Connection two = unix_connection(loop);
+    fork_beside([&] {
+        nutils::ByteStream& left = one.socket;
+        nutils::ByteStream& right = two.socket;
+        (void)relay(left, right, Deadline::never);
     });
 }
 

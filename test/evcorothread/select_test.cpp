@@ -591,6 +591,15 @@ TEST(Select, ASocketWhoseDataWasReadIsNotReadyAndBecomesReadyAgain) {
     run_loop();
 }
 
+TEST(Select, TriedAgainASocketThatNobodyHasWaitedOnIsAskedAgain) {
+    Connection connection = unix_connection(loop);
+    in_coroutine([&] {
+        CHECK(try_select(on_readable(connection.socket, [] {})).would_block());
+        connection.peer_sends("x");
+        CHECK(try_select(on_readable(connection.socket, [] {})));
+    });
+}
+
 TEST(Select, TheEndOfAStreamIsReadable) {
     Connection connection = unix_connection(loop);
     go([&] { result = select(on_readable(connection.socket, [] {}), a.on_recv(take()), kNever); });

@@ -79,6 +79,11 @@ TEST(SharedChannel, WithoutABufferAReceiverWaitsForItsSender) {
     run_loop();
 }
 
+TEST(SharedChannel, ABufferThatIsNotToBeHadIsBadAlloc) {
+    CHECK_THROWS(std::bad_alloc, SharedChannel<char>(static_cast<std::size_t>(-1)));
+    CHECK_THROWS(std::bad_alloc, Ints(static_cast<std::size_t>(-1) / 2));
+}
+
 TEST(SharedChannel, TryNeverWaits) {
     Ints channel(1);
     CHECK_EQUAL(code(NetError::would_block), channel.try_recv().error().code());

@@ -129,7 +129,8 @@ TEST(WaitFd, WhatIsNotOpenIsEbadf) {
     in.reset();
     in_coroutine([&] {
         CHECK(wait_readable(4000, 1s) == std::errc::bad_file_descriptor);
-        CHECK(wait_readable(-1, 1s));
+        CHECK(wait_readable(-1, 1s) == std::errc::bad_file_descriptor);
+        CHECK(wait_writable(-1, 0s) == std::errc::bad_file_descriptor);
     });
 }
 

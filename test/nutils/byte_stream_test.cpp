@@ -157,6 +157,9 @@ TEST(ByteStream, SendAllVLeavesThePiecesDescribingTheRest) {
     CHECK(sent.timed_out());
     LONGS_EQUAL(5, sent.bytes);
     CHECK_EQUAL("hello", pipe.far.unread());
+    std::string left;
+    for (const iovec& piece : pieces) left.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    CHECK_EQUAL(" world", left);
 }
 
 TEST(ByteStream, SendvSendsOfTheFirstPieceThatIsNotEmpty) {

@@ -35,7 +35,18 @@ TEST(Iovecs, AdvancedIntoAPieceShortensIt) { CHECK_EQUAL("b||cde|f|", text_of(ad
 
 TEST(Iovecs, AdvancedToTheEndOfAPieceDropsItAndEmptyOnesBehind) {
     CHECK_EQUAL("cde|f|", text_of(advanced(pieces, 2)));
-    CHECK_EQUAL("f|", text_of(advanced(pieces, 5)));
+    CHECK_EQUAL("f|", text_of(advanced(pieces, 3)));
+}
+
+TEST(Iovecs, AdvancedLeavesTheArrayDescribingWhatIsLeft) {
+    (void)advanced(pieces, 3);
+    CHECK_EQUAL("||de|f|", text_of(pieces));
+}
+
+TEST(Iovecs, WithoutEmptyFrontKeepsWhatIsBehind) {
+    const std::array<iovec, 4> some = {piece_of(""), piece_of(""), piece_of("x"), piece_of("")};
+    LONGS_EQUAL(2, without_empty_front(some).size());
+    CHECK(without_empty_front({}).empty());
 }
 
 TEST(Iovecs, AdvancedByEverythingIsEmpty) {
