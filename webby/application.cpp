@@ -180,6 +180,10 @@ bool Application::request_end(const Match& match, Request& request, Response& re
     return done && go_on;
 }
 
+bool Application::serve_with(Servlet& servlet, Request& request, Response& response) const {
+    return guarded(exceptions_, request, &response, [&] { servlet.serve(request, response); });
+}
+
 bool Application::serve(const Match& match, Request& request, Response& response) const {
     return guarded(exceptions_, request, &response, [&] {
         if (match.endpoint != nullptr)
