@@ -103,4 +103,6 @@ TEST(ProgramConfig, AFileThatIsNotThereIsOneLineAndExitCode2) {
     if (program_path().empty()) return;
     STRCMP_EQUAL("2 webby: /nonexistent.toml: No such file or directory\n",
                  refusal_of({"--config", "/nonexistent.toml"}).c_str());
+    STRCMP_EQUAL(("2 webby: " + folder.path() + ": Is a directory\n").c_str(),
+                 refusal_of({"--config", folder.path()}).c_str());
 }
