@@ -1,6 +1,7 @@
 #include "webby/application.h"
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <string>
 #include <tuple>
@@ -47,6 +48,13 @@ std::string_view port_of(std::string_view host) {
     const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
     return has_port ? host.substr(colon + 1) : std::string_view();
 }
+// is_valid_host() has seen that it is digits.
+bool is_port_or_none(std::string_view port) {
+    unsigned number = 1;
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    return port.empty() ||
+           (error == std::errc() && end == port.data() + port.size() && number >= 1 && number <= 65535);
+}
 std::string_view name_of(std::string_view host) {
     const std::string_view port = port_of(host);
     if (!port.empty() || host.ends_with(':')) host.remove_suffix(port.size() + 1);
@@ -92,7 +100,8 @@ void Application::rebuild_lines() {
 
 cutils::Result<Site*> Application::add_host(std::string_view host) {
     const std::string_view plain = host.starts_with("*.") ? host.substr(2) : host;
-    if (plain.empty() || !is_valid_host(plain))
+    if (plain.empty() || !is_valid_host(plain) || plain.find('*') != std::string_view::npos ||
+        !is_port_or_none(port_of(plain)))
         return cutils::Error(std::make_error_code(std::errc::invalid_argument),
                              "virtual host \"" + std::string(host) + "\": not the name of a host");
     auto site = std::make_unique<Site>();
@@ -178,6 +187,10 @@ bool Application::request_end(const Match& match, Request& request, Response& re
             if (go_on && wants.request_data) go_on = filter->on_request_end(request, response);
     });
     return done && go_on;
+}
+
+bool Application::serve_with(Servlet& servlet, Request& request, Response& response) const {
+    return guarded(exceptions_, request, &response, [&] { servlet.serve(request, response); });
 }
 
 bool Application::serve(const Match& match, Request& request, Response& response) const {

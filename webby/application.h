@@ -118,6 +118,8 @@ class EVC_API Application {
     [[nodiscard]] bool request_end(const Match& match, Request& request, Response& response) const;
     // Runs the servlet, or answers 404, 405, 421, OPTIONS itself. False: it threw.
     bool serve(const Match& match, Request& request, Response& response) const;
+    // The same of a servlet that is known, on whatever thread.
+    bool serve_with(Servlet& servlet, Request& request, Response& response) const;
     void leave(const Match& match, const Request& request, Response& response, std::size_t entered) const {
         if (entered > 0) leave_filters(match, request, response, entered);
     }

@@ -89,9 +89,12 @@ Deferred Response::defer() {
     return Deferred(*deferred_);
 }
 
+// Who filled it may have called defer() as well: a servlet on another thread.
 void Response::take_deferred() {
+    DeferredState* const next = std::exchange(deferred_->response.deferred_, nullptr);
     swap(deferred_->response);
     drop_deferred();
+    deferred_ = next;
 }
 
 void Response::drop_deferred() {

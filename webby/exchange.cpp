@@ -157,10 +157,16 @@ void Exchange::too_late() {
 
 // A deferred response: waits for it, or says false when that is the driver's to do.
 [[gnu::noinline]] bool Exchange::settle() {
-    DeferredState& state = *response_.deferred();
     const bool may_wait = context_->event_loop == nullptr;
     EVC_CHECK(may_wait || can_be_told(),
               "an exchange of an event loop has nobody to tell of deferred responses");
+    while (DeferredState* const state = response_.deferred()) {
+        if (!settle_one(*state, may_wait)) return false;
+    }
+    return true;
+}
+
+bool Exchange::settle_one(DeferredState& state, bool may_wait) {
     // Who uses the request on another thread is waited for here: it must not go.
     if (can_be_told() && !(may_wait && state.is_pinned())) {
         deferred_ = state.tell(*context_->told_on, *waiter_);
@@ -225,7 +231,8 @@ inline void Exchange::finish() {
         response_.swap(*other_answer_);
         other_answer_.reset();
     }
-    context_->application.leave(match_, request_, response_, filters_entered_);
+    if (!std::exchange(left_, false))
+        context_->application.leave(match_, request_, response_, filters_entered_);
     // A body that turned out to be malformed or too large is never answered with success.
     if (std::exchange(streaming_, false) && engine_.next_is_refused() &&
         to_number(response_.status()) < 400) {
@@ -289,7 +296,7 @@ inline void Exchange::start() {
     response_.clear();
     response_.set_sink(nullptr);
     piece_ = {};
-    gathers_ = streaming_ = writing_ = failed_ = false;
+    gathers_ = streaming_ = writing_ = left_ = failed_ = false;
     end_told_ = false;
     filters_entered_ = 0;
     if (context_->access_log != nullptr) [[unlikely]]
@@ -328,8 +335,14 @@ void Exchange::refuse() {
 Exchange::Want Exchange::advance() {
     if (deferred_) [[unlikely]] {
         if (!response_.deferred()->is_complete()) return Want::deferred;
+        const bool late = is_pinned() && request_.deadline().passed(wire_->now());
         deferred_ = false;
         response_.take_deferred();
+        if (response_.deferred() != nullptr && !late && !settle()) return Want::deferred;
+        if (late) {
+            count_timeout(TimeoutKind::answer);
+            too_late();
+        }
         finish();
         if (engine_.must_send()) return Want::send;
     }
@@ -418,11 +431,19 @@ IoResult Exchange::read_body(std::span<char> buffer, cutils::Deadline deadline) 
 
 // --- a body that is written piece by piece ---
 
-void Exchange::begin_stream() {
+// False: a filter has answered otherwise, and nobody wants what the servlet writes.
+bool Exchange::begin_stream() {
+    if (other_answer_ != nullptr) return false;
     if (kept_line_ != nullptr) end_line(engine_.body_in_output(kAllOfIt));
     EVC_CHECK(response_.deferred() == nullptr, "Response::write() after defer()");
     response_.begin_writing();
     context_->application.leave(match_, request_, response_, filters_entered_);
+    if (!response_.is_written()) {
+        other_answer_ = std::make_unique<Response>();
+        other_answer_->swap(response_);
+        left_ = true;
+        return false;
+    }
     context_->count_request();
     if (context_->draining.load(std::memory_order_relaxed)) engine_.close_after_response();
     engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
@@ -430,11 +451,12 @@ void Exchange::begin_stream() {
     writing_ = true;
     written_ = coded_ = 0;
     write_error_ = {};
+    return true;
 }
 
 IoResult Exchange::write(std::string_view piece, cutils::Deadline deadline) {
     constexpr std::size_t kPiece = 32 * 1024;
-    if (!writing_) begin_stream();
+    if (!writing_ && !begin_stream()) return {0, NetError::canceled};
     deadline = deadline.resolved(wire_->now());
     std::size_t taken = 0;
     while (!write_error_ && taken < piece.size()) {
@@ -461,7 +483,7 @@ std::error_code Exchange::send_piece(std::string_view piece, cutils::Deadline de
 }
 
 std::error_code Exchange::flush(cutils::Deadline deadline) {
-    if (!writing_) begin_stream();
+    if (!writing_ && !begin_stream()) return NetError::canceled;
     deadline = deadline.resolved(wire_->now());
     if (!write_error_) write_error_ = stream({}, Coding::flush);
     if (!write_error_) write_error_ = wire_->flush(deadline);

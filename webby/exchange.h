@@ -232,7 +232,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     bool serve_until(cutils::Duration deadline);
     void finish();
     void finish_stream();
-    void begin_stream();
+    [[nodiscard]] bool begin_stream();
     [[nodiscard]] std::error_code send_piece(std::string_view piece, cutils::Deadline deadline);
     enum class Coding : std::uint8_t { piece, flush, last };
     [[nodiscard]] std::error_code stream(std::string_view piece, Coding what);
@@ -253,6 +253,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void end_line(std::uint64_t more);
     std::optional<std::chrono::nanoseconds> took();
     bool settle();
+    bool settle_one(DeferredState& state, bool may_wait);
     bool wait_for(DeferredState& state);
     void abandon_deferred();
     void gather();
@@ -282,9 +283,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     std::uint64_t written_ = 0;  // of a body that is written piece by piece
     std::size_t coded_ = 0;      // of that, since others had their turn
     std::error_code write_error_;
-    std::unique_ptr<Response> other_answer_;  // a filter's, in the middle of a body that the servlet reads
+    std::unique_ptr<Response> other_answer_;  // a filter's, while the servlet still reads, or writes
     bool streaming_ = false;                  // the servlet reads the body itself
     bool writing_ = false;                    // it writes the response itself: the head is out
+    bool left_ = false;                       // the filters have seen the response already
     bool end_told_ = false;                   // the filters know that the body is complete
     bool failed_ = false;                     // the servlet, or a filter, threw
     bool gathers_ = false;

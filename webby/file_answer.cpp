@@ -16,9 +16,9 @@
 namespace webby {
 namespace {
 
-// An error instead: what was said of the file is not said of it.
+// An error instead: what was said of the file is not said of it, and its text is not coded.
 void answer_error(Response& response, Status status) {
-    for (const char* name : {"ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"})
+    for (const char* name : {"ETag", "Last-Modified", "Accept-Ranges", "Cache-Control", "Content-Encoding"})
         response.remove_header(name);
     response.error(status);
 }

@@ -63,6 +63,7 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
     unsigned lengths = 0;
     bool encoding_is_chunked = false;
     bool unknown_expectation = false;
+    bool closes = false;  // one of the options in Connection
     bool head_done = false;
 
     void refuse(Status status, beast::error_code& ec) {
@@ -96,6 +97,7 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
                 ++encodings;
                 encoding_is_chunked = ascii::equal_ignoring_case(to_std(value), "chunked");
                 break;
+            case http::field::connection: closes |= list_has_token(to_std(value), "close"); break;
             case http::field::expect:
                 if (ascii::equal_ignoring_case(to_std(value), "100-continue"))
                     head.expects_continue = true;
@@ -136,7 +138,7 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
         if (!read_target()) return refuse(Status::bad_request, ec);
         if (unknown_expectation && !old) return refuse(Status::expectation_failed, ec);
 
-        head.keep_alive = keep_alive();
+        head.keep_alive = keep_alive() && !closes;  // in 1.0 Beast looks at "keep-alive" alone
         head.chunked = encodings > 0;
         head.has_length = lengths > 0;
         if (head.has_length) head.content_length = *content_length();
@@ -172,6 +174,8 @@ struct Http1Parser::Grammar final : http::basic_parser<true> {
     void on_chunk_header_impl(std::uint64_t size, beast::string_view extensions,
                               beast::error_code& ec) override {
         if (extensions.size() > limits.chunk_line) return refuse(Status::bad_request, ec);
+        // Beast takes anything between quotes: a line break there ends the line for others.
+        if (!ascii::kFieldValue.has_all(to_std(extensions))) return refuse(Status::bad_request, ec);
         if (size > body_limit_left) return refuse(Status::content_too_large, ec);
         body_limit_left -= size;
     }

@@ -1,5 +1,5 @@
-#include "cutils/log.h"
 #include "evcorothread/ev_thread.h"
+#include "webby/application.h"
 #include "webby/deferred_internal.h"
 #include "webby/offloaded_internal.h"
 
@@ -31,8 +31,8 @@ class OffloadedFromCoroutine final : public Servlet {
 // Nobody waits. The connection keeps the request until the response is complete.
 class OffloadedFromLoop final : public Servlet {
   public:
-    OffloadedFromLoop(std::unique_ptr<Servlet> servlet, OffloadPool& pool)
-        : servlet_(std::move(servlet)), pool_(pool) {}
+    OffloadedFromLoop(std::unique_ptr<Servlet> servlet, OffloadPool& pool, const Application& application)
+        : servlet_(std::move(servlet)), pool_(pool), application_(application) {}
 
     void serve(Request& request, Response& response) override {
         const Deferred answer = response.defer();
@@ -47,33 +47,24 @@ class OffloadedFromLoop final : public Servlet {
 
   private:
     void run(Request& request, Deferred answer) {
-        try {
-            servlet_->serve(request, answer.response());
-        } catch (const std::exception& error) {
-            fail(answer, error.what());
-        } catch (...) {
-            fail(answer, "not a std::exception");
-        }
+        (void)application_.serve_with(*servlet_, request, answer.response());
         answer.complete();
-    }
-    static void fail(const Deferred& answer, const char* what) {
-        cutils::log(cutils::LogLevel::error, "an offloaded servlet: exception: %s", what);
-        answer.response().clear();
-        answer.response().error(Status::internal_error);
     }
 
     const std::unique_ptr<Servlet> servlet_;
     OffloadPool& pool_;
+    const Application& application_;
 };
 
 }  // namespace
 
 std::unique_ptr<Servlet> make_offloaded(std::unique_ptr<Servlet> servlet, OffloadPool& pool,
-                                        Paradigm paradigm) {
+                                        Paradigm paradigm, const Application& application) {
     switch (paradigm) {
         case Paradigm::thread: break;  // has threads of its own
         case Paradigm::coroutine: return std::make_unique<OffloadedFromCoroutine>(std::move(servlet), pool);
-        case Paradigm::event: return std::make_unique<OffloadedFromLoop>(std::move(servlet), pool);
+        case Paradigm::event:
+            return std::make_unique<OffloadedFromLoop>(std::move(servlet), pool, application);
     }
     return servlet;
 }

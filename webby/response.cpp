@@ -137,6 +137,13 @@ std::unique_ptr<BodySource> Response::take_source() {
     return taken;
 }
 
+// An interim answer would leave the client waiting for the real one, and take the next one for it.
+Status Response::refuse_status(Status status) {
+    cutils::log(cutils::LogLevel::error, "webby: %d is not the status of an answer; 500 instead",
+                static_cast<int>(to_number(status)));
+    return Status::internal_error;
+}
+
 void Response::begin_writing() {
     drop_other_body();
     body_.clear();
@@ -174,7 +181,7 @@ void Response::redirect(std::string_view location, Status status) {
 }
 
 void Response::error(Status status, std::string_view detail) {
-    status_ = status;
+    status = this->status(status).status();
     std::string page = std::to_string(to_number(status));
     page.append(" ").append(reason_phrase(status)).append("\n");
     if (!detail.empty()) page.append(detail).append("\n");

@@ -70,8 +70,9 @@ class EVC_API Response {
         if (deferred_ != nullptr) drop_deferred();
     }
 
+    // Errors: what cannot end an answer, below 200 or above 999, becomes a 500 and a line in the log.
     Response& status(Status status) {
-        status_ = status;
+        status_ = to_number(status) >= 200 && to_number(status) <= 999 ? status : refuse_status(status);
         return *this;
     }
     [[nodiscard]] Status status() const { return status_; }
@@ -196,6 +197,7 @@ class EVC_API Response {
         body_.append(bytes);  // cheaper than assign(): nothing to replace
         type_ = type;
     }
+    static Status refuse_status(Status status);
     void set_type(std::string_view type);
     void drop_deferred();
     void drop_other_body() {

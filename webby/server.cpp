@@ -507,7 +507,7 @@ void Server::Impl::add(Site& site, Method method, std::string_view pattern, std:
         if (offload_pool == nullptr)
             offload_pool = std::make_unique<evcorothread::OffloadPool>(
                 evcorothread::OffloadOptions{.threads = options.threads, .name = "webby-offload"});
-        servlet = make_offloaded(std::move(servlet), *offload_pool, options.paradigm);
+        servlet = make_offloaded(std::move(servlet), *offload_pool, options.paradigm, application);
     } else if (how.blocking.blocks() && options.paradigm == Paradigm::event) {
         return remember(cutils::Error(
             std::make_error_code(std::errc::not_supported),

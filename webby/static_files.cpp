@@ -66,10 +66,12 @@ std::string_view extension_of(ContentCoding coding) {
     return {};
 }
 
-bool asks_for_a_page(const Request& request, std::string_view path) {
+// Where only the client's taste can tell, caches are told so.
+bool asks_for_a_page(const Request& request, Response& response, std::string_view path) {
     const std::string_view name = path.substr(path.rfind('/') + 1);
-    return name.find('.') == std::string_view::npos ||
-           request.header("Accept").find("text/html") != std::string_view::npos;
+    if (name.find('.') == std::string_view::npos) return true;
+    response.add_header("Vary", "Accept");
+    return request.header("Accept").find("text/html") != std::string_view::npos;
 }
 
 // What was found under a path.
@@ -158,7 +160,8 @@ void StaticFiles::Impl::serve_folder(const Request& request, Response& response,
 
 void StaticFiles::Impl::serve_nothing(const Request& request, Response& response, std::string_view path,
                                       Status status) {
-    if (!options.spa_fallback.empty() && status == Status::not_found && asks_for_a_page(request, path)) {
+    if (!options.spa_fallback.empty() && status == Status::not_found &&
+        asks_for_a_page(request, response, path)) {
         Found found = find(options.spa_fallback);
         if (found.kind == Found::Kind::file)
             return serve_file(request, response, options.spa_fallback, std::move(found));

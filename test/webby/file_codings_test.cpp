@@ -52,6 +52,17 @@ TEST(FileCodings, TheOneTheClientLikesBestIsSent) {
     }
 }
 
+TEST(FileCodings, TheTextOfAnErrorIsNotCoded) {
+    const Heard behind = ask_for("gzip", "/page.css", "Range: bytes=100-\r\n");
+    STRCMP_EQUAL("416", behind.status().c_str());
+    STRCMP_EQUAL("bytes */4", behind.field("Content-Range").c_str());
+    CHECK_FALSE(behind.has("Content-Encoding"));
+    STRCMP_EQUAL("Accept-Encoding", behind.field("Vary").c_str());
+    const Heard changed = ask_for("gzip", "/page.css", "If-Match: \"x\"\r\n");
+    STRCMP_EQUAL("412", changed.status().c_str());
+    CHECK_FALSE(changed.has("Content-Encoding"));
+}
+
 TEST(FileCodings, WithoutAFieldItIsThePlainOne) {
     const Heard heard = ask("/page.css");
     STRCMP_EQUAL("plain css", heard.body().c_str());

@@ -73,6 +73,16 @@ TEST(FileOptions, ASinglePageAnswersForWhatIsNotThere) {
                  ask("/users/7", "If-None-Match: " + ask("/").field("ETag") + "\r\n").status().c_str());
 }
 
+TEST(FileOptions, WhereTheClientsTasteDecidesCachesAreTold) {
+    serve({.spa_fallback = "/index.html"});
+    STRCMP_EQUAL("200", ask("/v1.2", "Accept: text/html\r\n").status().c_str());
+    STRCMP_EQUAL("Accept", ask("/v1.2", "Accept: text/html\r\n").field("Vary").c_str());
+    STRCMP_EQUAL("404", ask("/v1.2", "Accept: */*\r\n").status().c_str());
+    STRCMP_EQUAL("Accept", ask("/v1.2", "Accept: */*\r\n").field("Vary").c_str());
+    CHECK_FALSE(ask("/people/7").has("Vary"));
+    CHECK_FALSE(ask("/app.js").has("Vary"));
+}
+
 TEST(FileOptions, ASinglePageThatIsNotThereIs404) {
     serve({.spa_fallback = "none.html"});
     STRCMP_EQUAL("404", ask("/users/7").status().c_str());

@@ -69,6 +69,9 @@ TEST(Http1Engine, Http10ClosesUnlessAskedToStay) {
     CHECK_EQUAL(ok("hello\n", "Connection: close\r\n") + "<closed>", answer("GET /hello HTTP/1.0\r\n\r\n"));
     CHECK_EQUAL(ok("hello\n", "Connection: keep-alive\r\n"),
                 answer("GET /hello HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"));
+    for (const char* both : {"keep-alive, close", "close, keep-alive", "keep-alive\r\nConnection: x, Close"})
+        CHECK_EQUAL(ok("hello\n", "Connection: close\r\n") + "<closed>",
+                    answer("GET /hello HTTP/1.0\r\nConnection: " + std::string(both) + "\r\n\r\n"));
 }
 
 TEST(Http1Engine, AHigherMinorVersionIsTakenFor11) {

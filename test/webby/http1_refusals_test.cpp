@@ -126,7 +126,10 @@ TEST(Http1Refusals, MalformedChunksAreRefused) {
                                "0\r\nContent-Length: 3\r\n\r\n",
                                "0\r\nTransfer-Encoding: chunked\r\n\r\n",
                                "0\r\nX: y\nZ: a\r\n\r\n",
-                               "5;a=\"b\r\nhello\"\r\n0\r\n\r\n"})
+                               "5;a=\"b\r\nhello\"\r\n0\r\n\r\n",
+                               "5;a=\"b\nc\"\r\nhello\r\n0\r\n\r\n",
+                               "5;a=\"b\r\n\"\r\nhello\r\n0\r\n\r\n",
+                               "5;a=\"b\x01\"\r\nhello\r\n0\r\n\r\n"})
         refused("400",
                 "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunks));
 }

@@ -499,6 +499,89 @@ TEST(Paradigms, AnOffloadedServletDoesNotHoldUpTheLoop) {
     }
 }
 
+TEST(Paradigms, AnOffloadedServletMayDefer) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).metrics_page("/metrics");
+        server->get("/both",
+                    [&](Request& q, Response& r) {
+                        Deferred answer = r.defer();
+                        if (q.query() == "drop") return;
+                        if (q.query() == "throw") throw std::runtime_error("oops");
+                        if (q.query() == "later")
+                            return answers.later(answer, [](Response& late) { late.text("later\n"); });
+                        answer.response().text("now\n");
+                        answer.complete();
+                    },
+                    {.blocking = Blocking::offload});
+        server->start().value();
+        STRCMP_CONTAINS("now\n", talk(get("/both")).c_str());
+        STRCMP_CONTAINS(" 500 ", talk(get("/both?drop")).c_str());
+        STRCMP_CONTAINS(" 500 ", talk(get("/both?throw")).c_str());
+        UNSIGNED_LONGS_EQUAL(1, server->metrics().exceptions);
+        answers.may_answer.set();
+        STRCMP_CONTAINS("later\n", talk(get("/both?later")).c_str());
+        server.reset();
+    }
+}
+
+TEST(Paradigms, AnOffloadedServletThatIsLateIsLateEverywhere) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/late",
+                           [&](Request& q, Response& r) {
+                               while (!q.deadline().passed(cutils::monotonic_now()))
+                                   std::this_thread::sleep_for(1ms);
+                               r.text("too late\n");
+                           },
+                           {.blocking = Blocking::offload, .deadline = 5ms});
+        server->start().value();
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/late")).c_str());
+        server.reset();
+    }
+}
+
+TEST(Paradigms, WhatAFilterAnswersInsteadHasNothingOfWhatTheServletWrites) {
+    class Instead final : public Filter {
+        void on_response(const Request& request, Response& response) override {
+            ++seen;
+            if (request.query() == "text") response.text("instead\n");
+            if (request.query() == "error") response.error(Status::bad_gateway);
+            if (request.query() == "throw") throw std::runtime_error("oops");
+        }
+
+      public:
+        std::atomic<int> seen{0};
+    };
+    for (const Paradigm paradigm : kAllParadigms) {
+        auto filter = std::make_unique<Instead>();
+        Instead& instead = *filter;
+        std::error_code told;
+        make(paradigm).add_filter(std::move(filter));
+        server->get("/write", [&](Request&, Response& r) {
+            for (int i = 0; i < 3; ++i) told = r.write("secret\n", 10s).error;
+            if (!told) told = r.flush(10s);
+        });
+        server->start().value();
+        struct Case {
+            const char* how;
+            const char* status;
+            const char* body;
+        };
+        for (const Case& c :
+             {Case{"text", " 200 ", "instead\n"}, {"error", " 502 ", "502"}, {"throw", " 500 ", "500"}}) {
+            instead.seen = 0;
+            const std::string heard = talk(get("/write?" + std::string(c.how)) + get("/write?plain"));
+            STRCMP_CONTAINS(c.status, heard.c_str());
+            const std::size_t second = heard.find("HTTP/1.1", 9);
+            CHECK(second != std::string::npos);  // the connection goes on
+            STRCMP_CONTAINS(c.body, heard.substr(0, second).c_str());
+            CHECK(heard.find("secret") > second);
+            LONGS_EQUAL(2, instead.seen);  // once each
+            CHECK_FALSE(told);             // of the second
+        }
+        server.reset();
+    }
+}
+
 TEST(Paradigms, TheServersEndWaitsForAnOffloadedServlet) {
     for (const Paradigm paradigm : kAllParadigms) {
         evcorothread::CrossEvent begun;

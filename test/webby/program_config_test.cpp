@@ -97,10 +97,19 @@ TEST(ProgramConfig, WhatIsWrongIsNamedWithItsLine) {
     refuses("listen = [\"a\",\n\"b\"\n", "3: \",\" or \"]\" is missing");
     refuses("listen = [\"a\",\n", "2: \"]\" is missing");
     refuses("= 3\n", "1: not KEY = VALUE");
+    refuses("\ntrust = \"10.0.0.0/33\"\n", "2: --trust: ");
+    refuses("vhost = [\"a\",\n\"b,0\"]\n", "1: --vhost: ");
+    refuses("vhost = \"a\"\nvhost = \"b c\"\n", "2: --vhost: ");
+    refuses("rate-limit = \"x\"\n", "1: --rate-limit: ");
+    refuses("cors = \"example.org\"\n", "1: --cors: ");
+    refuses("servlet = \"hello\"\n", "1: --servlet: ");
+    refuses("filter = \"\"\n", "1: --filter: ");
 }
 
 TEST(ProgramConfig, AFileThatIsNotThereIsOneLineAndExitCode2) {
     if (program_path().empty()) return;
     STRCMP_EQUAL("2 webby: /nonexistent.toml: No such file or directory\n",
                  refusal_of({"--config", "/nonexistent.toml"}).c_str());
+    STRCMP_EQUAL(("2 webby: " + folder.path() + ": Is a directory\n").c_str(),
+                 refusal_of({"--config", folder.path()}).c_str());
 }

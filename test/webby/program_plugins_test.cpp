@@ -89,11 +89,11 @@ TEST(ProgramPlugins, WhatCannotBeLoadedIsOneLineAndExitCode2) {
     refuses({"--servlet", "./missing.so"}, "2 webby: --servlet ./missing.so: cannot open shared object file");
     refuses({"--servlet", "libm.so.6"}, "2 webby: --servlet libm.so.6: not a plugin of webby");
     refuses({"--servlet", hello + ",nothing"}, "hello.so: it has no factory \"nothing\"");
-    refuses({"--servlet", "hello"}, "2 webby: --servlet \"hello\": it names no shared library");
+    refuses({"--servlet", "hello"}, "2 webby: --servlet: \"hello\": it names no shared library");
     refuses({"--servlet", hello + ",a,b"}, "not [VHOST,]LIB[,FACTORY][,KEY=VALUE...]");
     refuses({"--filter", stamp + ",doorkeeper"}, "stamp.so: doorkeeper: word=... is missing");
     refuses({"--filter", "a.example," + stamp}, "there is no --vhost a.example");
-    refuses({"--vhost", "a.example,b"}, "2 webby: --vhost \"a.example,b\": not HOST[,PORT][,DIR]");
+    refuses({"--vhost", "a.example,b"}, "2 webby: --vhost: \"a.example,b\": not HOST[,PORT][,DIR]");
     refuses({"--vhost", "not a host"}, "not the name of a host");
     refuses({"--servlet", hello, "--servlet", hello}, "2 webby: ");  // the same route twice
 }

@@ -24,6 +24,22 @@ TEST(Response, StartsAsAnEmpty200) {
     CHECK(response.wire_fields().empty());
 }
 
+TEST(Response, WhatCannotEndAnAnswerIsNoStatus) {
+    for (const int number : {0, 100, 101, 103, 199, 1000, 65535}) {
+        response.clear();
+        response.status(static_cast<Status>(number));
+        CHECK(response.status() == Status::internal_error);
+        response.clear();
+        response.error(static_cast<Status>(number));
+        CHECK(response.status() == Status::internal_error);
+        CHECK(response.body_text() == "500 Internal Server Error\n");
+    }
+    for (const int number : {200, 299, 999}) {
+        response.status(static_cast<Status>(number));
+        UNSIGNED_LONGS_EQUAL(number, to_number(response.status()));
+    }
+}
+
 TEST(Response, TextHtmlAndJsonHaveTheirTypes) {
     response.text("a");
     CHECK(response.content_type() == "text/plain; charset=utf-8");

@@ -123,6 +123,9 @@ TEST(TlsProgram, RefusesOptionsThatDoNotFitTogether) {
                     refuses({"--listen-tls", "127.0.0.1:0", "--tls-cert", files.chain_file}).c_str());
     STRCMP_CONTAINS("2 webby: --listen-tls, --tls-cert and --tls-key go together",
                     refuses({"--listen-tls", "127.0.0.1:0"}).c_str());
+    for (const char* option : {"--tls-client-auth=required", "--tls-client-ca=/ca.pem"})
+        STRCMP_CONTAINS("2 webby: --tls-client-auth and --tls-client-ca need --listen-tls",
+                        refuses({"--listen", "127.0.0.1:0", option}).c_str());
     STRCMP_CONTAINS("no.pem", refuses({"--listen-tls", "127.0.0.1:0", "--tls-cert", papers.file("no.pem"),
                                        "--tls-key", files.key_file})
                                   .c_str());

@@ -102,6 +102,10 @@ void CommandLine::path(const char* name, std::string& value, const char* help) {
     }));
 }
 
+void CommandLine::check(const char* name, std::function<std::string(const std::string& value)> check) {
+    parser_->get_option(name)->check(checked(std::move(check)));
+}
+
 void CommandLine::mode(const char* name, std::string& value, const char* help) {
     text({name, "MODE", help}, value);
     parser_->get_option(name)->check(checked([](const std::string& text) -> std::string {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -42,6 +43,9 @@ class CommandLine {
     void seconds(const char* name, double& value, double least, const char* help);  // least: 0.001 or 0
     void path(const char* name, std::string& value, const char* help);              // "/healthz"
     void mode(const char* name, std::string& value, const char* help);              // "0660"
+    // Looks at each value of an option above as it comes, so that a file's are refused with their line.
+    // `check` says what is wrong, or nothing.
+    void check(const char* name, std::function<std::string(const std::string& value)> check);
 
     // The exit code, when there is nothing more to do: --help, --version, --print-config; or something was
     // wrong, and has been said.

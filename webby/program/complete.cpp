@@ -53,6 +53,9 @@ std::string complete(const CommandLine& line, Arguments& arguments, const Passed
     if (arguments.certificates.size() != arguments.keys.size()) return "each --tls-cert needs a --tls-key";
     if (server.listen_tls.empty() != arguments.certificates.empty())
         return "--listen-tls, --tls-cert and --tls-key go together";
+    if (server.listen_tls.empty() &&
+        (arguments.tls_client_auth != "none" || !server.tls.client_ca_file.empty()))
+        return "--tls-client-auth and --tls-client-ca need --listen-tls";
     complete_tls(arguments);
     if (arguments.files.compress && content_codings().empty())
         return "--compress: built without compression (make COMPRESSION=1)";

@@ -15,6 +15,17 @@ cutils::Error wrong(const std::string& path, int line, std::string why) {
             path + ":" + std::to_string(line) + ": " + why};
 }
 
+// A folder can be opened: it is reading it that throws.
+cutils::Result<std::string> content_of(const std::string& path) try {
+    errno = 0;
+    std::ifstream file(path);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (!file.is_open() || file.bad()) return cutils::Error::from_errno(path);
+    return text;
+} catch (const std::ios_base::failure&) {
+    return cutils::Error::from_errno(path);
+}
+
 bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0; }
 
 // Values keep their places among those that were given before, so each line is complained about by itself.
@@ -62,11 +73,9 @@ std::string line_of(const CLI::Option& option) {
 }  // namespace
 
 cutils::Result<void> read_config(CLI::App& parser, const std::string& path) {
-    errno = 0;
-    std::ifstream file(path);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file.is_open() || file.bad()) return cutils::Error::from_errno(path);
-    const cutils::Result<std::vector<Setting>> settings = parse_settings(text, path);
+    const cutils::Result<std::string> text = content_of(path);
+    if (!text) return text.error();
+    const cutils::Result<std::vector<Setting>> settings = parse_settings(*text, path);
     if (!settings) return settings.error();
     std::set<const CLI::Option*> said;  // on the command line
     for (const CLI::Option* option : parser.get_options())

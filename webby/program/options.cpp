@@ -1,5 +1,13 @@
 #include "webby/program/options.h"
 
+#include <string>
+
+#include "nutils/ip_network.h"
+#include "webby/application.h"
+#include "webby/cors_filter.h"
+#include "webby/program/plugin_spec.h"
+#include "webby/program/ready_filters.h"
+
 namespace webby::program {
 namespace {
 
@@ -156,6 +164,32 @@ void describe_operation(CommandLine& line, Arguments& arguments) {
                  "how long it goes on accepting after SIGTERM, while --health says 503");
 }
 
+// Empty, or what is wrong.
+template <class T>
+std::string wrong_with(const cutils::Result<T>& result) {
+    return result ? std::string() : words(result.error());
+}
+
+std::string wrong_with_host(const std::string& text) {
+    const cutils::Result<HostSpec> spec = HostSpec::parse(text);
+    if (!spec) return words(spec.error());
+    Application nobody;
+    return wrong_with(nobody.add_host(spec->name));
+}
+
+// What is done with them later would not know any more where they came from.
+void describe_checks(CommandLine& line) {
+    line.check("--vhost", wrong_with_host);
+    line.check("--servlet", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
+    line.check("--filter", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
+    line.check("--trust", [](const std::string& text) {
+        return text.empty() ? std::string() : wrong_with(nutils::IpNetworkList::parse(text));
+    });
+    line.check("--rate-limit", [](const std::string& text) { return wrong_with(parse_rate(text)); });
+    line.check("--cors",
+               [](const std::string& text) { return wrong_with(CorsFilter::create({.origins = {text}})); });
+}
+
 }  // namespace
 
 void describe(CommandLine& line, Arguments& arguments) {
@@ -169,6 +203,7 @@ void describe(CommandLine& line, Arguments& arguments) {
     describe_clients(line, arguments);
     describe_log(line, arguments);
     describe_operation(line, arguments);
+    describe_checks(line);
 }
 
 }  // namespace webby::program

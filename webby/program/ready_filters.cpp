@@ -38,24 +38,6 @@ std::optional<double> number(std::string_view text) {
     return value;
 }
 
-// "N[/s][,BURST]"
-cutils::Result<RateLimitOptions> rate_of(const std::string& text) {
-    std::string_view rate(text);
-    std::string_view burst;
-    if (const std::size_t comma = rate.find(','); comma != std::string_view::npos) {
-        burst = rate.substr(comma + 1);
-        if (!number(burst)) return wrong("--rate-limit", "\"" + text + "\" is not N[/s][,BURST]");
-        rate = rate.substr(0, comma);
-    }
-    if (rate.ends_with("/s")) rate.remove_suffix(2);
-    const std::optional<double> per_second = number(rate);
-    if (!per_second) return wrong("--rate-limit", "\"" + text + "\" is not N[/s][,BURST]");
-    RateLimitOptions options;
-    options.per_second = *per_second;
-    options.burst = burst.empty() ? std::max(1.0, 2 * *per_second) : *number(burst);
-    return options;
-}
-
 cutils::Result<void> add_authentication(Server& server, const Arguments& arguments,
                                         std::optional<PasswordFile>& passwords) {
     const PasswordCheck how =
@@ -73,6 +55,25 @@ cutils::Result<void> add_authentication(Server& server, const Arguments& argumen
 
 }  // namespace
 
+// "N[/s][,BURST]"
+cutils::Result<RateLimitOptions> parse_rate(const std::string& text) {
+    const std::string_view all(text);
+    const std::size_t comma = all.find(',');
+    std::string_view rate = all.substr(0, comma);
+    if (rate.ends_with("/s")) rate.remove_suffix(2);
+    const std::optional<double> per_second = number(rate);
+    const std::optional<double> burst = comma != std::string_view::npos
+                                            ? number(all.substr(comma + 1))
+                                            : std::max(1.0, 2 * per_second.value_or(0));
+    if (!per_second || !burst)
+        return cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                             "\"" + text + "\" is not N[/s][,BURST]");
+    RateLimitOptions options;
+    options.per_second = *per_second;
+    options.burst = *burst;
+    return options;
+}
+
 cutils::Result<void> add_ready_filters(Server& server, const Arguments& arguments,
                                        std::optional<PasswordFile>& passwords) {
     if (arguments.files.compress && !arguments.servlets.empty())
@@ -83,8 +84,8 @@ cutils::Result<void> add_ready_filters(Server& server, const Arguments& argument
     if (done && !arguments.cors.empty())
         done = add(server, "--cors", CorsFilter::create({.origins = arguments.cors}));
     if (done && !arguments.rate_limit.empty()) {
-        cutils::Result<RateLimitOptions> rate = rate_of(arguments.rate_limit);
-        if (!rate) return rate.error();
+        cutils::Result<RateLimitOptions> rate = parse_rate(arguments.rate_limit);
+        if (!rate) return wrong("--rate-limit", words(rate.error()));
         done = add(server, "--rate-limit", RateLimitFilter::create(*std::move(rate)));
     }
     if (done && !arguments.auth_file.empty()) done = add_authentication(server, arguments, passwords);

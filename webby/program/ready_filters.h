@@ -6,8 +6,12 @@
 #include "cutils/result.h"
 #include "webby/program/arguments.h"
 #include "webby/program/password_file.h"
+#include "webby/rate_limit_filter.h"
 
 namespace webby::program {
+
+// What --rate-limit says. Errors: without the option's name.
+[[nodiscard]] cutils::Result<RateLimitOptions> parse_rate(const std::string& text);
 
 // Adds them, for all hosts: --compress (for servlets; files have their own), --request-id,
 // --security-headers, --cors, --rate-limit, --auth-file. In this order requests pass them, so that what is
