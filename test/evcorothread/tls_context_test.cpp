@@ -128,6 +128,12 @@ TEST(TlsContext, WantsToKnowWhoIssuesClientsCertificates) {
     CHECK_EQUAL("none", server_error());
 }
 
+TEST(TlsContext, WarnsOfIssuersOfCertificatesThatNobodyIsAskedFor) {
+    server_options.client_ca_file = authority.file();
+    CHECK_EQUAL("none", server_error());
+    STRCMP_CONTAINS("warning: TLS: it is said who issues", log.text().c_str());
+}
+
 TEST(TlsContext, ChecksProtocolNames) {
     server_options.alpn = {""};
     CHECK(TlsContext::server(server_options).error() == std::errc::invalid_argument);
