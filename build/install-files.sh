@@ -94,4 +94,4 @@ empty "$docdir/docs" "$docdir"
 
 # The loader looks into a folder like /usr/local/lib through its cache, which must be told.
 PATH=$PATH:/usr/sbin:/sbin
-if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && ldconfig -N -X -v 2>/dev/null | grep -q "^$LIBDIR:"; then ldconfig; fi
+if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && ldconfig -N -X -v 2>/dev/null | grep "^$LIBDIR:" >/dev/null; then ldconfig; fi
