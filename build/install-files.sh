@@ -91,3 +91,7 @@ for guide in docs/*.md; do
     [ ! -e "$guide" ] || put 644 "$guide" "$docdir/docs/$(basename "$guide")"
 done
 empty "$docdir/docs" "$docdir"
+
+# The loader looks into a folder like /usr/local/lib through its cache, which must be told.
+PATH=$PATH:/usr/sbin:/sbin
+if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && ldconfig -N -X -v 2>/dev/null | grep "^$LIBDIR:" >/dev/null; then ldconfig; fi

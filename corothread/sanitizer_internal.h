@@ -106,9 +106,25 @@ struct StackState {
 #endif
 }
 
-inline void mapped([[maybe_unused]] char* bottom, [[maybe_unused]] char* top) {
+// Somebody (valgrind) wants to know each stack, and when it goes: a switch to what is mapped there later
+// would be taken for one to a coroutine.
+inline bool wants_stacks() {
 #if COROTHREAD_VALGRIND
-    if (RUNNING_ON_VALGRIND) (void)VALGRIND_STACK_REGISTER(bottom, top);
+    return RUNNING_ON_VALGRIND != 0;
+#else
+    return false;
+#endif
+}
+inline std::uint32_t mapped([[maybe_unused]] char* bottom, [[maybe_unused]] char* top) {
+#if COROTHREAD_VALGRIND
+    return static_cast<std::uint32_t>(VALGRIND_STACK_REGISTER(bottom, top));
+#else
+    return 0;
+#endif
+}
+inline void unmapped([[maybe_unused]] std::uint32_t name) {
+#if COROTHREAD_VALGRIND
+    VALGRIND_STACK_DEREGISTER(name);
 #endif
 }
 

@@ -23,8 +23,10 @@ class StackPool;
 //   100
 //     it touched 0x7f3a5c00aff8, 8 bytes below the end
 //     raise StackPoolOptions::pages from 5 to 10, or keep large arrays and deep recursion off the stack
-//     parse_value(Input&)+0x1c (/usr/bin/server+0x4f1c)
+//     _Z11parse_valueR5Input+0x1c (/usr/bin/server+0x4f1c)
 //     …
+//
+// Names are the linker's, which need no memory: c++filt reads them.
 //
 // Handles SIGSEGV, on an alternate signal stack, because the one that overflowed has no room left. Every OS
 // thread needs one: the thread that makes the report has it, loops give it to theirs when they begin to run;

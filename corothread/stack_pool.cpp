@@ -80,7 +80,9 @@ StackPool::StackPool(Options options) : options_(options) {
     guard_bytes_ = options_.guard_pages * page;
     slot_bytes_ = guard_bytes_ + stack_bytes_;
     options_.guard = choose_guard(options_.guard, options_.count);
-    free_ = std::make_unique_for_overwrite<std::uint32_t[]>(options_.count);
+    // Behind them, what valgrind calls each stack.
+    free_ =
+        std::make_unique_for_overwrite<std::uint32_t[]>(options_.count * (sanitizer::wants_stacks() ? 2 : 1));
 
     std::size_t bytes = 0;
     void* memory = MAP_FAILED;
@@ -109,6 +111,8 @@ StackPool::~StackPool() {
     PoolList::leave(*this);
     EVC_CHECK(in_use() == 0, "a StackPool dies while stacks are in use: end its coroutines and loops first");
     sanitizer::cleared(base_, peak_ * slot_bytes_);  // whoever gets these addresses next
+    if (sanitizer::wants_stacks())
+        for (std::size_t i = 0; i < made_; ++i) sanitizer::unmapped(free_[options_.count + i]);
     ::munmap(base_, slot_bytes_ * options_.count);
 }
 
@@ -144,9 +148,10 @@ void StackPool::install_guards(std::size_t first, std::size_t count) {
             install(base_ + first * slot_bytes_, guard_bytes_, slot_bytes_, count, done))
         throw std::system_error(error, "StackPool: guarding stack " + std::to_string(first + done) + " of " +
                                            std::to_string(options_.count) + " failed; see vm.max_map_count");
+    if (!sanitizer::wants_stacks()) return;
     for (std::size_t i = first; i < first + count; ++i) {
         const Stack made = stack(static_cast<std::uint32_t>(i));
-        sanitizer::mapped(made.bottom, made.top());
+        free_[options_.count + i] = sanitizer::mapped(made.bottom, made.top());
     }
 }
 

@@ -19,7 +19,10 @@ constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr int kSecurityLevel = 2;  // 112 bits: no RSA below 2048, no SHA-1
 
 // OpenSSL would ask the terminal for a password.
-int no_password(char*, int, int, void*) { return -1; }
+int no_password(char*, int, int, void* asked) {
+    if (asked != nullptr) *static_cast<bool*>(asked) = true;
+    return -1;
+}
 
 bool configure(SSL_CTX* context, bool server, TlsVersion min_version) noexcept {
     std::uint64_t options = SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION;

@@ -59,21 +59,39 @@ void add_common_name(const X509* certificate, std::vector<std::string>& names) {
     if (at >= 0) names.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
 }
 
+// Of a key that was read and does not fit: chain files begin with the wrong certificate, too.
+cutils::Error another_ones_key(const TlsCertificate& files) {
+    return take_file_error("key " + files.key_file + ", which is not of the first certificate in " +
+                           files.chain_file);
+}
+
+cutils::Result<void> use_key(SSL_CTX* context, const TlsCertificate& files) {
+    bool is_encrypted = false;
+    SSL_CTX_set_default_passwd_cb_userdata(context, &is_encrypted);
+    const int done = SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(), SSL_FILETYPE_PEM);
+    SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+    if (done != 1) {
+        if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509) return another_ones_key(files);
+        return take_file_error("key " + files.key_file +
+                               (is_encrypted ? ", which must not be encrypted" : ""));
+    }
+    // One of another kind has been taken, beside.
+    if (SSL_CTX_check_private_key(context) != 1) return another_ones_key(files);
+    return {};
+}
+
 }  // namespace
 
 cutils::Result<SystemTime> use_certificate(ssl_ctx_st* context, const TlsCertificate& files) {
+    if (files.chain_file.empty() || files.key_file.empty())
+        return cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                             files.key_file.empty() ? "certificate " + files.chain_file + " without a key"
+                                                    : "key " + files.key_file + " without a certificate");
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(context, files.chain_file.c_str()) != 1)
         return take_file_error("certificate " + files.chain_file);
     const X509* const certificate = SSL_CTX_get0_certificate(context);
-    if (SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-        const unsigned long last = ERR_peek_last_error();
-        if (ERR_GET_LIB(last) == ERR_LIB_X509)  // the key was read, and is another one's
-            return take_file_error("key " + files.key_file + " of certificate " + files.chain_file);
-        return take_file_error("key " + files.key_file);
-    }
-    if (SSL_CTX_check_private_key(context) != 1)
-        return take_file_error("key " + files.key_file + " of certificate " + files.chain_file);
+    if (const auto done = use_key(context, files); !done) return done.error();
     warn_if_not_valid_now(certificate, files.chain_file);
     return to_time(X509_get0_notAfter(certificate));
 }

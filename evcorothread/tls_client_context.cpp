@@ -1,10 +1,13 @@
 // A client's SSL_CTX: whom it trusts, and the sessions it may resume.
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "evcorothread/tls_setup_internal.h"
+#include "nutils/unique_fd.h"
 
 namespace evcorothread {
 namespace {
@@ -38,8 +41,12 @@ cutils::Result<void> use_trusted(SSL_CTX* context, const TlsClientOptions& optio
     }
     if (!options.ca_file.empty() && SSL_CTX_load_verify_file(context, options.ca_file.c_str()) != 1)
         return take_file_error("trusted certificates " + options.ca_file);
-    if (!options.ca_dir.empty() && SSL_CTX_load_verify_dir(context, options.ca_dir.c_str()) != 1)
-        return take_file_error("trusted certificates in " + options.ca_dir);
+    if (options.ca_dir.empty()) return {};
+    const std::string what = "trusted certificates in " + options.ca_dir;
+    // OpenSSL looks into it when it needs one.
+    const nutils::UniqueFd dir(::open(options.ca_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (dir.get() < 0) return cutils::Error({errno, std::generic_category()}, what);
+    if (SSL_CTX_load_verify_dir(context, options.ca_dir.c_str()) != 1) return take_file_error(what);
     return {};
 }
 
@@ -77,7 +84,7 @@ cutils::Result<TlsMade> make_client_context(const TlsClientOptions& options, Ses
     if (context == nullptr || !use_protocols(context, *alpn) || !use_sessions(context, std::move(sessions)))
         return cutils::Error(take_openssl_error(), "making a TLS context");
     if (const auto trusted = use_trusted(context, options); !trusted) return trusted.error();
-    if (!options.certificate.chain_file.empty()) {
+    if (!options.certificate.chain_file.empty() || !options.certificate.key_file.empty()) {
         const cutils::Result<SystemTime> loaded = use_certificate(context, options.certificate);
         if (!loaded) return loaded.error();
         made.expires = *loaded;

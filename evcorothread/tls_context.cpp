@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cutils/clock.h"
@@ -57,6 +58,11 @@ TlsContext& TlsContext::operator=(TlsContext&&) noexcept = default;
 TlsContext::~TlsContext() = default;
 
 cutils::Result<TlsContext> TlsContext::server(TlsServerOptions options) {
+    constexpr std::chrono::seconds kLongest = std::chrono::hours(7 * 24);  // RFC 8446
+    if (options.session_lifetime < std::chrono::seconds::zero())
+        return cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                             "a session_lifetime below zero");
+    options.session_lifetime = std::min(options.session_lifetime, kLongest);
     auto impl = std::make_unique<Impl>(std::move(options));
     if (const auto loaded = impl->load(); !loaded) return loaded.error();
     return TlsContext(std::move(impl));

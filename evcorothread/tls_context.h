@@ -41,8 +41,8 @@ struct TlsServerOptions {
     std::string client_ca_file{};
     std::string client_ca_dir{};
     TlsVersion min_version = TlsVersion::tls1_2;
-    // How long a client may resume a session without a full handshake; zero: not at all. The server keeps
-    // nothing for it: sessions travel as tickets, under keys that are renewed as they age.
+    // How long a client may resume a session without a full handshake, seven days at most; zero: not at all.
+    // The server keeps nothing for it: sessions travel as tickets, under keys that are renewed as they age.
     std::chrono::seconds session_lifetime = std::chrono::hours(2);
 };
 

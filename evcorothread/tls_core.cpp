@@ -78,7 +78,9 @@ std::error_code TlsCore::expect(const std::string& host, bool verify) {
     if (verify) {
         SSL_set_hostflags(ssl.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         X509_VERIFY_PARAM* const rules = SSL_get0_param(ssl.get());
-        const int done = is_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str())
+        // Certificates know no scopes: that is which of our interfaces leads there.
+        const std::string address = host.substr(0, host.find('%'));
+        const int done = is_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, address.c_str())
                                     : X509_VERIFY_PARAM_set1_host(rules, host.c_str(), host.size());
         if (done != 1) return take_openssl_error();
     }

@@ -74,7 +74,8 @@ std::error_code prepare_client(TlsEngine& engine, const TlsContext& context, std
     check_stack();
     const bool verify = context.impl().client->verify;
     if (host.ends_with('.')) host.remove_suffix(1);  // the root of all names is in no certificate
-    if ((verify && host.empty()) || host.find('\0') != std::string_view::npos)
+    // To OpenSSL ".org" is every host of that domain.
+    if ((verify && host.empty()) || host.starts_with('.') || host.find('\0') != std::string_view::npos)
         return std::make_error_code(std::errc::invalid_argument);
     if (const std::error_code error = engine.begin(context.impl().current().get(), false)) return error;
     const std::string name(host);

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "cutils/log.h"
 #include "evcorothread/tls_setup_internal.h"
 
 namespace evcorothread {
@@ -106,7 +107,12 @@ cutils::Result<void> configure(SSL_CTX* context, SSL_CTX* first, ServerParts& pa
         SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(context, 0);
     }
-    if (options.client_auth == TlsClientAuth::none) return {};
+    if (options.client_auth == TlsClientAuth::none) {
+        if (context == first && !(options.client_ca_file.empty() && options.client_ca_dir.empty()))
+            cutils::log(cutils::LogLevel::warning,
+                        "TLS: it is said who issues clients' certificates, but clients are asked for none");
+        return {};
+    }
     int mode = SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE;
     if (options.client_auth == TlsClientAuth::required) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(context, mode, nullptr);

@@ -77,7 +77,8 @@ class EVC_API TlsSocket final : public nutils::ByteStream {
 
     // Shakes hands with a server. `host` is what its certificate must be made out for, and what it is told
     // (SNI): a name or an address. A session of an earlier connection to the same host and port is resumed.
-    // Errors:   as accept; errc::invalid_argument for an empty host when certificates are verified.
+    // Errors:   as accept; errc::invalid_argument for an empty host when certificates are verified, and for
+    //           what is no host, such as ".org".
     [[nodiscard]] static cutils::Result<TlsSocket> connect(EvSocket socket, const TlsContext& context,
                                                            std::string_view host, Deadline deadline);
 

@@ -38,7 +38,8 @@ class HandshakeReport {
         using nutils::NetError;
         if (error.code() == evcorothread::TlsError::plain_text) return true;
         if (error.code() == NetError::truncated || error.code() == NetError::closed ||
-            error.code() == NetError::canceled)
+            error.code() == NetError::canceled || error.code() == std::errc::connection_reset ||
+            error.code() == std::errc::broken_pipe)
             return false;  // gone: nobody's mistake
         const cutils::Duration::rep at = now.time_since_epoch().count();
         cutils::Duration::rep next = next_.load(std::memory_order_relaxed);
@@ -51,7 +52,7 @@ class HandshakeReport {
     // The same, of a TlsLayer.
     [[nodiscard]] bool failed(const evcorothread::TlsLayer& layer, const std::error_code& error,
                               const nutils::SockAddr& peer, cutils::TimePoint now) {
-        const std::string name = peer.to_string();
+        const std::string name = peer.is_none() ? "a peer that has gone" : peer.to_string();
         if (error == evcorothread::TlsError::plain_text) layer.report_plain_text(name);
         return failed({error, "TLS handshake with " + name}, now);
     }

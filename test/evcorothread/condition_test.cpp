@@ -179,9 +179,9 @@ TEST_IN_ORDER(Condition, OneCanceledWhileItWaitsForTheMutexGetsIt) {
 }
 
 TEST(Condition, OneThatWasCanceledBeforeDoesNotUnlock) {
+    bool other = false;  // written after the first one has ended
     EvThread thread = go([&] {
         CHECK(mutex.try_lock());
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::canceled, condition.wait(mutex, Deadline::never));
         CHECK_EQUAL(NetError::canceled, condition.wait(
@@ -286,8 +286,8 @@ TEST(Condition, WithAPredicateWaitsUntilItIsTrue) {
 }
 
 TEST(Condition, WithATruePredicateDoesNotSuspend) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         const MutexLock lock(mutex, Deadline::never);
         CHECK(lock);

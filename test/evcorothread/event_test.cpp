@@ -45,8 +45,8 @@ TEST_IN_ORDER(Event, LetsEverybodyPassInTheOrderOfWaiting) {
 TEST(Event, OnceSetDoesNotSuspend) {
     event.set();
     event.set();
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK(!event.wait(Deadline::never));
         CHECK(!event.wait(0s));
@@ -76,8 +76,8 @@ TEST_IN_ORDER(Event, SetAndResetAtOnceLetsThosePassThatWaited) {
 }
 
 TEST(Event, APassedDeadlineDoesNotSuspend) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::timed_out, event.wait(0s));
         CHECK_EQUAL(NetError::timed_out, gate.wait(loop.now() - 1s));

@@ -197,8 +197,8 @@ TEST(MillChan, DoneTwiceIsNoHarm) {
 
 TEST(MillChan, ADeadlineOfNowDoesNotBlock) {
     Channel<int> ch;
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::timed_out, ch.recv(0s).error().code());
         CHECK_EQUAL(NetError::timed_out, ch.send(1, 0s));
@@ -452,8 +452,8 @@ TEST(MillChoose, ADeadlineOfNeverIsNone) {
 
 TEST(MillChoose, ADeadlineOfNowDoesNotBlock) {
     Channel<int> ch;
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK(select(ch.on_recv([] {}), 0s).timed_out());
         CHECK(!other);

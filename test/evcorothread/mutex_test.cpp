@@ -146,8 +146,8 @@ TEST(Mutex, APassedDeadlineTakesAFreeOne) {
 
 TEST_IN_ORDER(Mutex, APassedDeadlineDoesNotSuspend) {
     holder(1h);
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::timed_out, mutex.lock(0s));
         CHECK_EQUAL(NetError::timed_out, mutex.lock(loop.now() - 1s));

@@ -31,8 +31,8 @@ TEST_GROUP_BASE(Select, SelectFixture<Channel<int>>){};
 // ------------------------------------------------------------------------------------------------
 
 TEST(Select, TakesWhatIsReadyWithoutSuspending) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         result = select(a.on_recv(take()), full.on_recv(take()), 5s);
         CHECK(!other);

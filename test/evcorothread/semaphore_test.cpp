@@ -169,8 +169,8 @@ TEST(Semaphore, ACanceledCoroutineGetsNothingButByTrying) {
 }
 
 TEST(Semaphore, APassedDeadlineDoesNotSuspend) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::timed_out, semaphore.acquire(0s));
         CHECK_EQUAL(NetError::timed_out, semaphore.acquire(3, loop.now() - 1s));

@@ -41,8 +41,8 @@ class SharedSelectFixture : public SelectFixture<Ints> {
 TEST_GROUP_BASE(SharedSelect, SharedSelectFixture){};
 
 TEST(SharedSelect, TakesWhatIsReadyWithoutSuspending) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         result = select(a.on_recv(take()), full.on_recv(take()), 5s);
         CHECK(!other);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/tls_context_internal.h"
 #include "test/evcorothread/tls_fixture.h"
 
 using namespace test_support;
@@ -71,10 +72,33 @@ TEST(TlsContext, NamesAFileThatHoldsSomethingElse) {
 TEST(TlsContext, NamesAKeyOfAnotherCertificate) {
     server_options.certificates[0].key_file = authority.issue("other").key_file;
     CHECK(TlsContext::server(server_options).error().code() == TlsError::bad_file);
-    STRCMP_CONTAINS("other.key of certificate ", server_error().c_str());
-    STRCMP_CONTAINS("key values mismatch", server_error().c_str());
+    STRCMP_CONTAINS("other.key, which is not of the first certificate in ", server_error().c_str());
+    STRCMP_CONTAINS("server.pem: key values mismatch", server_error().c_str());
     server_options.certificates[0].key_file = authority.issue("rsa", {.rsa = true}).key_file;
-    STRCMP_CONTAINS("rsa.key of certificate ", server_error().c_str());
+    CHECK(TlsContext::server(server_options).error().code() == TlsError::bad_file);
+    STRCMP_CONTAINS("rsa.key, which is not of the first certificate in ", server_error().c_str());
+}
+
+TEST(TlsContext, WantsBothACertificateAndItsKey) {
+    server_options.certificates[0].key_file.clear();
+    CHECK(TlsContext::server(server_options).error() == std::errc::invalid_argument);
+    STRCMP_CONTAINS("server.pem without a key", server_error().c_str());
+    client_options.certificate.key_file = authority.issue("client").key_file;
+    const auto keyed = TlsContext::client(client_options);
+    CHECK(keyed.error() == std::errc::invalid_argument);
+    STRCMP_CONTAINS("client.key without a certificate", keyed.error().message().c_str());
+}
+
+TEST(TlsContext, TakesNoLifetimeOfSessionsBelowZero) {
+    server_options.session_lifetime = -1s;
+    CHECK(TlsContext::server(server_options).error() == std::errc::invalid_argument);
+}
+
+TEST(TlsContext, KeepsSessionsForAWeekAtMost) {
+    server_options.session_lifetime = std::chrono::seconds::max();
+    const TlsContext server = TlsContext::server(server_options).value();
+    CHECK_EQUAL(7 * 24 * 3600, SSL_CTX_get_timeout(server.impl().context.get()));
+    CHECK(!resumes(server, TlsContext::client(client_options).value()));
 }
 
 TEST(TlsContext, AsksNobodyForThePasswordOfAKey) {
@@ -85,7 +109,7 @@ TEST(TlsContext, AsksNobodyForThePasswordOfAKey) {
                                         const_cast<char*>("secret")));
     std::fclose(out);
     server_options.certificates[0].key_file = path;
-    STRCMP_CONTAINS("locked.key", server_error().c_str());
+    STRCMP_CONTAINS("locked.key, which must not be encrypted", server_error().c_str());
 }
 
 TEST(TlsContext, WantsACertificate) {
@@ -104,6 +128,12 @@ TEST(TlsContext, WantsToKnowWhoIssuesClientsCertificates) {
     CHECK_EQUAL("none", server_error());
 }
 
+TEST(TlsContext, WarnsOfIssuersOfCertificatesThatNobodyIsAskedFor) {
+    server_options.client_ca_file = authority.file();
+    CHECK_EQUAL("none", server_error());
+    STRCMP_CONTAINS("warning: TLS: it is said who issues", log.text().c_str());
+}
+
 TEST(TlsContext, ChecksProtocolNames) {
     server_options.alpn = {""};
     CHECK(TlsContext::server(server_options).error() == std::errc::invalid_argument);
@@ -115,6 +145,10 @@ TEST(TlsContext, ChecksProtocolNames) {
 TEST(TlsContext, NamesAClientsFiles) {
     const auto trusted = TlsContext::client({.ca_file = "/nowhere/ca.pem"});
     STRCMP_CONTAINS("trusted certificates /nowhere/ca.pem", trusted.error().message().c_str());
+    const auto none = TlsContext::client({.ca_dir = "/nowhere/certs"});
+    CHECK_EQUAL("trusted certificates in /nowhere/certs: No such file or directory", none.error().message());
+    const auto file = TlsContext::client({.ca_dir = authority.file()});
+    CHECK(file.error() == std::errc::not_a_directory);
     const auto own = TlsContext::client({.certificate = {"/nowhere/me.pem", "/nowhere/me.key"}});
     STRCMP_CONTAINS("certificate /nowhere/me.pem", own.error().message().c_str());
 }

@@ -109,6 +109,14 @@ TEST(TlsHandshake, ChecksAnAddress) {
     CHECK(hands.client.error().code() == TlsError::wrong_host);
 }
 
+TEST(TlsHandshake, ChecksAnAddressWithoutItsScope) {
+    server_options.certificates = {authority.issue("local", {.hosts = "IP:fe80::1"})};
+    shake("fe80::1%1");
+    CHECK_EQUAL("none", hands.client_error());
+    shake("fe80::2%1");
+    CHECK(hands.client.error().code() == TlsError::wrong_host);
+}
+
 TEST(TlsHandshake, RefusesTheCertificateOfAnotherHost) {
     shake("example.com");
     CHECK(hands.client.error().code() == TlsError::wrong_host);
@@ -158,7 +166,9 @@ TEST(TlsHandshake, TrustsAnybodyWhenTold) {
 }
 
 TEST(TlsHandshake, WantsAHostToCheck) {
-    for (const std::string& host : {std::string(), std::string("."), std::string("local\0host", 10)}) {
+    server_options.certificates = {authority.issue("one", {.hosts = "DNS:one.example.org"})};
+    for (const std::string& host :
+         {std::string(), std::string("."), std::string("local\0host", 10), std::string(".example.org")}) {
         shake(host);
         CHECK(hands.client.error().code() == std::errc::invalid_argument);
         CHECK(hands.server.error().code() == NetError::truncated);

@@ -39,8 +39,8 @@ TEST(WaitGroup, WaitsForTheLastOne) {
 }
 
 TEST(WaitGroup, WithNothingOpenDoesNotSuspend) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK(!group.wait(Deadline::never));
         CHECK(!group.wait(0s));
@@ -100,8 +100,8 @@ TEST(WaitGroup, TheDeadlineEndsTheWait) {
 
 TEST(WaitGroup, APassedDeadlineDoesNotSuspend) {
     group.add();
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         CHECK_EQUAL(NetError::timed_out, group.wait(0s));
         CHECK(!other);

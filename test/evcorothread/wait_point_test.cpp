@@ -66,8 +66,8 @@ TEST(WaitPoint, TimesOut) {
 }
 
 TEST(WaitPoint, APassedDeadlineDoesNotSuspend) {
+    bool other = false;  // written after the first one has ended
     in_coroutine([&] {
-        bool other = false;
         go([&] { other = true; });
         evcorothread::WaitPoint mine("a test");
         CHECK_EQUAL(Wake::timed_out, mine.wait(0s));

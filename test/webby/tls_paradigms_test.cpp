@@ -184,6 +184,23 @@ TEST(TlsParadigms, PlainHttpGetsAnAnswerAndALogLine) {
     }
 }
 
+TEST(TlsParadigms, AClientThatIsGoneBeforeItHasShakenHandsIsNotWorthALine) {
+    for (const Paradigm paradigm : kAll) {
+        start(paradigm);
+        plainly([](Client& c) {
+            c.say(std::string_view("\x16\x03\x01\x02\x00\x01", 6));
+            c.reset();
+        });
+        plainly([](Client& c) {
+            c.say(get("/hello"));  // the server has met the other one before
+            (void)c.hear_all();
+        });
+        server.reset();
+    }
+    STRCMP_CONTAINS("spoke plain HTTP", log->text().c_str());
+    CHECK(log->text().find("handshake") == std::string::npos);
+}
+
 TEST(TlsParadigms, ClientsThatNeverShakeHandsAreClosedAfterTheHeadTimeout) {
     options.timeouts.head = 50ms;
     for (const Paradigm paradigm : kAll) {
