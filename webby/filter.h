@@ -59,7 +59,8 @@ class Filter {
         return true;
     }
 
-    // May change the response.
+    // May change the response. Another body than the one that a servlet is about to write goes out alone, and
+    // the servlet's write() says canceled.
     virtual void on_response(const Request& request, Response& response) { (void)request, (void)response; }
     // May change the piece, also to nothing. Not for HEAD, 204 and 304. `request` is what on_request saw.
     virtual void on_response_data(const Request& request, std::string& piece) { (void)request, (void)piece; }
