@@ -522,7 +522,6 @@ struct ShieldedWait {
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
 // The same, for a wait that begins now.
 ShieldedWait unusual_wait(const ThreadCore& self, Deadline deadline);
-// Is a canceled coroutine's shield over, if it has one?
 // A shield that holds in a forked child, too, where others do not: for waits that keep memory in place, and
 // whose end needs no parent.
 class LastingShield : public CancelShield {
@@ -530,6 +529,7 @@ class LastingShield : public CancelShield {
     explicit LastingShield(Deadline deadline) : CancelShield(deadline, true) {}
 };
 
+// Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
 // From now on no shield protects it, neither those it has nor new ones.
 void void_shields(ThreadCore& thread);

@@ -1,5 +1,7 @@
 #include "nutils/socket_ops.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -52,6 +54,11 @@ IoResult sendv_again(int fd, const msghdr& message, int flags, ssize_t result) n
 }
 
 }  // namespace detail
+
+std::size_t unsent_bytes(int fd) noexcept {
+    int bytes = 0;
+    return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
 
 IoResult recvv_some(int fd, std::span<const iovec> buffers) noexcept {
     if (buffers.size() > detail::kMaxPieces) buffers = without_empty_front(buffers);

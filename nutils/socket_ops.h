@@ -66,8 +66,12 @@ inline constexpr std::size_t kMaxPieces = 1024;
     return detail::send_again(fd, data, flags, result);
 }
 
-// The same for several pieces in one call; at most 1024 of them are looked at, from the first on that is not
-// empty.
+// What the kernel still has of what was sent: bytes that the peer's has not acknowledged. It has taken some
+// when this is less than it was. 0 where nobody knows. Cost: one ioctl(2), SIOCOUTQ in tcp(7).
+[[nodiscard]] EVC_API std::size_t unsent_bytes(int fd) noexcept;
+
+// The same as send_some() for several pieces in one call; at most 1024 of them are looked at, from the first
+// on that is not empty.
 [[nodiscard]] inline IoResult sendv_some(int fd, std::span<const iovec> pieces, int flags = 0) noexcept {
     if (pieces.size() > detail::kMaxPieces) [[unlikely]]
         pieces = without_empty_front(pieces);

@@ -10,6 +10,7 @@
 #include "cutils/export.h"
 #include "cutils/result.h"
 #include "evcorothread/group_listener.h"
+#include "nutils/listen_stream.h"
 #include "nutils/sock_addr.h"
 #include "nutils/unique_fd.h"
 #include "webby/access_log.h"
@@ -55,10 +56,11 @@ class EVC_API Driver {
     Driver& operator=(const Driver&) = delete;
     virtual ~Driver();
 
-    // Serves at one more address; returns it with the port that port 0 became. tls: what HTTPS is spoken
-    // with, null for plain HTTP.
+    // Serves at one more address; returns it with the port that port 0 became. `how`: its socket's options.
+    // tls: what HTTPS is spoken with, null for plain HTTP.
     // Errors: of EvTcpAcceptor::listen. Lifetime: tls outlives the driver.
     virtual cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+                                                    const nutils::ListenOptions& how,
                                                     const evcorothread::TlsContext* tls) = 0;
 
     // Takes over a connection that somebody else has accepted. `place`: dropped when it ends. tls: as above.

@@ -5,11 +5,14 @@ namespace webby {
 using evcorothread::EvTcpAcceptor;
 
 cutils::Result<nutils::SockAddr> DriverBase::listen(const nutils::SockAddr& address,
+                                                    const nutils::ListenOptions& how,
                                                     const evcorothread::TlsContext* tls) {
-    cutils::Result<EvTcpAcceptor> acceptor = EvTcpAcceptor::listen_raw(
-        loop, address, [this, tls](nutils::UniqueFd fd, const nutils::SockAddr& peer) {
-            accepted(std::move(fd), peer, {}, tls);
-        });
+    cutils::Result<EvTcpAcceptor> acceptor =
+        EvTcpAcceptor::listen_raw(loop, address,
+                                  [this, tls](nutils::UniqueFd fd, const nutils::SockAddr& peer) {
+                                      accepted(std::move(fd), peer, {}, tls);
+                                  },
+                                  {how, {}});
     if (!acceptor) return acceptor.error();
     acceptors_.push_back(std::move(*acceptor));
     return acceptors_.back().local_address();

@@ -17,7 +17,7 @@ namespace webby {
 // Listeners rest while the driver has as many connections as it may have.
 class DriverBase : public Driver {
   public:
-    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address,
+    cutils::Result<nutils::SockAddr> listen(const nutils::SockAddr& address, const nutils::ListenOptions& how,
                                             const evcorothread::TlsContext* tls) final;
     void adopt(nutils::UniqueFd connection, const nutils::SockAddr& peer,
                evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) final {

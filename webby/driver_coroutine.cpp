@@ -155,6 +155,7 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
     }
     bool expired() final {
         if (conversation_.exchange == nullptr) count_expired();
+        if (conversation_.writing && conversation_.has_taken_some(socket().fd())) return true;
         // Who does not take an answer needs no other one.
         if (conversation_.exchange != nullptr && conversation_.writing)
             conversation_.exchange->write_timed_out();

@@ -399,6 +399,11 @@ void ThreadDriver::close_expired() {
     }
     waiting.for_each([&](Connection& connection) {
         if (connection.expires > now) return;
+        if (connection.conversation.writing &&
+            connection.conversation.has_taken_some(connection.socket.fd())) {
+            connection.expires = now + options.timeouts.io;
+            return;
+        }
         if (metrics != nullptr && connection.tls != nullptr && !connection.tls->layer.is_shaken()) {
             metrics->failed_handshakes.add();
             metrics->count_timeout(TimeoutKind::handshake);

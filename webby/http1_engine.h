@@ -95,6 +95,9 @@ class EVC_API Http1Engine {
     [[nodiscard]] bool is_in_the_middle() const {
         return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
     }
+    // After next() said close: the response has no end but the connection's, and is not complete. Only a reset
+    // tells the client.
+    [[nodiscard]] bool must_reset() const { return was_cut_ && framing_ == Framing::until_close; }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
     // How many requests have been answered.

@@ -30,7 +30,6 @@ cutils::Result<std::unique_ptr<OwnListener>> OwnListener::open(evcorothread::EvL
         });
     if (!acceptor) return acceptor.error();
     own->acceptor_ = *std::move(acceptor);
-    if (options.remove_file) own->file_ = nutils::SocketFile::of(own->address());
     return own;
 }
 
@@ -38,7 +37,6 @@ void OwnListener::close() {
     again_.stop();
     if (!acceptor_ || !acceptor_->is_open()) return;
     acceptor_->close();
-    file_.remove();
 }
 
 void OwnListener::arrived(nutils::UniqueFd connection, const nutils::SockAddr& peer) {

@@ -8,7 +8,6 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_timer.h"
 #include "nutils/sock_addr.h"
-#include "nutils/socket_file.h"
 #include "nutils/unique_fd.h"
 #include "webby/driver.h"
 
@@ -23,7 +22,6 @@ class OwnListener {
     struct Options {
         const evcorothread::TlsContext* tls = nullptr;
         std::size_t connections = 0;  // at most
-        bool remove_file = false;     // of a unix socket, at the end
     };
     // Errors: when it does not listen, or cannot be watched.
     [[nodiscard]] static cutils::Result<std::unique_ptr<OwnListener>> open(evcorothread::EvLoop& loop,
@@ -47,7 +45,6 @@ class OwnListener {
     const Options options_;
     std::optional<evcorothread::EvTcpAcceptor> acceptor_;
     evcorothread::EvTimer again_;
-    nutils::SocketFile file_;
 };
 
 // Takes over the descriptor of "fd:3". Errors: errc::invalid_argument, with what is wrong with it, unless it

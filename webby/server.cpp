@@ -121,8 +121,7 @@ struct Server::Impl {
         const TlsContext* tls;  // null: plain HTTP
     };
     [[nodiscard]] cutils::Result<Place> place_of(const std::string& text, const TlsContext* with) const;
-    // How its sockets listen.
-    void describe(nutils::ListenOptions& how) const;
+    [[nodiscard]] nutils::ListenOptions how_to_listen() const;
     // Calls f(place) for each address of the options, and stops at the first error.
     template <class F>
     cutils::Result<void> for_each_address(F f);
@@ -237,9 +236,11 @@ cutils::Result<void> Server::Impl::open_log() {
     return {};
 }
 
-void Server::Impl::describe(nutils::ListenOptions& how) const {
+nutils::ListenOptions Server::Impl::how_to_listen() const {
+    nutils::ListenOptions how;
     how.permissions = options.socket_mode;
     if (options.defer_accept) how.defer_accept = kDeferAccept;
+    return how;
 }
 
 cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& text,
@@ -272,21 +273,11 @@ cutils::Result<void> Server::Impl::for_each_address(F f) {
 }
 
 cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
-    const bool is_ours = !place.listener;
-    const bool file = is_ours && place.address.is_unix();
-    const bool special = file ? options.socket_mode >= 0 : options.defer_accept;
-    if (is_ours && !special) return driver->listen(place.address, place.tls);
-    if (is_ours) {
-        nutils::ListenOptions how;
-        describe(how);
-        cutils::Result<nutils::UniqueFd> made = nutils::listen_stream(place.address, how);
-        if (!made) return made.error();
-        place.listener = *std::move(made);
-    }
+    if (!place.listener) return driver->listen(place.address, how_to_listen(), place.tls);
     const bool waits = options.when_full == WhenFull::wait;  // otherwise the driver sees to it
     const std::size_t most = waits ? options.max_connections : std::numeric_limits<std::size_t>::max();
     cutils::Result<std::unique_ptr<OwnListener>> own =
-        OwnListener::open(on, std::move(place.listener), *driver, {place.tls, most, file});
+        OwnListener::open(on, std::move(place.listener), *driver, {place.tls, most});
     if (!own) return own.error();
     own_listeners.push_back(*std::move(own));
     return own_listeners.back()->address();
@@ -379,7 +370,7 @@ cutils::Result<void> Server::Impl::listen(LoopGroup& on) {
     GroupListenOptions how;
     if (options.when_full == WhenFull::wait)
         how.per_loop = (options.max_connections + on.size() - 1) / on.size();
-    describe(how);
+    static_cast<nutils::ListenOptions&>(how) = how_to_listen();
     return for_each_address([&](Place place) -> cutils::Result<nutils::SockAddr> {
         const auto hand_over = [all = fleet, with = place.tls](
                                    EvLoop&, std::size_t index, nutils::UniqueFd fd,

@@ -11,6 +11,9 @@ namespace webby {
 // Makes the kernel forget what it has for the client, too, and tell it that this was not all; whoever waits
 // for the socket is woken.
 EVC_API void cut_off(int socket);
+// Has the client told, by how its connection ends, that this was not all of an answer which ends with it: by
+// a reset; over TLS by an end without a goodbye.
+EVC_API void break_off(int socket, bool tls);
 
 // A count that the loops and threads of a server share. Whoever has an answer that the kernel takes no more
 // of enters it with a Share; when that is too much, it cuts those of its own that have waited longest. So

@@ -127,6 +127,7 @@ TEST(Program, BadArgumentsAreOneLineAndExitCode2) {
     STRCMP_CONTAINS("2 webby: --max-active", refuses({"--max-active", "0"}).c_str());
     STRCMP_CONTAINS("2 webby: --io-timeout", refuses({"--io-timeout", "nan"}).c_str());
     STRCMP_CONTAINS("2 webby: --paradigm", refuses({"--paradigm", "magic"}).c_str());
+    STRCMP_CONTAINS("2 webby: --forwarded needs --trust", refuses({"--forwarded"}).c_str());
     STRCMP_CONTAINS("2 webby: ", refuses({"surplus"}).c_str());
     auto taken = nutils::BlockingListener::listen(nutils::SockAddr::loopback(0)).value();
     STRCMP_CONTAINS("2 webby: ", refuses({"--listen", taken.address().value().to_string()}).c_str());

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "test/webby/started_server.h"
@@ -107,6 +109,58 @@ TEST(SlowReaders, GetTheirNextAnswerWhenTheyHaveTakenTheFirst) {
         const std::string heard = hear_all(socket);
         CHECK(heard.find(much) != std::string::npos);
         STRCMP_CONTAINS("hello\n", heard.substr(heard.size() - 10).c_str());
+    }
+}
+
+// The kernel takes no more until a third of its megabytes has gone, which takes these clients longer than the
+// I/O timeout.
+TEST(SlowReaders, WhoReadSteadilyAreNotCut) {
+    options.timeouts.io = 400ms;
+    for (const Paradigm paradigm : kAllParadigms) {
+        start(paradigm);
+        const int small = 128 * 1024;  // or the client's kernel would take as much
+        std::vector<BlockingSocket> slow;
+        for (const char* target : {"/text", "/files/file", "/source"}) {
+            slow.push_back(client());
+            ::setsockopt(slow.back().fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+            CHECK(slow.back().send_all(get(target), 20s).error == std::error_code());
+        }
+        std::vector<std::string> heard(slow.size());
+        std::string piece(64 * 1024, '\0');
+        for (int step = 0; step < 30; ++step) {
+            for (std::size_t i = 0; i < slow.size(); ++i)
+                heard[i].append(piece, 0, slow[i].recv(piece, 20s).bytes);
+            ::usleep(40'000);
+        }
+        for (std::size_t i = 0; i < slow.size(); ++i) CHECK(body_of(heard[i] + hear_all(slow[i])) == much);
+    }
+}
+
+namespace {
+
+// Has something to say, and fails.
+class Failing final : public BodySource {
+  public:
+    nutils::IoResult read(std::span<char> buffer) override {
+        if (std::exchange(begun_, true)) return {0, std::make_error_code(std::errc::io_error)};
+        buffer[0] = 'x';
+        return {1, {}};
+    }
+
+  private:
+    bool begun_ = false;
+};
+
+}  // namespace
+
+// To them the end of the connection is the end of the answer.
+TEST(SlowReaders, OfHttp10AreToldOfAnAnswerThatBrokeOff) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/fails", [](Request&, Response& r) { r.source(std::make_unique<Failing>()); });
+        server->get("/hello", [](Request&, Response& r) { r.source(std::make_unique<Pattern>()); });
+        server->start().value();
+        STRCMP_CONTAINS("<Connection reset by peer>", talk("GET /fails HTTP/1.0\r\n\r\n").c_str());
+        CHECK(body_of(talk("GET /hello HTTP/1.0\r\n\r\n")) == much);
     }
 }
 

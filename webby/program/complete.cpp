@@ -77,6 +77,8 @@ std::string complete(const CommandLine& line, Arguments& arguments, const Passed
         server.forwarded.networks = *std::move(networks);
     } else if (server.proxy_protocol) {
         return "--proxy-protocol needs --trust: whose headers are believed";
+    } else if (arguments.forwarded) {
+        return "--forwarded needs --trust: whose fields are believed";
     }
     server.paradigm = parse_paradigm(arguments.paradigm).value();
     if (server.paradigm != Paradigm::coroutine) server.max_active = 1;
