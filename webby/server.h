@@ -63,9 +63,9 @@ struct ServerOptions {
     std::vector<std::string> listen_tls{};
     // Of the files of unix sockets (0660); -1: what the process's umask leaves.
     int socket_mode = -1;
-    // TCP connections are accepted when their client has sent something (TCP_DEFER_ACCEPT, tcp(7)): about
-    // half the CPU time where many clients make a connection for each request. Who connects and says nothing
-    // is neither seen nor counted, and its time does not begin, for a second or three.
+    // TCP connections are accepted when their client has sent something (TCP_DEFER_ACCEPT, tcp(7)): a quarter
+    // to half of the CPU time less where clients make a connection for each request. Who connects and says
+    // nothing is neither seen nor counted, and its time does not begin, for a second or three.
     bool defer_accept = false;
     // Certificates, perhaps several (SNI), whether clients show one, the oldest version. ALPN is the
     // server's: "http/1.1". A handshake has Timeouts::head.

@@ -507,3 +507,17 @@ TEST(SocketOps, ReadsAtAnyPlaceOfAFile) {
     CHECK(read_at(file.get(), magic, off_t{1} << 40).eof());
     CHECK_EQUAL(errno_code(EBADF), read_at(-1, magic, 0).error);
 }
+
+TEST_GROUP_BASE(UnsentBytes, Fixture){};
+
+TEST(UnsentBytes, BecomeFewerWhenThePeerTakesThem) {
+    const SocketPair pair = unix_pair();
+    LONGS_EQUAL(0, unsent_bytes(pair.near.get()));
+    CHECK(send_some(pair.near.get(), "twelve bytes").bytes == 12);
+    CHECK(unsent_bytes(pair.near.get()) >= 12);
+    char buffer[64];
+    CHECK(recv_some(pair.far.get(), buffer).bytes == 12);
+    LONGS_EQUAL(0, unsent_bytes(pair.near.get()));
+}
+
+TEST(UnsentBytes, OfWhatIsNoSocketAreUnknown) { LONGS_EQUAL(0, unsent_bytes(-1)); }
