@@ -161,6 +161,8 @@ IoResult EvSocket::try_recv(std::span<char> buffer) {
     if (!is_open()) return failed(NetError::closed);
     if (!watch_->may_read() && watch_->registered) return failed(NetError::would_block);
     const IoResult got = recv_now(*watch_, buffer);
+    if (got.bytes > 0) [[likely]]
+        return got;
     // From now on the kernel tells when there is more, or the next call asks it again.
     if (got.would_block()) (void)watch_->ensure_registered();
     return got;

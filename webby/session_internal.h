@@ -75,7 +75,7 @@ class Session final : public Wire {
                 case Sent::failure: exchange_.count_cut(); return SessionEnd::close;
             }
             if (want == Exchange::Want::input) [[likely]] {
-                if (engine_.is_idle() && !socket_.may_recv()) return SessionEnd::park;
+                if (engine_.is_idle() && !may_recv()) return SessionEnd::park;
                 switch (receive()) {
                     case Received::something: continue;
                     case Received::nothing: return engine_.is_idle() ? SessionEnd::park : wait();
@@ -205,8 +205,17 @@ class Session final : public Wire {
         return sent;
     }
 
+    // Spares the socket the question after a short read; what ends the stream is seen by whoever parks it. A
+    // TLS record says nothing of the next one.
+    [[nodiscard]] bool may_recv() const {
+        if constexpr (!Socket::kKeepsOutput)
+            if (drained_) return false;
+        return socket_.may_recv();
+    }
     Received receive() {
-        const IoResult got = socket_.try_recv(engine_.input_space());
+        const std::span<char> room = engine_.input_space();
+        const IoResult got = socket_.try_recv(room);
+        drained_ = got.bytes < room.size();
         if (got) [[likely]] {
             exchange_.received(got.bytes);
             return Received::something;
@@ -249,6 +258,7 @@ class Session final : public Wire {
     Conversation& conversation_;
     Exchange& exchange_;
     Http1Engine& engine_;
+    bool drained_ = false;  // the last read took all there was
 };
 
 }  // namespace webby
