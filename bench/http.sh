@@ -8,8 +8,9 @@
 #                 [--server-core N] [--load-core N]
 #
 # Parts: open, 10,000 busy connections against 100; pipeline, 16 requests at a time on 64 connections; close, a
-# connection a request, also with accepting deferred until there is one; paradigms, coroutine against event, and what an idle connection takes in each; threads, the
-# thread paradigm against the others' pools. Default: all of them, with what is installed.
+# connection a request, also with accepting deferred until there is one; paradigms, coroutine against event, and what an
+# idle connection takes in each; threads, the thread paradigm against the others' pools. Default: all of them, with what
+# is installed.
 #
 # Writes a Markdown report to stdout and to FILE. Only loopback and free ports; every process it starts is ended.
 # Before: `make bench all` has been run; OUT names the folder with the programs (default out/release).
@@ -146,7 +147,7 @@ EOF
 declare -A label=([webby]="webby" [nginx]="nginx $(nginx -v 2>&1 | sed 's|.*/||')" [raw]="raw libevent"
     [h2o]="h2o (a file)" [coroutine]="coroutine" [event]="event" [thread]="thread paradigm" [httplib]="cpp-httplib"
     [microhttpd]="libmicrohttpd")
-defer=0    # 1: accepting is deferred until the client has sent something, by webby and nginx
+defer=0   # 1: accepting is deferred until the client has sent something, by webby and nginx
 pool=256  # threads of those that have a pool: cpp-httplib serves no more clients than it has threads
 
 # wait_for_port LOG: the port that a program of ours says it serves.

@@ -1,9 +1,9 @@
 #include "evcorothread/channel.h"
 
 #include <cstddef>
-#include <cstdint>
 
 #include "cutils/check.h"
+#include "evcorothread/channel_memory_internal.h"
 #include "evcorothread/loop_core_internal.h"
 #include "evcorothread/select_guard_internal.h"
 
@@ -17,9 +17,7 @@ static_assert(offsetof(ThreadCore, flags) == offsetof(ThreadHead, flags) && offs
 #pragma GCC diagnostic pop
 
 unsigned char* allocate(std::size_t count, std::size_t size, std::align_val_t alignment) {
-    // The limit of an object's size; the aligned operator new of GCC 12 rounds up what is larger to nothing.
-    if (count > std::size_t{PTRDIFF_MAX} / size) throw std::bad_array_new_length();
-    return static_cast<unsigned char*>(::operator new(count* size, alignment));
+    return static_cast<unsigned char*>(::operator new(buffer_bytes(count, size), alignment));
 }
 
 }  // namespace

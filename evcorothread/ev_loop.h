@@ -55,7 +55,8 @@ struct EvLoopOptions {
 // Thread:   all calls on the OS thread that runs it, except post() and stop(). Before run() that is the
 // thread that
 //           made it; run() may be called on another one as long as no coroutine has run yet.
-// Order:    ready coroutines run first-come first-served; I/O is looked at about once a millisecond, after 128
+// Order:    ready coroutines run first-come first-served; I/O is looked at about once a millisecond, after
+// 128
 //           switches at the least and 2,048 at the most.
 // Idle:     costs no CPU.
 class EVC_API EvLoop {

@@ -1,8 +1,5 @@
 #include "evcorothread/ev_tcp_acceptor.h"
 
-#include <sys/socket.h>
-
-#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -221,14 +218,9 @@ cutils::Result<EvTcpAcceptor> EvTcpAcceptor::listen_raw(EvLoop& loop, const nuti
 
 namespace {
 
-// Is it a socket that listens? Then it is made ready for us.
 std::error_code prepare_listener(int fd) {
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
-        return {errno, std::generic_category()};
-    if (listens == 0) return std::make_error_code(std::errc::invalid_argument);
-    return nutils::set_nonblocking(fd, true);
+    const std::error_code error = nutils::check_listens(fd);
+    return error ? error : nutils::set_nonblocking(fd, true);
 }
 
 }  // namespace

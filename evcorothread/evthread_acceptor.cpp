@@ -75,10 +75,7 @@ std::error_code last_error() { return {errno, std::generic_category()}; }
 
 // A second descriptor of the listener, so that the caller's is untouched when something fails.
 cutils::Result<nutils::UniqueFd> copy_of_listener(int fd, int recv_size, int send_size) {
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return last_error();
-    if (listens == 0) return std::make_error_code(std::errc::invalid_argument);
+    if (const std::error_code error = nutils::check_listens(fd)) return error;
     // What is accepted inherits the sizes.
     if (recv_size >= 0)
         if (const std::error_code error = nutils::set_recv_buffer(fd, recv_size)) return error;

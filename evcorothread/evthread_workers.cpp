@@ -1,11 +1,10 @@
 // The C face: a parent with worker processes.
-#include <sys/socket.h>
-
 #include "evcorothread/evthread_internal.h"
 #include "evcorothread/evthread_process.h"
 #include "evcorothread/workers.h"
 #include "nutils/listen_stream.h"
 #include "nutils/sock_addr.h"
+#include "nutils/socket_options.h"
 
 using namespace evcorothread;
 using namespace evcorothread::c_face;
@@ -15,12 +14,6 @@ struct tagEVWORKER {
 };
 
 namespace {
-
-bool listens(int fd) {
-    int answer = 0;
-    socklen_t size = sizeof answer;
-    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &answer, &size) == 0 && answer != 0;
-}
 
 Duration limit_of(const timeval& time) { return is_never(time) ? Duration::max() : duration_of(time); }
 
@@ -69,7 +62,7 @@ int EVWORKERS_run(int count, int listener, EVWORKER_PROC proc, void* user_ctx) n
 
 int EVWORKERS_run_ex(int count, int listener, EVWORKER_PROC proc, void* user_ctx, struct timeval drain,
                      struct timeval ready_within, int (*reload)(void* user_ctx)) noexcept {
-    if (count < 0 || proc == nullptr || listener < -1 || (listener >= 0 && !listens(listener)))
+    if (count < 0 || proc == nullptr || listener < -1 || (listener >= 0 && nutils::check_listens(listener)))
         return fail(EINVAL);
     process::WorkersOptions options{.count = static_cast<unsigned>(count),
                                     .drain = limit_of(drain),

@@ -1,10 +1,10 @@
 #include "evcorothread/shared_channel.h"
 
-#include <cstdint>
 #include <mutex>
 #include <new>
 
 #include "cutils/check.h"
+#include "evcorothread/channel_memory_internal.h"
 #include "evcorothread/cross_waiter_internal.h"
 #include "evcorothread/select_guard_internal.h"
 #include "evcorothread/shared_channel_arm.h"
@@ -26,18 +26,12 @@ struct SharedChannelBase::Impl {
     Impl(std::size_t c, const ItemType& t)
         : type(t),
           capacity(c),
-          room(static_cast<char*>(::operator new(bytes(c, t.size), std::align_val_t(t.alignment)))) {}
+          room(static_cast<char*>(::operator new(buffer_bytes(c, t.size), std::align_val_t(t.alignment)))) {}
     ~Impl() {
         for (; count > 0; --count, first = next(first)) type.destroy(slot(first));
         ::operator delete(room, std::align_val_t(type.alignment));
     }
 
-    static std::size_t bytes(std::size_t items, std::size_t size) {
-        // The limit of an object's size; the aligned operator new of GCC 12 rounds up what is larger to
-        // nothing.
-        if (items > std::size_t{PTRDIFF_MAX} / size) throw std::bad_array_new_length();
-        return items * size;
-    }
     [[nodiscard]] char* slot(std::size_t i) const { return room + i * type.size; }
     [[nodiscard]] std::size_t next(std::size_t i) const { return i + 1 == capacity ? 0 : i + 1; }
     void push(void* item) {

@@ -72,6 +72,12 @@ std::error_code set_defer_accept(int fd, std::chrono::seconds longest) noexcept 
     if (longest.count() < 0) return errno_code(EINVAL);
     return set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, to_int(longest));
 }
+std::error_code check_listens(int fd) noexcept {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return errno_code(errno);
+    return listens != 0 ? std::error_code() : errno_code(EINVAL);
+}
 std::error_code set_broadcast(int fd, bool on) noexcept { return set(fd, SOL_SOCKET, SO_BROADCAST, int{on}); }
 
 std::error_code join_group(int fd, const IpAddress& group, unsigned interface) noexcept {

@@ -51,6 +51,9 @@ struct KeepAlive {
 // A TCP listener, tcp(7), TCP_DEFER_ACCEPT: see ListenOptions. Zero: connections come as they are made.
 [[nodiscard]] EVC_API std::error_code set_defer_accept(int fd, std::chrono::seconds longest) noexcept;
 
+// Is it a socket that listens? Errors: EBADF, ENOTSOCK; EINVAL when it does not listen.
+[[nodiscard]] EVC_API std::error_code check_listens(int fd) noexcept;
+
 // Datagrams to broadcast addresses are refused (EACCES) without it.
 [[nodiscard]] EVC_API std::error_code set_broadcast(int fd, bool on) noexcept;
 

@@ -155,7 +155,7 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
     }
     bool expired() final {
         if (conversation_.exchange == nullptr) count_expired();
-        if (conversation_.writing && conversation_.has_taken_some(socket().fd())) return true;
+        if (conversation_.writing && conversation_.queue.has_shrunk(socket().fd())) return true;
         // Who does not take an answer needs no other one.
         if (conversation_.exchange != nullptr && conversation_.writing)
             conversation_.exchange->write_timed_out();
@@ -255,16 +255,13 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
         exchange->resume(context, session);
     }
     const SessionEnd end = session.run();
+    if (end == SessionEnd::close) [[unlikely]]
+        exchange->broke_off(conversation.sent);
     lines_added();
     if (end != SessionEnd::park && end != SessionEnd::close) return wait(connection, end);
     exchange->end();
-    if (end == SessionEnd::close) [[unlikely]]
-        exchange->broke_off(conversation.sent);
     exchanges.give(std::exchange(exchange, nullptr));
-    if (end == SessionEnd::close) [[unlikely]] {
-        lines_added();
-        return EvParking::Next::close();
-    }
+    if (end == SessionEnd::close) return EvParking::Next::close();
     if (paused() && options.when_full == WhenFull::close_idle) resume();  // this one may go for another
     return EvParking::Next::park(idle);
 }

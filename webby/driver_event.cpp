@@ -26,6 +26,7 @@
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/unsent_limit.h"
+#include "webby/unsent_queue_internal.h"
 
 namespace webby {
 
@@ -274,7 +275,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             exchange_->source_is_slow();
             return go_on(exchange_->advance());
         }
-        if (state_ == State::writing && has_taken_some()) return watch_.expire(driver_.options.timeouts.io);
+        if (state_ == State::writing && queue_.has_shrunk(watch_.fd()))
+            return watch_.expire(driver_.options.timeouts.io);
         if (state_ != State::reading) {
             count_expired();
             return end();
@@ -301,7 +303,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                 case Sent::some:
                     want_ = want;
                     enter(State::writing);
-                    queued_ = nutils::unsent_bytes(watch_.fd());
+                    queue_.look(watch_.fd());
                     watch_.expire(driver_.options.timeouts.io);
                     if (!resume_writing_ && driver_.options.unsent != nullptr) wait_for_room();
                     return;
@@ -349,11 +351,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             slowest.go_on_writing();
             return slowest.watch_.fd();
         });
-    }
-    // As Conversation::has_taken_some().
-    bool has_taken_some() {
-        const std::size_t before = std::exchange(queued_, nutils::unsent_bytes(watch_.fd()));
-        return queued_ < before;
     }
     void go_on_writing() {
         ListHook<SlowTag>::unlink();
@@ -537,7 +534,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     std::unique_ptr<ProxyReader> proxy_;  // until its header has come
     AddressLimit::Place place_of_address_;
     UnsentLimit::Share unsent_;
-    std::size_t queued_ = 0;  // bytes that the kernel had for the client when it took no more
+    UnsentQueue queue_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;

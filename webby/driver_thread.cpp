@@ -400,7 +400,7 @@ void ThreadDriver::close_expired() {
     waiting.for_each([&](Connection& connection) {
         if (connection.expires > now) return;
         if (connection.conversation.writing &&
-            connection.conversation.has_taken_some(connection.socket.fd())) {
+            connection.conversation.queue.has_shrunk(connection.socket.fd())) {
             connection.expires = now + options.timeouts.io;
             return;
         }

@@ -95,8 +95,8 @@ class EVC_API Http1Engine {
     [[nodiscard]] bool is_in_the_middle() const {
         return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
     }
-    // After next() said close: the response has no end but the connection's, and is not complete. Only a reset
-    // tells the client.
+    // After next() said close: the response has no end but the connection's, and is not complete. Only a
+    // reset tells the client.
     [[nodiscard]] bool must_reset() const { return was_cut_ && framing_ == Framing::until_close; }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }

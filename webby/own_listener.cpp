@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "evcorothread/ev_loop.h"
+#include "nutils/socket_options.h"
 #include "webby/own_listener_internal.h"
 
 namespace webby {
@@ -58,10 +59,10 @@ cutils::Error wrong(std::string_view text, const char* why) {
             "address \"" + std::string(text) + "\": " + why};
 }
 
-bool is_set(int fd, int option, int value) {
-    int is = 0;
-    socklen_t size = sizeof is;
-    return ::getsockopt(fd, SOL_SOCKET, option, &is, &size) == 0 && is == value;
+bool is_stream(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
 }  // namespace
@@ -73,8 +74,7 @@ cutils::Result<nutils::UniqueFd> take_listener(std::string_view text) {
     if (const auto read = std::from_chars(digits.data(), end, fd);
         read.ec != std::errc() || read.ptr != end || fd < 0)
         return wrong(text, "not the number of a descriptor");
-    if (!is_set(fd, SO_TYPE, SOCK_STREAM) || !is_set(fd, SO_ACCEPTCONN, 1))
-        return wrong(text, "not a stream socket that listens");
+    if (!is_stream(fd) || nutils::check_listens(fd)) return wrong(text, "not a stream socket that listens");
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return cutils::Error::from_errno(std::string(text));
     return nutils::UniqueFd(fd);
 }

@@ -14,12 +14,12 @@
 #include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
-#include "nutils/socket_ops.h"
 #include "webby/exchange.h"
 #include "webby/limits.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 #include "webby/unsent_limit.h"
+#include "webby/unsent_queue_internal.h"
 
 namespace webby {
 
@@ -36,17 +36,11 @@ struct Conversation {
     std::uint64_t sent = 0;      // of the engine's output, which is being sent
     Exchange::Want want{};       // what comes after that; or what the answer is waited for with
     std::uint32_t lingered = 0;  // bytes forgotten
-    std::size_t queued = 0;      // bytes that the kernel had for the client when it took no more
+    UnsentQueue queue;           // looked at when the kernel took no more, and when `until` has passed
     bool writing = false;        // the client has to take more
     bool answering = false;      // somebody else has to answer
     bool lingering = false;      // answered for the last time: waits for the client to close
     bool expired = false;        // `until` has passed
-    // When `until` has passed in writing: has the client taken something since, or since this was asked? The
-    // kernel takes no more until a third of its megabytes has gone, and that may take longer.
-    [[nodiscard]] bool has_taken_some(int socket) {
-        const std::size_t before = std::exchange(queued, nutils::unsent_bytes(socket));
-        return queued < before;
-    }
     [[nodiscard]] bool is_under_way() const { return writing | answering | lingering | expired; }
 };
 
@@ -174,7 +168,7 @@ class Session final : public Wire {
     SessionEnd wait_for_room(Exchange::Want next) {
         conversation_.want = next;
         conversation_.writing = true;
-        conversation_.queued = nutils::unsent_bytes(socket_.fd());
+        conversation_.queue.look(socket_.fd());
         conversation_.until = now() + timeouts_.io;
         return SessionEnd::wait_writable;
     }
