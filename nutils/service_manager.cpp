@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "cutils/log.h"
 #include "nutils/sock_addr.h"
 
 namespace nutils {
@@ -38,6 +39,16 @@ std::string_view next_name(std::string_view& names) {
     return name;
 }
 
+int how_many_passed() {
+    const std::string_view text = variable("LISTEN_FDS");
+    const std::optional<long long> count = number(text);
+    if (count && *count >= 0 && *count <= kMostPassed) return static_cast<int>(*count);
+    cutils::log(cutils::LogLevel::warning,
+                "LISTEN_FDS=\"%.*s\" is no number of sockets between 0 and %d: none is taken",
+                static_cast<int>(std::min<std::size_t>(text.size(), 40)), text.data(), kMostPassed);
+    return 0;
+}
+
 // A text of one line: a status must not be able to say more than that.
 std::string one_line(std::string_view text) {
     std::string line(text);
@@ -50,14 +61,17 @@ std::string one_line(std::string_view text) {
 
 std::vector<PassedSocket> take_passed_sockets() {
     std::vector<PassedSocket> passed;
-    const std::optional<long long> count = number(variable("LISTEN_FDS"));
-    if (number(variable("LISTEN_PID")) == ::getpid() && count && *count > 0 && *count <= kMostPassed) {
+    if (number(variable("LISTEN_PID")) == ::getpid()) {
         const std::string all_names(variable("LISTEN_FDNAMES"));
         std::string_view names = all_names;
-        for (int fd = kFirstPassed; fd < kFirstPassed + *count; ++fd) {
+        const int end = kFirstPassed + how_many_passed();
+        for (int fd = kFirstPassed; fd < end; ++fd) {
             std::string name(next_name(names));
-            if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;  // not there
-            passed.push_back({UniqueFd(fd), std::move(name)});
+            if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+                passed.push_back({UniqueFd(fd), std::move(name)});
+            else
+                cutils::log(cutils::LogLevel::warning,
+                            "LISTEN_FDS counts descriptor %d, which is not there: it is left out", fd);
         }
     }
     for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);

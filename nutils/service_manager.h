@@ -26,7 +26,7 @@ struct PassedSocket {
 //   for (PassedSocket& one : take_passed_sockets()) …      // EvTcpAcceptor::adopt, ServerOptions::listen
 //
 // Before: main(), before other threads read the environment or open descriptors.
-// After:  nothing, when nobody passed any; what cannot be read as numbers counts as nothing.
+// After:  nothing, when nobody passed any. What is for us and makes no sense is left out, with a log line.
 [[nodiscard]] EVC_API std::vector<PassedSocket> take_passed_sockets();
 
 // Tells the service manager how the service is: sd_notify(3), to the socket in $NOTIFY_SOCKET. Without that

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "nutils/sock_addr.h"
+#include "test/support/log_capture.h"
 
 #include "test/support/harness.h"
 
@@ -156,7 +157,15 @@ TEST(ServiceManager, SocketsForAnotherProcessAreNotTaken) {
     set("LISTEN_PID", "1");
     set("LISTEN_FDS", "1");
     CHECK(take_passed_sockets().empty());
-    set("LISTEN_PID", std::to_string(::getpid()));
-    set("LISTEN_FDS", "many");
-    CHECK(take_passed_sockets().empty());
+}
+
+TEST(ServiceManager, ANumberOfSocketsThatIsNoneIsLoggedAndNothingIsTaken) {
+    for (const char* number : {"many", "", "-1", "1000000", "1x"}) {
+        set("LISTEN_PID", std::to_string(::getpid()));
+        set("LISTEN_FDS", number);
+        const test_support::LogCapture log;
+        CHECK(take_passed_sockets().empty());
+        STRCMP_CONTAINS(("LISTEN_FDS=\"" + std::string(number) + "\"").c_str(), log.text().c_str());
+        POINTERS_EQUAL(nullptr, std::getenv("LISTEN_FDS"));
+    }
 }
