@@ -46,9 +46,10 @@ TEST(ProgramConfig, SaysWhatTheCommandLineCould) {
 
 TEST(ProgramConfig, TheCommandLineWins) {
     if (program_path().empty()) return;
-    const std::string text = printed("listen = [\"a:1\",\n  'b:2',  # two\n]\nthreads = 3\nlisting = true\n",
-                                     {"--listen", "c:3", "--threads", "7"});
-    STRCMP_CONTAINS("\nlisten = [\"c:3\"]\n", ("\n" + text).c_str());
+    const std::string text =
+        printed("listen = [\"127.0.0.1:1\",\n  '[::1]:2',  # two\n]\nthreads = 3\nlisting = true\n",
+                {"--listen", "unix:c", "--threads", "7"});
+    STRCMP_CONTAINS("\nlisten = [\"unix:c\"]\n", ("\n" + text).c_str());
     STRCMP_CONTAINS("\nthreads = 7\n", text.c_str());
     STRCMP_CONTAINS("\nlisting = true\n", text.c_str());
 }
@@ -56,9 +57,10 @@ TEST(ProgramConfig, TheCommandLineWins) {
 TEST(ProgramConfig, WhatIsPrintedCanBeReadAgain) {
     if (program_path().empty()) return;
     const std::string once = printed(
-        "listen = [\"a:1\", \"b:2\"]\nlisten = \"c:3\"\ncache-control = \"max-age=7, \\\"x\\\\\"\n"
+        "listen = [\"127.0.0.1:1\", \"fd:web\"]\nlisten = \"unix:c\"\ncache-control = \"max-age=7, "
+        "\\\"x\\\\\"\n"
         "servlet = \"./x.so,make,key=value\"\nio-timeout = 2.5\ntls-min = 1.3\ncompress = true\n");
-    STRCMP_CONTAINS("listen = [\"a:1\", \"b:2\", \"c:3\"]\n", once.c_str());
+    STRCMP_CONTAINS("listen = [\"127.0.0.1:1\", \"fd:web\", \"unix:c\"]\n", once.c_str());
     STRCMP_CONTAINS("cache-control = \"max-age=7, \\\"x\\\\\"\n", once.c_str());
     STRCMP_CONTAINS("servlet = [\"./x.so,make,key=value\"]\n", once.c_str());
     STRCMP_CONTAINS("# spa-fallback =\n", once.c_str());
@@ -100,6 +102,8 @@ TEST(ProgramConfig, WhatIsWrongIsNamedWithItsLine) {
     refuses("\ntrust = \"10.0.0.0/33\"\n", "2: --trust: ");
     refuses("vhost = [\"a\",\n\"b,0\"]\n", "1: --vhost: ");
     refuses("vhost = \"a\"\nvhost = \"b c\"\n", "2: --vhost: ");
+    refuses("listen = [\"127.0.0.1:0\", \"localhost:x\"]\n", "1: --listen: ");
+    refuses("\nlisten-tls = \"127.0.0.1\"\n", "2: --listen-tls: ");
     refuses("rate-limit = \"x\"\n", "1: --rate-limit: ");
     refuses("cors = \"example.org\"\n", "1: --cors: ");
     refuses("servlet = \"hello\"\n", "1: --servlet: ");

@@ -123,11 +123,13 @@ TEST(Program, BadArgumentsAreOneLineAndExitCode2) {
     if (program_path().empty()) return;
     STRCMP_CONTAINS("2 webby: ", refuses({"--bogus"}).c_str());
     STRCMP_CONTAINS("2 webby: /nonexistent", refuses({"--root", "/nonexistent"}).c_str());
-    STRCMP_CONTAINS("2 webby: address \"nonsense\"", refuses({"--listen", "nonsense"}).c_str());
+    STRCMP_CONTAINS("2 webby: --listen: address \"nonsense\"", refuses({"--listen", "nonsense"}).c_str());
     STRCMP_CONTAINS("2 webby: --max-active", refuses({"--max-active", "0"}).c_str());
     STRCMP_CONTAINS("2 webby: --io-timeout", refuses({"--io-timeout", "nan"}).c_str());
     STRCMP_CONTAINS("2 webby: --paradigm", refuses({"--paradigm", "magic"}).c_str());
     STRCMP_CONTAINS("2 webby: --forwarded needs --trust", refuses({"--forwarded"}).c_str());
+    STRCMP_CONTAINS("2 webby: --metrics and --health are the same path: /x",
+                    refuses({"--health", "/x", "--status", "/y", "--metrics", "/x"}).c_str());
     STRCMP_CONTAINS("2 webby: ", refuses({"surplus"}).c_str());
     auto taken = nutils::BlockingListener::listen(nutils::SockAddr::loopback(0)).value();
     STRCMP_CONTAINS("2 webby: ", refuses({"--listen", taken.address().value().to_string()}).c_str());

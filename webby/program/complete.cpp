@@ -36,6 +36,17 @@ WhenFull when_full_of(std::string_view name) {
     return name == "close-idle" ? WhenFull::close_idle : WhenFull::wait;
 }
 
+// Each page has a path of its own, or one of them could never be seen.
+std::string same_path_twice(const Arguments& arguments) {
+    const std::pair<const char*, const std::string*> pages[] = {
+        {"--status", &arguments.status}, {"--metrics", &arguments.metrics}, {"--health", &arguments.health}};
+    for (const auto& [name, path] : pages)
+        for (const auto& [other, its] : pages)
+            if (path != its && !path->empty() && *path == *its)
+                return std::string(name) + " and " + other + " are the same path: " + *path;
+    return {};
+}
+
 void complete_tls(Arguments& arguments) {
     using evcorothread::TlsVersion;
     evcorothread::TlsServerOptions& tls = arguments.server.tls;
@@ -50,6 +61,7 @@ void complete_tls(Arguments& arguments) {
 std::string complete(const CommandLine& line, Arguments& arguments, const PassedSockets& passed) {
     ServerOptions& server = arguments.server;
     if (std::string wrong = use_passed(line, arguments, passed); !wrong.empty()) return wrong;
+    if (std::string wrong = same_path_twice(arguments); !wrong.empty()) return wrong;
     if (arguments.certificates.size() != arguments.keys.size()) return "each --tls-cert needs a --tls-key";
     if (server.listen_tls.empty() != arguments.certificates.empty())
         return "--listen-tls, --tls-cert and --tls-key go together";

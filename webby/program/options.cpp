@@ -3,6 +3,7 @@
 #include <string>
 
 #include "nutils/ip_network.h"
+#include "nutils/sock_addr.h"
 #include "webby/application.h"
 #include "webby/cors_filter.h"
 #include "webby/program/plugin_spec.h"
@@ -177,8 +178,15 @@ std::string wrong_with_host(const std::string& text) {
     return wrong_with(nobody.add_host(spec->name));
 }
 
+// Descriptors, and the names of those that were passed to us, are looked at when all is known.
+std::string wrong_with_address(const std::string& text) {
+    return text.starts_with("fd:") ? std::string() : wrong_with(nutils::SockAddr::parse(text));
+}
+
 // What is done with them later would not know any more where they came from.
 void describe_checks(CommandLine& line) {
+    line.check("--listen", wrong_with_address);
+    line.check("--listen-tls", wrong_with_address);
     line.check("--vhost", wrong_with_host);
     line.check("--servlet", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
     line.check("--filter", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
