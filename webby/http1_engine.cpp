@@ -250,6 +250,8 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
         } else if (framing == Framing::chunked) {
             out = put(out, "Transfer-Encoding: chunked\r\n");
         }
+    } else if (status == Status::reset_content) {
+        out = put(out, "Content-Length: 0\r\n");  // the others end with their heads (RFC 9112 §6.3)
     }
     if (!keep)
         out = put(out, "Connection: close\r\n");

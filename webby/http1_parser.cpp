@@ -233,11 +233,16 @@ Http1Parser::Event Http1Parser::parse_start_line(char* text, std::size_t& at, st
     if (at == size) return Event::need_more;
     if (!ascii::kToken.has(text[at])) return refuse(Status::bad_request);
 
+    // Who asks with HEAD reads no body behind the answer, whatever may be wrong with the rest.
+    const Method asked =
+        std::string_view(text + at, size - at).starts_with("HEAD ") ? Method::head : Method::other;
+    head_->method = asked;
     if (searched_ < at) searched_ = at;
     const void* const newline = std::memchr(text + searched_, '\n', size - searched_);
     if (newline != nullptr) {
         if (static_cast<const char*>(newline)[-1] != '\r') return refuse(Status::bad_request);
         begin_grammar();
+        head_->method = asked;
         return parse_fields(text, at, size);
     }
     searched_ = size;

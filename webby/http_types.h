@@ -81,9 +81,10 @@ constexpr unsigned to_number(Status status) { return static_cast<unsigned>(statu
 // "Not Found", …; "Unknown" for a code not in the list. The text lives for ever.
 EVC_API std::string_view reason_phrase(Status status);
 
-// True when a response with this status never has a body (RFC 9110 §6.4.1): 1xx, 204, 304.
+// True when a response with this status never has a body (RFC 9110 §6.4.1, §15.3.6): 1xx, 204, 205, 304.
 constexpr bool is_bodyless(Status status) {
-    return to_number(status) < 200 || status == Status::no_content || status == Status::not_modified;
+    return to_number(status) < 200 || status == Status::no_content || status == Status::reset_content ||
+           status == Status::not_modified;
 }
 
 // What the client speaks. A higher minor version is treated as 1.1 (RFC 9110 §2.5), a higher major one is

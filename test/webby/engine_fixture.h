@@ -59,6 +59,9 @@ inline void add_routes(Application& app) {
     app.add(Method::get, "/empty",
             make_servlet([](Request&, Response& r) { r.status(Status::no_content).text("no"); }))
         .value();
+    app.add(Method::get, "/reset",
+            make_servlet([](Request&, Response& r) { r.status(Status::reset_content).text("no"); }))
+        .value();
     app.add(Method::get, "/close", make_servlet([](Request&, Response& r) {
                 r.text("bye");
                 r.close_connection();

@@ -54,6 +54,24 @@ TEST(Http1Engine, NoContentHasNeitherBodyNorLength) {
                 answer("GET /empty HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
+TEST(Http1Engine, ResetContentHasNoBodyAndSaysSo) {
+    CHECK_EQUAL("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" + std::string(kHello),
+                answer("GET /reset HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n"));
+}
+
+TEST(Http1Engine, ARefusalOfHeadHasNoBodyWhateverIsWrong) {
+    const auto end = [&](const std::string& request) {
+        const std::string all = answer(request);
+        return all.substr(all.find("\r\n\r\n"));
+    };
+    for (const char* rest :
+         {"/ HTTP/1.1\r\n\r\n", "/ HTTP/1.1\r\nHost: a\r\nbad field\r\n\r\n", "/ HTTP/3.1\r\nHost: a\r\n\r\n",
+          " / HTTP/1.1\r\nHost: a\r\n\r\n", "/\r\n", "\r\n", "/ HTTP/1.1\n"}) {
+        CHECK_EQUAL(std::string("\r\n\r\n<closed>"), end("HEAD " + std::string(rest)));
+        CHECK(end("HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\nGET " + std::string(rest)).size() > 100);
+    }
+}
+
 TEST(Http1Engine, ConnectionCloseIsKept) {
     const std::string closing = ok("hello\n", "Connection: close\r\n") + "<closed>";
     CHECK_EQUAL(closing, answer("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));

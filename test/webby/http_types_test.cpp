@@ -20,6 +20,7 @@ TEST(HttpTypes, StatusesHaveTheirPhrases) {
 
 TEST(HttpTypes, OnlySomeStatusesHaveNoBody) {
     CHECK(is_bodyless(Status::no_content));
+    CHECK(is_bodyless(Status::reset_content));
     CHECK(is_bodyless(Status::not_modified));
     CHECK(is_bodyless(Status::continue_));
     CHECK_FALSE(is_bodyless(Status::ok));
