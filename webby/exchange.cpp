@@ -381,7 +381,8 @@ inline void Exchange::take_piece() {
 // Of a body that the servlet reads. What a filter answers instead has to wait for the servlet.
 bool Exchange::filter_piece() {
     const Application& application = context_->application;
-    Response answer;
+    Response forgotten;  // once the head is out, nobody sees what they put into it
+    Response& answer = writing_ ? forgotten : response_;
     if (piece_.empty()) {  // its end
         if (application.request_end(match_, request_, answer)) return true;
     } else {

@@ -49,7 +49,9 @@ class Filter {
         (void)request, (void)response;
         return true;
     }
-    // May change the piece, also to nothing. False: answered, as above.
+    // May change the piece, also to nothing. False: answered, as above. For routes that stream the body, the
+    // response has by then what the servlet has put into it; once it writes, the head is out, and changes of
+    // it reach nobody.
     [[nodiscard]] virtual bool on_request_data(Request& request, Response& response, std::string& piece) {
         (void)request, (void)response, (void)piece;
         return true;
@@ -62,7 +64,8 @@ class Filter {
     // May change the response. Another body than the one that a servlet is about to write goes out alone, and
     // the servlet's write() says canceled.
     virtual void on_response(const Request& request, Response& response) { (void)request, (void)response; }
-    // May change the piece, also to nothing. Not for HEAD, 204 and 304. `request` is what on_request saw.
+    // May change the piece, also to nothing. Not for HEAD, 204, 205 and 304. `request` is what on_request
+    // saw.
     virtual void on_response_data(const Request& request, std::string& piece) { (void)request, (void)piece; }
     // May put something behind the body.
     virtual void on_response_end(const Request& request, std::string& last) { (void)request, (void)last; }

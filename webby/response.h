@@ -57,7 +57,7 @@ class EVC_API WriteCoder {
 //   response.redirect("/elsewhere");
 //
 // The server adds Date, Content-Length or Transfer-Encoding, and Connection, and leaves the body out where
-// HTTP wants none (HEAD, 204, 304): a servlet answers HEAD as it answers GET.
+// HTTP wants none (HEAD, 204, 205, 304): a servlet answers HEAD as it answers GET.
 //
 // Owner: the connection; a servlet gets a reference that is good until it returns. One thread.
 // Cost:  fields are kept as they will be sent; the memory is kept from response to response.

@@ -72,6 +72,18 @@ class Censor final : public Filter {
     }
 };
 
+// Counts what comes, and tells in the head of the response.
+class Measure final : public Filter {
+  public:
+    [[nodiscard]] Wants wants() const override { return {.request_data = true}; }
+    bool on_request(Request&, Response& response) override { return response.add_header("X-Early", "1"); }
+    bool on_request_data(Request& request, Response& response, std::string& piece) override {
+        const std::size_t bytes = request.state().get<std::size_t>("bytes") += piece.size();
+        return response.set_header("X-Bytes", std::to_string(bytes));
+    }
+    bool on_request_end(Request&, Response& response) override { return response.add_header("X-End", "1"); }
+};
+
 struct Visits {
     int count = 0;
 };
@@ -182,6 +194,31 @@ TEST(Pipeline, AFilterAnswersInTheMiddleOfABody) {
         for (const char* const target : {"/", "/stream"}) {
             STRCMP_CONTAINS("HTTP/1.1 422 ", talk(post(target, "a bad word")).c_str());
             STRCMP_CONTAINS("served", talk(post(target, "a good word")).c_str());
+        }
+    }
+}
+
+TEST(Pipeline, WhatAFilterAddsWhileTheBodyComesIsInTheHead) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).post("/", [](Request&, Response& r) { r.text("served"); });
+        server->post("/stream",
+                     [](Request& q, Response& r) {
+                         char buffer[2];
+                         while (q.read_body(buffer, 10s)) {
+                         }
+                         r.text("served");
+                     },
+                     {.stream_body = true});
+        server->add_filter(std::make_unique<Measure>());
+        server->add_filter(std::make_unique<Censor>());
+        server->start().value();
+        for (const char* const target : {"/", "/stream"}) {
+            const std::string served = talk(post(target, "hello"));
+            for (const char* const field : {"X-Early: 1\r\n", "X-Bytes: 5\r\n", "X-End: 1\r\n"})
+                STRCMP_CONTAINS(field, served.c_str());
+            const std::string refused = talk(post(target, "bad"));
+            for (const char* const field : {" 422 ", "X-Early: 1\r\n", "X-Bytes: 3\r\n"})
+                STRCMP_CONTAINS(field, refused.c_str());
         }
     }
 }
