@@ -92,19 +92,15 @@ IoResult send_when_possible(FdWatch* watch, Deadline deadline, SendNow&& send_no
 
 }  // namespace
 
-namespace {
-
-// Until the connection that was begun on `socket` stands, or failed.
-std::error_code finish_connect(EvSocket& socket, const nutils::SockAddr& peer, Deadline deadline) {
-    FdWatch& watch = *socket.watch();
+std::error_code connect_watched(FdWatch& watch, const nutils::SockAddr& peer, Deadline deadline) {
     std::error_code error = nutils::connect_start(watch.fd, peer);
     // A unix listener with a full queue has not even begun: there is nothing to wait on but time.
     while (error == NetError::would_block) {
-        const Deadline soon(std::chrono::milliseconds(1));
         const TimePoint now = watch.loop.precise_now();
         if (deadline.passed(now)) return NetError::timed_out;
-        if (const std::error_code stopped = this_evthread::delay(Deadline::earlier(soon, deadline, now)))
-            return stopped;
+        const Deadline soon = Deadline::earlier(std::chrono::milliseconds(1), deadline, now);
+        if (const std::error_code stopped = this_evthread::delay(soon)) return stopped;
+        if (watch.fd < 0) return NetError::closed;
         error = nutils::connect_start(watch.fd, peer);
     }
     while (error == NetError::in_progress) {
@@ -113,8 +109,6 @@ std::error_code finish_connect(EvSocket& socket, const nutils::SockAddr& peer, D
     }
     return error;
 }
-
-}  // namespace
 
 cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, const nutils::SockAddr& peer, Deadline deadline) {
     return connect(loop, peer, nutils::ConnectOptions(), deadline);
@@ -135,7 +129,7 @@ cutils::Result<EvSocket> EvSocket::connect(EvLoop& loop, nutils::UniqueFd fd, co
         return nutils::connect_error(error, peer);
     EvSocket socket(loop, std::move(fd));
     std::error_code error = refusal(socket.watch());
-    if (!error) error = finish_connect(socket, peer, deadline);
+    if (!error) error = connect_watched(*socket.watch(), peer, deadline);
     if (error) return nutils::connect_error(error, peer);
     return socket;
 }

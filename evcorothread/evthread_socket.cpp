@@ -5,6 +5,7 @@
 #include "evcorothread/evthread.h"
 #include "evcorothread/evthread_internal.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/io_call_internal.h"
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
 
@@ -34,30 +35,6 @@ EVSOCKET* EVSOCKET_init(EVTHREAD* thread, int fd, int is_connected) noexcept {
     });
 }
 
-namespace {
-
-// As EvSocket::connect, on a descriptor that exists already.
-std::error_code connect(EVSOCKET& socket, const SockAddr& peer, Deadline deadline) {
-    FdWatch& watch = *socket.socket.watch();
-    std::error_code error = nutils::connect_start(watch.fd, peer);
-    // A unix listener with a full queue has not even begun: there is nothing to wait on but time.
-    while (error == NetError::would_block) {
-        const TimePoint now = watch.loop.precise_now();
-        if (deadline.passed(now)) return NetError::timed_out;
-        const Deadline soon = Deadline::earlier(std::chrono::milliseconds(1), deadline, now);
-        if (const std::error_code stopped = this_evthread::delay(soon)) return stopped;
-        if (watch.fd < 0) return NetError::closed;
-        error = nutils::connect_start(watch.fd, peer);
-    }
-    while (error == NetError::in_progress) {
-        if (const std::error_code waited = watch.wait_writable(deadline)) return waited;
-        error = nutils::connect_result(watch.fd);
-    }
-    return error;
-}
-
-}  // namespace
-
 int EVSOCKET_connect(EVSOCKET* socket, const struct sockaddr* address, socklen_t length,
                      struct timeval timeout) noexcept {
     if (socket == nullptr || !socket->owner->is_current() || address == nullptr) return fail(EINVAL);
@@ -76,8 +53,8 @@ int EVSOCKET_connect(EVSOCKET* socket, const struct sockaddr* address, socklen_t
         if (watch.fd < 0) return fail(EBADF);
         if (socket->state == State::connected) return fail(EISCONN);
         socket->state = State::connecting;
-        const std::error_code error =
-            connect(*socket, peer, deadline_of(timeout).resolved(watch.loop.precise_now()));
+        const Deadline deadline = deadline_of(timeout).resolved(watch.loop.precise_now());
+        const std::error_code error = connect_watched(watch, peer, deadline);
         socket->state = error ? State::unconnected : State::connected;
         return error ? fail(error) : 0;
     });

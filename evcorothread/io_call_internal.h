@@ -7,6 +7,7 @@
 #include "cutils/deadline.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "nutils/net_error.h"
+#include "nutils/sock_addr.h"
 
 namespace evcorothread {
 
@@ -30,5 +31,9 @@ inline bool ask_rather_than_wait(FdWatch& watch, Deadline& deadline, bool asked)
         return false;
     return watch.unverified = true;
 }
+
+// Connects a descriptor that is not connected yet. Suspends. Errors: those of connect(2), timed_out,
+// canceled, closed. Before: the deadline is resolved.
+std::error_code connect_watched(FdWatch& watch, const nutils::SockAddr& peer, Deadline deadline);
 
 }  // namespace evcorothread
