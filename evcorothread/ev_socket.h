@@ -133,7 +133,8 @@ class EVC_API EvSocket final : public nutils::ByteStream {
     void close() noexcept override;
 
     // A limit on every wait from now on, besides its own deadline: nothing came, or could go, for that long.
-    // Duration::max() turns it off.
+    // Who reads slowly, but reads, is not idle: the kernel's queue for him becomes shorter. Duration::max()
+    // turns it off.
     void set_idle_timeout(Duration timeout);
 
     [[nodiscard]] bool is_open() const;

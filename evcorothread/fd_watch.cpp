@@ -9,6 +9,7 @@
 
 #include "evcorothread/fd_watch_internal.h"
 #include "nutils/net_error.h"
+#include "nutils/unsent_queue.h"
 
 namespace evcorothread {
 namespace {
@@ -93,7 +94,20 @@ std::error_code FdWatch::wait_readable(Deadline deadline) {
 
 std::error_code FdWatch::wait_writable(Deadline deadline) {
     writable = false;
+    if (idle_timeout != Duration::max()) return wait_for_room(deadline);
     return wait(&FdWatch::writer, "send", deadline);
+}
+
+// A peer that takes what the kernel has for it is not idle, however long it takes until there is room.
+std::error_code FdWatch::wait_for_room(Deadline deadline) {
+    deadline = deadline.resolved(loop.precise_now());
+    nutils::UnsentQueue queue;
+    queue.look(fd);
+    for (;;) {
+        const std::error_code error = wait(&FdWatch::writer, "send", deadline);
+        if (error != nutils::NetError::timed_out) return error;  // after `closed`, *this may be gone
+        if (deadline.passed(loop.precise_now()) || !queue.has_shrunk(fd)) return error;
+    }
 }
 
 void FdWatch::unregister() {

@@ -92,6 +92,7 @@ struct FdWatch {
     EventStorage event;
 
   private:
+    std::error_code wait_for_room(Deadline deadline);
     std::error_code wait(WaitPoint* FdWatch::*slot, const char* reason, Deadline deadline);
     void unregister();
     static void callback(int fd, short what, void* self);

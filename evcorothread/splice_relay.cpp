@@ -9,6 +9,7 @@
 #include "nutils/socket_ops.h"
 #include "nutils/socket_options.h"
 #include "nutils/splice_ops.h"
+#include "nutils/unsent_queue.h"
 
 namespace evcorothread {
 namespace {
@@ -28,6 +29,7 @@ struct Pump {
     FdWatch& to;
     nutils::PipeEnds pipe;
     std::size_t held = 0;  // bytes in the pipe
+    nutils::UnsentQueue queue;
     bool over = false;
     CopyResult result;
 
@@ -129,17 +131,23 @@ struct Pumps {
 
     // Until one of the sockets can do something again.
     std::error_code wait(Deadline deadline) {
+        const TimePoint began = forth.from.loop.precise_now();
         const Duration idle = std::min(forth.from.idle_timeout, forth.to.idle_timeout);
-        if (idle != Duration::max())
-            deadline = Deadline::earlier(deadline, idle, forth.from.loop.precise_now());
+        const bool may_be_idle = idle != Duration::max();
+        if (may_be_idle) each([](Pump& pump) { pump.queue.look(pump.to.fd); });
         bool busy = false;
         each([&](Pump& pump) { busy = busy || (!pump.over && pump.busy()); });
         if (busy) return NetError::busy;
         WaitPoint point("relay");
         each([&](Pump& pump) { pump.wait_at(point); });
-        const Wake cause = point.wait(deadline);
+        const Wake cause = point.wait(may_be_idle ? Deadline::earlier(deadline, idle, began) : deadline);
         each([&](Pump& pump) { pump.leave(point); });
-        return to_error(cause);
+        if (cause != Wake::timed_out || deadline.passed(forth.from.loop.precise_now()))
+            return to_error(cause);
+        // Who takes what the kernel has for him is not idle, however long it takes until there is room.
+        bool taken = false;
+        each([&](Pump& pump) { taken = pump.queue.has_shrunk(pump.to.fd) || taken; });
+        return taken ? std::error_code() : to_error(cause);
     }
 
     void run(Deadline deadline) {

@@ -17,6 +17,7 @@
 #include "evcorothread/tls_layer.h"
 #include "nutils/net_error.h"
 #include "nutils/socket_ops.h"
+#include "nutils/unsent_queue.h"
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
 #include "webby/full_answer_internal.h"
@@ -26,7 +27,6 @@
 #include "webby/peer_gone_internal.h"
 #include "webby/proxy_reader_internal.h"
 #include "webby/unsent_limit.h"
-#include "webby/unsent_queue_internal.h"
 
 namespace webby {
 
@@ -534,7 +534,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     std::unique_ptr<ProxyReader> proxy_;  // until its header has come
     AddressLimit::Place place_of_address_;
     UnsentLimit::Share unsent_;
-    UnsentQueue queue_;
+    nutils::UnsentQueue queue_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
     std::uint64_t lingered_ = 0;

@@ -14,12 +14,12 @@
 #include "evcorothread/tls_socket.h"
 #include "nutils/io_result.h"
 #include "nutils/sock_addr.h"
+#include "nutils/unsent_queue.h"
 #include "webby/exchange.h"
 #include "webby/limits.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
 #include "webby/unsent_limit.h"
-#include "webby/unsent_queue_internal.h"
 
 namespace webby {
 
@@ -36,7 +36,7 @@ struct Conversation {
     std::uint64_t sent = 0;      // of the engine's output, which is being sent
     Exchange::Want want{};       // what comes after that; or what the answer is waited for with
     std::uint32_t lingered = 0;  // bytes forgotten
-    UnsentQueue queue;           // looked at when the kernel took no more, and when `until` has passed
+    nutils::UnsentQueue queue;   // looked at when the kernel took no more, and when `until` has passed
     bool writing = false;        // the client has to take more
     bool answering = false;      // somebody else has to answer
     bool lingering = false;      // answered for the last time: waits for the client to close

@@ -13,6 +13,7 @@
 #include "evcorothread/tls_socket.h"
 #include "nutils/blocking_socket.h"
 #include "nutils/socket_ops.h"
+#include "nutils/unsent_queue.h"
 #include "webby/http1_engine.h"
 #include "webby/output_steps_internal.h"
 
@@ -28,6 +29,21 @@ inline std::error_code poll_until(int fd, short events, cutils::Deadline deadlin
         const int ready = ::poll(&waiting, 1, static_cast<int>(std::min<long long>(left, 86'400'000)));
         if (ready > 0) return {};
         if (ready < 0 && errno != EINTR) return {errno, std::generic_category()};
+    }
+}
+
+// The same until there is room, as long as the client takes some of what the kernel has for it within
+// `patience`.
+inline std::error_code wait_for_room(int fd, short events, cutils::Duration patience,
+                                     cutils::Deadline deadline) {
+    deadline = deadline.resolved(cutils::monotonic_now());
+    nutils::UnsentQueue queue;
+    queue.look(fd);
+    for (;;) {
+        const std::error_code error =
+            poll_until(fd, events, cutils::Deadline::earlier(deadline, patience, cutils::monotonic_now()));
+        if (error != nutils::NetError::timed_out) return error;
+        if (deadline.passed(cutils::monotonic_now()) || !queue.has_shrunk(fd)) return error;
     }
 }
 
@@ -96,7 +112,7 @@ class ThreadSocket {
         for (;;) {
             const IoResult some = attempt();
             if (!some.would_block()) return some;
-            if (const std::error_code error = poll_until(socket_.fd(), POLLOUT, limited(deadline)))
+            if (const std::error_code error = wait_for_room(socket_.fd(), POLLOUT, io_timeout_, deadline))
                 return {0, error};
         }
     }

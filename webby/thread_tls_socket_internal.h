@@ -93,8 +93,10 @@ class ThreadTlsSocket {
     std::error_code wait(short events, Deadline deadline) {
         const bool room = tls_.wants_room();
         const short all = static_cast<short>(room ? events | POLLOUT : events);
-        if (const std::error_code error = poll_until(side_.socket.fd(), all, deadline)) return error;
-        if (!room) return {};
+        const std::error_code error = events == POLLOUT
+                                          ? wait_for_room(side_.socket.fd(), all, io_timeout_, deadline)
+                                          : poll_until(side_.socket.fd(), all, deadline);
+        if (error || !room) return error;
         const std::error_code flushed = tls_.flush();
         return flushed == nutils::NetError::would_block ? std::error_code() : flushed;
     }
@@ -104,7 +106,7 @@ class ThreadTlsSocket {
             data.remove_prefix(some.bytes);
             if (!some.error) continue;
             if (!some.would_block()) return some.error;
-            if (const std::error_code error = wait(POLLOUT, limited(deadline))) return error;
+            if (const std::error_code error = wait(POLLOUT, deadline)) return error;
         }
         return {};
     }
@@ -112,7 +114,7 @@ class ThreadTlsSocket {
         for (;;) {
             const std::error_code error = tls_.flush();
             if (error != nutils::NetError::would_block) return error;
-            if (const std::error_code waited = wait(POLLOUT, limited(deadline))) return waited;
+            if (const std::error_code waited = wait(POLLOUT, deadline)) return waited;
         }
     }
     ThreadTlsSide& side_;

@@ -54,6 +54,7 @@ class SlowReadersFixture : public StartedServerFixture {
         server->get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
         server->get("/text", [this](Request&, Response& r) { r.text(much); });
         server->get("/source", [](Request&, Response& r) { r.source(std::make_unique<Pattern>(), kMuch); });
+        server->get("/written", [this](Request&, Response& r) { (void)r.write(much, 60s); });
         server->files("/files", folder->path());
         server->start().value();
     }
@@ -120,10 +121,11 @@ TEST(SlowReaders, WhoReadSteadilyAreNotCut) {
         start(paradigm);
         const int small = 128 * 1024;  // or the client's kernel would take as much
         std::vector<BlockingSocket> slow;
-        for (const char* target : {"/text", "/files/file", "/source"}) {
+        for (const char* target : {"/text", "/files/file", "/source", "/written"}) {
             slow.push_back(client());
             ::setsockopt(slow.back().fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-            CHECK(slow.back().send_all(get(target), 20s).error == std::error_code());
+            const std::string request = "GET " + std::string(target) + " HTTP/1.0\r\n\r\n";
+            CHECK(slow.back().send_all(request, 20s).error == std::error_code());
         }
         std::vector<std::string> heard(slow.size());
         std::string piece(64 * 1024, '\0');
