@@ -8,6 +8,7 @@
 
 #include "evcorothread/ev_thread.h"
 #include "nutils/socket_options.h"
+#include "test/evcorothread/fill_in_pieces.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/allocation_faults.h"
 #include "test/support/fault_injection.h"
@@ -167,6 +168,23 @@ TEST(Relay, AnIdleTimeoutIsForEachWait) {
         advance(3s);
         b.peer_sends("x");
         run_ready();
+        CHECK(!relaying.finished());
+    }
+    advance(5s);
+    CHECK(relaying.finished());
+    CHECK_EQUAL(NetError::timed_out, result.forth.error());
+}
+
+TEST(Relay, AReceiverThatReadsSlowlyIsNotIdle) {
+    fill_in_pieces(b.socket);
+    a.socket.set_idle_timeout(5s);
+    a.peer_sends("stuck");
+    EvThread relaying = start();
+    run_ready();
+    for (int i = 0; i < 3; ++i) {
+        char some[1000];
+        CHECK(::recv(b.peer.get(), some, sizeof some, MSG_DONTWAIT) > 0);
+        advance(5s);
         CHECK(!relaying.finished());
     }
     advance(5s);

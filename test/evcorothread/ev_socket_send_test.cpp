@@ -9,6 +9,7 @@
 #include "evcorothread/ev_thread.h"
 #include "nutils/iovecs.h"
 #include "nutils/socket_options.h"
+#include "test/evcorothread/fill_in_pieces.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/fault_injection.h"
 #include "test/support/temp_dir.h"
@@ -306,6 +307,39 @@ TEST(Send, TheIdleTimeoutEndsAWait) {
         CHECK(socket.send("x", Deadline::never).timed_out());
         CHECK_EQUAL(7s, loop.now() - begin);
     });
+}
+
+// The kernel says that there is room when three quarters of it have gone.
+TEST(Send, APeerThatReadsSlowlyIsNotIdle) {
+    fill_in_pieces(socket);
+    socket.set_idle_timeout(7s);
+    IoResult sent;
+    EvThread writer = go([&] { sent = socket.send("x", Deadline::never); });
+    run_ready();
+    for (int i = 0; i < 3; ++i) {
+        char some[1000];
+        CHECK(::recv(connection.peer.get(), some, sizeof some, MSG_DONTWAIT) > 0);
+        advance(7s);
+        CHECK(!writer.finished());
+    }
+    advance(7s);
+    CHECK(writer.finished());
+    CHECK(sent.timed_out());
+}
+
+TEST(Send, ADeadlineEndsAWaitForAPeerThatReadsSlowly) {
+    fill_in_pieces(socket);
+    socket.set_idle_timeout(7s);
+    IoResult sent;
+    EvThread writer = go([&] { sent = socket.send("x", 10s); });
+    run_ready();
+    char some[1000];
+    for (int i = 0; i < 2; ++i) {
+        CHECK(::recv(connection.peer.get(), some, sizeof some, MSG_DONTWAIT) > 0);
+        advance(5s);
+    }
+    CHECK(writer.finished());
+    CHECK(sent.timed_out());
 }
 
 TEST(Send, OnAClosedSocketIsClosed) {
