@@ -6,6 +6,7 @@
 #include <string>
 #include <tuple>
 
+#include "cutils/check.h"
 #include "cutils/log.h"
 #include "webby/ascii.h"
 #include "webby/uri.h"
@@ -77,11 +78,13 @@ Application::~Application() = default;
 // --- filling it ---
 
 void Application::add_filter(std::unique_ptr<Filter> filter) {
+    EVC_CHECK(filter != nullptr, "add_filter() without a filter");
     filters_.emplace_back(std::move(filter));
     rebuild_lines();
 }
 
 void Application::add_filter(Site& site, std::unique_ptr<Filter> filter) {
+    EVC_CHECK(filter != nullptr, "add_filter() without a filter");
     site.filters_.emplace_back(std::move(filter));
     rebuild_lines();
 }

@@ -134,7 +134,8 @@ class EVC_API Http1Engine {
     }
     // Whether it has worked so much that others should go first; asked again, false.
     [[nodiscard]] bool take_worked() { return std::exchange(worked_, false); }
-    // It ends here: the server is stopping. The body is complete, as far as its framing can say so.
+    // It ends here: the server is stopping. Event streams are complete as they are, and their clients come
+    // back; all else is cut, so that nobody takes the part for the whole.
     void end_source();
 
     // What has to be sent: text, then body, then count bytes of a file.
@@ -252,6 +253,7 @@ class EVC_API Http1Engine {
     };
     SourceState source_state_ = SourceState::gives;
     bool source_failed_ = false;
+    bool source_has_events_ = false;  // it may end anywhere
     bool worked_ = false;
     bool stream_is_mute_ = false;  // HEAD: nobody wants the pieces
     Status refusal_ = Status::bad_request;

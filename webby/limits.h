@@ -15,7 +15,7 @@ struct Limits {
     std::size_t request_line = 8 * 1024;  // longer: 414
     std::size_t head = 32 * 1024;         // request line and all fields; longer: 431
     std::size_t header_count = 100;       // fields; more: 431
-    std::size_t chunk_line = 1024;        // a chunk's size with its extensions; longer: 400
+    std::size_t chunk_line = 1024;        // of a chunk's line, behind the size; longer: 400
     std::size_t trailers = 4 * 1024;      // the fields after the last chunk; longer: 431
     std::size_t empty_lines = 8;          // lines skipped before a request; more: 400
     std::uint64_t body = 1024 * 1024;     // larger: 413, before "100 Continue"

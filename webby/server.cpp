@@ -469,9 +469,17 @@ cutils::Result<void> Server::Impl::serve(const std::function<void()>& ready) {
     }
 }
 
+namespace {
+cutils::Error no_threads() {
+    return {std::make_error_code(std::errc::invalid_argument),
+            "ServerOptions::threads is 0: nobody would serve, or run servlets with Blocking::offload"};
+}
+}  // namespace
+
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
     const ServerOptions& how = impl_->options;
     if (how.max_per_address > 0) impl_->address_limit = std::make_unique<AddressLimit>(how.max_per_address);
+    if (how.paradigm == Paradigm::thread && how.threads == 0) impl_->remember(no_threads());
     if (how.proxy_protocol && how.forwarded.nobody())
         impl_->remember(cutils::Error(
             std::make_error_code(std::errc::invalid_argument),
@@ -494,7 +502,9 @@ void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servle
 
 void Server::Impl::add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                        const RouteOptions& how) {
+    EVC_CHECK(servlet != nullptr, "webby::Server::add() without a servlet");
     if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {
+        if (options.threads == 0) return remember(no_threads());
         if (offload_pool == nullptr)
             offload_pool = std::make_unique<evcorothread::OffloadPool>(
                 evcorothread::OffloadOptions{.threads = options.threads, .name = "webby-offload"});
@@ -557,6 +567,7 @@ cutils::Result<void> Server::run() {
 }
 
 cutils::Result<void> Server::start() {
+    EVC_CHECK(!impl_->thread.joinable(), "webby::Server: run(), start() and attach() are for once");
     struct {
         std::mutex mutex;
         std::condition_variable changed;

@@ -107,7 +107,7 @@ struct StaticFiles::Impl {
                                                        const FileStamp& stamp) const;
     Found find_precompressed(std::string_view path, const Found& plain, const AcceptEncoding& accepted,
                              ContentCoding& coding);
-    [[nodiscard]] bool may_compress(const FileQuestion& question, const ServedFile& file) const;
+    [[nodiscard]] bool may_compress(const ServedFile& file) const;
 
     Directory root;
     FilesOptions options;
@@ -188,7 +188,9 @@ bool StaticFiles::Impl::serve_coded(const Request& request, const FileQuestion& 
         ready = find_precompressed(path, found, accepted, coding);
         if (ready.kind == Found::Kind::file) liked = accepted.quality(coding);
     }
-    if (may_compress(question, *found.file)) {
+    // A range of what is coded on the way cannot be had; who takes nothing else is better served with all of
+    // it.
+    if ((!question.ranged || liked == 0) && may_compress(*found.file)) {
         const auto best = accepted.choose(content_codings()).value_or(ContentCoding::identity);
         const bool better = best != ContentCoding::identity &&
                             (accepted.quality(best) > liked || coding == ContentCoding::identity);
@@ -205,10 +207,9 @@ bool StaticFiles::Impl::serve_coded(const Request& request, const FileQuestion& 
     return true;
 }
 
-bool StaticFiles::Impl::may_compress(const FileQuestion& question, const ServedFile& file) const {
-    return options.compress && !question.ranged && is_compressible(file.type) &&
-           file.size() >= options.compress_minimum && file.size() <= options.compress_maximum &&
-           !list_has_token(options.cache_control, "no-transform");
+bool StaticFiles::Impl::may_compress(const ServedFile& file) const {
+    return options.compress && is_compressible(file.type) && file.size() >= options.compress_minimum &&
+           file.size() <= options.compress_maximum && !list_has_token(options.cache_control, "no-transform");
 }
 
 // The best of FILE.zst, FILE.br and FILE.gz, unless the client likes FILE better.

@@ -64,6 +64,12 @@ TEST(CompressedFiles, RangesAreOfThePlainFile) {
     STRCMP_EQUAL("Accept-Encoding", heard.field("Vary").c_str());
 }
 
+TEST(CompressedFiles, WhoTakesNoPlainBytesGetsAllOfThemInsteadOfARange) {
+    const Heard heard = ask_for("gzip, identity;q=0", "/small.txt", "Range: bytes=5-9\r\n");
+    STRCMP_EQUAL("200", heard.status().c_str());
+    CHECK(gunzip(heard.body()) == small);
+}
+
 TEST(CompressedFiles, TheirTagIsWeakAndTheirOwn) {
     const Heard heard = ask_for("gzip", "/small.txt");
     const std::string etag = heard.field("ETag"), plain = ask("/small.txt").field("ETag");

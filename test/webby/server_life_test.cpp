@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nutils/blocking_socket.h"
+#include "test/support/death.h"
 #include "test/webby/server_fixture.h"
 #include "test/webby/temp_folder.h"
 
@@ -158,4 +159,36 @@ TEST(ServerLife, RequestsAreLogged) {
 TEST(ServerLife, StopBeforeRunEndsItAtOnce) {
     serve().stop();
     CHECK(server->run().ok());
+}
+
+TEST(ServerLife, WithoutThreadsThatServeItSaysSo) {
+    const auto said = [](ServerOptions how, RouteOptions route) {
+        how.listen = {"127.0.0.1:0"};
+        how.threads = 0;
+        Server idle(how);
+        idle.get(
+            "/", [](Request&, Response&) {}, route);
+        const auto started = idle.start();
+        return started ? std::string("ok") : started.error().message();
+    };
+    STRCMP_CONTAINS("threads is 0", said({.paradigm = Paradigm::thread}, {}).c_str());
+    STRCMP_CONTAINS("threads is 0",
+                    said({.paradigm = Paradigm::event}, {.blocking = Blocking::offload}).c_str());
+    STRCMP_EQUAL("ok", said({.paradigm = Paradigm::coroutine}, {}).c_str());
+}
+
+TEST(ServerLife, WrongUseAborts) {
+    STRCMP_CONTAINS("are for once", test_support::abort_message([] {
+                                        Server twice({.listen = {"127.0.0.1:0"}});
+                                        (void)twice.start();
+                                        (void)twice.start();
+                                    }).c_str());
+    STRCMP_CONTAINS("without a servlet", test_support::abort_message([] {
+                                             Server web;
+                                             web.add(Method::get, "/", nullptr);
+                                         }).c_str());
+    STRCMP_CONTAINS("without a filter", test_support::abort_message([] {
+                                            Server web;
+                                            web.add_filter(nullptr);
+                                        }).c_str());
 }

@@ -227,10 +227,13 @@ TEST(Streaming, AStreamOutlivesItsServer) {
     }
 }
 
-TEST(Streaming, StoppingEndsStreams) {
+TEST(Streaming, StoppingEndsStreamsOfEvents) {
     for (const Paradigm paradigm : kAllParadigms) {
         streams.clear();
-        make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
+        make(paradigm).get("/", [this](Request&, Response& r) {
+            r.add_header("Content-Type", "text/event-stream; charset=utf-8");
+            keep(r.stream());
+        });
         server->start().value();
         BlockingSocket c = client();
         CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
@@ -239,6 +242,26 @@ TEST(Streaming, StoppingEndsStreams) {
         server->stop();
         CHECK_EQUAL("0\r\n\r\n", hear_all(c));
         server->join();
+    }
+}
+
+// Half an export must not look like all of it.
+TEST(Streaming, StoppingCutsOtherStreams) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        streams.clear();
+        make(paradigm).get("/", [this](Request&, Response& r) {
+            r.add_header("Content-Type", "text/csv");
+            keep(r.stream());
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+        CHECK(first_stream().write("abc"));
+        (void)hear_until(c, "abc\r\n");
+        server->stop();
+        CHECK_EQUAL("", hear_all(c));
+        server->join();
+        CHECK(!first_stream().wanted());
     }
 }
 
