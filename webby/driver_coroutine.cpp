@@ -255,8 +255,10 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
         exchange->resume(context, session);
     }
     const SessionEnd end = session.run();
-    if (end == SessionEnd::close) [[unlikely]]
+    if (end == SessionEnd::close) [[unlikely]] {
+        if (exchange->engine().must_reset()) break_off(socket.fd(), LoopSocket<Stream>::kKeepsOutput);
         exchange->broke_off(conversation.sent);
+    }
     lines_added();
     if (end != SessionEnd::park && end != SessionEnd::close) return wait(connection, end);
     exchange->end();

@@ -155,7 +155,11 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     [[nodiscard]] bool is_unused() const { return (is_idle() || state_ == State::shaking) && !has_input(); }
     void end() {
         EventDriver& driver = driver_;
-        if (tls_ != nullptr) say_goodbye();
+        const bool breaks_off = exchange_ != nullptr && exchange_->engine().must_reset();
+        if (breaks_off)
+            break_off(watch_.fd(), tls_ != nullptr);
+        else if (tls_ != nullptr)
+            say_goodbye();
         delete this;
         --driver.count;
         driver.gone();
@@ -334,7 +338,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                     break;
                 case Exchange::Want::close:
                     if (engine.lingers()) return begin_to_linger();
-                    if (engine.must_reset()) break_off(watch_.fd(), tls_ != nullptr);
                     return end();
             }
         }

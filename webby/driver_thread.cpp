@@ -555,7 +555,10 @@ SessionEnd ThreadDriver::run(Worker& worker, Connection& connection, Socket& soc
         exchange->begin(worker.context, session, conversation.memory, connection.waker.get());
     else
         exchange->resume(worker.context, session);
-    return session.run();
+    const SessionEnd end = session.run();
+    if (end == SessionEnd::close && exchange->engine().must_reset())
+        break_off(socket.fd(), Socket::kKeepsOutput);
+    return end;
 }
 
 void ThreadDriver::give_back(Connection& connection) {
@@ -649,7 +652,8 @@ bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
 bool ThreadDriver::wait_for_answer(Connection& connection) {
     connection.waker_is_known = true;
     const bool listens = connection.conversation.want == Exchange::Want::source;
-    if (std::exchange(connection.woken, false) || (listens && draining)) return go_on(connection);
+    const bool ends = listens && draining && connection.conversation.exchange->source_ends();
+    if (std::exchange(connection.woken, false) || ends) return go_on(connection);
     connection.waits_for_answer = true;
     if (!listens) return true;
     epoll_event event{};

@@ -629,7 +629,7 @@ void Exchange::run_response_data() {
 bool Exchange::wait_for_source() {
     constexpr std::chrono::seconds kLook{1};
     for (int looks = 1;; ++looks) {
-        if (context_->draining.load(std::memory_order_relaxed)) {
+        if (source_ends()) {
             engine_.end_source();
             return true;
         }
@@ -643,7 +643,7 @@ bool Exchange::wait_for_source() {
 }
 
 bool Exchange::watch_source() {
-    if (context_->draining.load(std::memory_order_relaxed)) {
+    if (source_ends()) {
         engine_.end_source();
         return false;
     }

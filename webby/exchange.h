@@ -159,10 +159,15 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
 
     // Whether an AnswerWaiter is there, and a loop to tell it on.
     [[nodiscard]] bool can_be_told() const { return context_->told_on != nullptr && waiter_ != nullptr; }
-    // After Want::source: waits until its source has more, the client has gone (false), or the server stops.
+    // After Want::source: waits until its source has more, or ends, or the client has gone (false).
     [[nodiscard]] bool wait_for_source();
     // The same where nobody may wait. True: the AnswerWaiter is told; source_is_slow() when that takes long.
     [[nodiscard]] bool watch_source();
+    // Whether the server is stopping, and the source need not be waited for: else it has as long as all
+    // requests in flight.
+    [[nodiscard]] bool source_ends() const {
+        return context_->draining.load(std::memory_order_relaxed) && engine_.source_may_end();
+    }
     static constexpr std::chrono::seconds kSlowSource{15};
     void source_is_slow() { engine_.source().nothing_came(); }
 

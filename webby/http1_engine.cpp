@@ -328,8 +328,8 @@ void Http1Engine::start_source(Response& response, Framing framing, bool keep) {
     source_left_ =
         framing == Framing::length ? response.body_size() : std::numeric_limits<std::uint64_t>::max();
     constexpr std::string_view kEvents = "text/event-stream";
-    source_has_events_ =
-        ascii::equal_ignoring_case(response.content_type().substr(0, kEvents.size()), kEvents);
+    source_may_end_ = framing != Framing::length &&
+                      ascii::equal_ignoring_case(response.content_type().substr(0, kEvents.size()), kEvents);
     source_ = response.take_source();
     framing_ = framing;
     keep_ = keep;
@@ -364,7 +364,6 @@ void Http1Engine::finish_source() {
 }
 
 void Http1Engine::end_source() {
-    if (framing_ == Framing::length || !source_has_events_) return cut();
     keep_ = false;
     finish_source();
 }

@@ -95,9 +95,11 @@ class EVC_API Http1Engine {
     [[nodiscard]] bool is_in_the_middle() const {
         return was_cut_ || has_output() || (phase_ != Phase::closed && !is_idle());
     }
-    // After next() said close: the response has no end but the connection's, and is not complete. Only a
-    // reset tells the client.
-    [[nodiscard]] bool must_reset() const { return was_cut_ && framing_ == Framing::until_close; }
+    // When the connection ends: the response has no end but that, and is not complete. Only a reset tells the
+    // client.
+    [[nodiscard]] bool must_reset() const {
+        return framing_ == Framing::until_close && (was_cut_ || phase_ == Phase::sending);
+    }
     // True while the rest of a body is eaten that nobody reads.
     [[nodiscard]] bool is_draining() const { return phase_ == Phase::draining; }
     // How many requests have been answered.
@@ -134,8 +136,10 @@ class EVC_API Http1Engine {
     }
     // Whether it has worked so much that others should go first; asked again, false.
     [[nodiscard]] bool take_worked() { return std::exchange(worked_, false); }
-    // It ends here: the server is stopping. Event streams are complete as they are, and their clients come
-    // back; all else is cut, so that nobody takes the part for the whole.
+    // Whether it may end anywhere: an event stream, whose clients come back. Half of anything else must not
+    // look like all of it.
+    [[nodiscard]] bool source_may_end() const { return source_may_end_; }
+    // It ends here, complete as it is. Before: source_may_end().
     void end_source();
 
     // What has to be sent: text, then body, then count bytes of a file.
@@ -253,7 +257,7 @@ class EVC_API Http1Engine {
     };
     SourceState source_state_ = SourceState::gives;
     bool source_failed_ = false;
-    bool source_has_events_ = false;  // it may end anywhere
+    bool source_may_end_ = false;
     bool worked_ = false;
     bool stream_is_mute_ = false;  // HEAD: nobody wants the pieces
     Status refusal_ = Status::bad_request;

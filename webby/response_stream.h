@@ -20,10 +20,9 @@ class StreamState;
 //       clock.each_second([stream = response.stream()]() mutable { return stream.write("tick\n"); });
 //   });
 //
-// Works in all paradigms. While nothing comes, nothing but memory is held for it: no stack, and no thread. So
-// nothing is waited for when the server stops: where nothing waits to be sent then, a text/event-stream ends
-// as it is, since its clients come back, and any other stream is cut, so that nobody takes the part for the
-// whole.
+// Works in all paradigms. While nothing comes, nothing but memory is held for it: no stack, and no thread.
+// When the server stops, a text/event-stream ends, since its clients come back; any other stream has until
+// ServerOptions::drain is over, and then is cut, so that nobody takes the part for the whole.
 //
 // Owner:  anybody; copies are the same stream. The last one to go ends the body. It may outlive the
 // connection and

@@ -19,7 +19,6 @@
 #include "webby/limits.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
-#include "webby/unsent_limit.h"
 
 namespace webby {
 
@@ -90,7 +89,7 @@ class Session final : public Wire {
                     }
                     break;
                 case Exchange::Want::input: break;  // above
-                case Exchange::Want::close: return engine_.lingers() ? begin_to_linger() : close();
+                case Exchange::Want::close: return engine_.lingers() ? begin_to_linger() : SessionEnd::close;
             }
         }
     }
@@ -220,10 +219,6 @@ class Session final : public Wire {
         return Received::something;
     }
 
-    SessionEnd close() {
-        if (engine_.must_reset()) break_off(socket_.fd(), Socket::kKeepsOutput);
-        return SessionEnd::close;
-    }
     SessionEnd wait() {
         conversation_.until = exchange_.input_deadline(now());
         return SessionEnd::wait;
