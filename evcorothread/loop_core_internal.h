@@ -385,6 +385,15 @@ struct LoopCore final : corothread::StackObserver {
         ~Leftover() = default;
     };
     cutils::List<Leftover> leftovers;
+
+    // Who hears of things that do not reach the child of a fork; told there.
+    struct ForkListener : cutils::ListHook<> {
+        virtual void forked() = 0;
+
+      protected:
+        ~ForkListener() = default;
+    };
+    cutils::List<ForkListener> fork_listeners;
     void descriptor_closed() {
         if (!fd_waiters.empty()) [[unlikely]]
             fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
