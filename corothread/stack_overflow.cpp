@@ -2,6 +2,8 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -21,7 +23,9 @@ constexpr std::size_t kSignalStack = 64 * 1024;  // the unwinder takes some 10 K
 
 std::atomic<FindRunningStack> find_running{nullptr};
 std::atomic<bool> alive{false};
-std::atomic<bool> reported{false};
+std::atomic<pid_t> reporter{0};  // the OS thread that writes a report
+std::atomic<int> reports{0};
+constexpr int kMostReports = 8;  // a handler that was there may recover, or just return, again and again
 int report_fd = 2;
 struct sigaction before = {};
 
@@ -96,41 +100,61 @@ const char* stack_pointer(const void* context) {
 #endif
 }
 
-// A guard may also be met by a stray pointer. It was an overflow if that stack is the one that runs.
+// A guard may also be met by a stray pointer. It was an overflow if that stack is the one that runs: that of
+// `running`, or one of a corothread::Coroutine that it has resumed.
 bool runs_on(const StackPlace& place, const void* context, RunningStack& running) {
     const FindRunningStack find = find_running.load(std::memory_order_relaxed);
-    if (find != nullptr && find(running) && running.pool == place.pool && running.index == place.index)
-        return true;
-    running = {};
+    if (find == nullptr || !find(running)) running = {};
+    if (running.pool == place.pool && running.index == place.index) return true;
     const Stack stack = place.pool->stack(place.index);
     const char* const sp = stack_pointer(context);
     return sp >= stack.bottom - place.pool->guard_size() && sp < stack.top();
 }
 
-void report(const StackPlace& place, const RunningStack& running, const void* touched) {
+[[gnu::noinline]] void report(const StackPlace& place, const RunningStack& running, const void* touched) {
     const Stack stack = place.pool->stack(place.index);
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t pages = PoolList::pages_asked(*place.pool);
     Text text;
     text << "stack overflow: ";
+    const bool inside = running.pool != place.pool || running.index != place.index;
+    if (inside) text << "a coroutine";
     if (running.pool != nullptr)
-        text << "coroutine \"" << std::string_view(running.name, running.name_size) << "\" (id " << running.id
-             << ")";
-    else
-        text << "a coroutine";
+        text << (inside ? " inside of " : "") << "coroutine \""
+             << std::string_view(running.name, running.name_size) << "\" (id " << running.id << ")";
     text << " needs more than its " << stack.size << " bytes (" << stack.size / page << " pages), stack "
          << place.index << " of a pool of " << place.pool->capacity() << "\n  it touched ";
     text.hex(touched) << ", " << static_cast<std::uint64_t>(stack.bottom - static_cast<const char*>(touched))
                       << " bytes below the end\n  raise StackPoolOptions::pages from " << pages << " to "
                       << 2 * pages << ", or keep large arrays and deep recursion off the stack\n";
     text.write_to(report_fd);
-    write_backtrace(report_fd, Backtrace::here(3));  // without the handler and the signal's own frame
+    write_backtrace(report_fd, Backtrace::here(4));  // without the handler and the signal's own frame
+}
+
+bool somebody_was_there() {
+    return (before.sa_flags & SA_SIGINFO) != 0 ||
+           (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
+}
+
+// One at a time: an OS thread that overflows while another one's report is written would end the process in
+// the middle of it, so it waits; not for itself, nor for one that hangs.
+[[gnu::noinline]] void report_in_turn(const StackPlace& place, const RunningStack& running,
+                                      const void* touched) {
+    const auto self = static_cast<pid_t>(::syscall(SYS_gettid));
+    pid_t nobody = 0;
+    for (int waits = 0; !reporter.compare_exchange_strong(nobody, self); nobody = 0) {
+        if (nobody == self || ++waits > 200) return;
+        const timespec moment = {0, 10'000'000};
+        ::nanosleep(&moment, nullptr);
+    }
+    if (reports.fetch_add(1) < kMostReports) report(place, running, touched);
+    if (somebody_was_there()) reporter = 0;  // else the process dies now, and nobody begins anything
 }
 
 void pass_on(int signal, siginfo_t* info, void* context) {
     if ((before.sa_flags & SA_SIGINFO) != 0) {
         before.sa_sigaction(signal, info, context);
-    } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    } else if (somebody_was_there()) {
         before.sa_handler(signal);
     } else {
         // The instruction is tried again, and this time the process dies of it, there; a core file shows
@@ -142,13 +166,12 @@ void pass_on(int signal, siginfo_t* info, void* context) {
     }
 }
 
-void on_fault(int signal, siginfo_t* info, void* context) {
+[[gnu::noinline]] void on_fault(int signal, siginfo_t* info, void* context) {
     const int error = errno;
     if (info->si_code > 0) {
         const StackPlace place = PoolList::find(info->si_addr);
         RunningStack running = {};
-        if (place.in_guard && runs_on(place, context, running) && !reported.exchange(true))
-            report(place, running, info->si_addr);
+        if (place.in_guard && runs_on(place, context, running)) report_in_turn(place, running, info->si_addr);
     }
     errno = error;
     pass_on(signal, info, context);
@@ -161,7 +184,8 @@ OverflowReport::OverflowReport(int fd) {
     prepare_thread();
     Backtrace::prepare();
     report_fd = fd;
-    reported = false;
+    reporter = 0;
+    reports = 0;
     struct sigaction mine = {};
     mine.sa_sigaction = &on_fault;
     mine.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;

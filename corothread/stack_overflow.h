@@ -28,6 +28,10 @@ class StackPool;
 //
 // Names are the linker's, which need no memory: c++filt reads them.
 //
+// A corothread::Coroutine or Generator has no name of its own: it is `a coroutine inside of coroutine
+// "parser" (id 7)`, or just `a coroutine`. Should the handler that was there recover (siglongjmp), the next
+// overflow is reported, too; the first eight.
+//
 // Handles SIGSEGV, on an alternate signal stack, because the one that overflowed has no room left. Every OS
 // thread needs one: the thread that makes the report has it, loops give it to theirs when they begin to run;
 // others call prepare_thread(). On a thread without one the process dies without a word, as before. A fault

@@ -57,13 +57,41 @@ class MappedFile {
 
 struct Module {
     const char* path;
-    std::uintptr_t base;
+    std::uintptr_t moved_by;  // where it lies, less where it was linked for
+};
+
+std::uintptr_t moved_by(const void* base) {
+    // ET_DYN is linked for address 0, ET_EXEC for where it is.
+    const bool anywhere = static_cast<const ElfW(Ehdr)*>(base)->e_type == ET_DYN;
+    return anywhere ? reinterpret_cast<std::uintptr_t>(base) : 0;
+}
+
+// In a statically linked program dladdr knows nothing.
+struct StaticSearch {
+    std::uintptr_t address;
+    Module& module;
+
+    static int look(dl_phdr_info* info, std::size_t, void* self) {
+        auto& search = *static_cast<StaticSearch*>(self);
+        for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
+            const ElfW(Phdr)& part = info->dlpi_phdr[i];
+            if (part.p_type != PT_LOAD || search.address - (info->dlpi_addr + part.p_vaddr) >= part.p_memsz)
+                continue;
+            const bool named = info->dlpi_name != nullptr && *info->dlpi_name != '\0';
+            search.module = {named ? info->dlpi_name : "/proc/self/exe", info->dlpi_addr};
+            return 1;
+        }
+        return 0;
+    }
 };
 
 bool module_of(const void* address, Module& module) {
     Dl_info info = {};
-    if (::dladdr(address, &info) == 0 || info.dli_fbase == nullptr) return false;
-    module = {info.dli_fname, reinterpret_cast<std::uintptr_t>(info.dli_fbase)};
+    if (::dladdr(address, &info) == 0 || info.dli_fbase == nullptr) {
+        StaticSearch search{reinterpret_cast<std::uintptr_t>(address), module};
+        return ::dl_iterate_phdr(&StaticSearch::look, &search) != 0;
+    }
+    module = {info.dli_fname, moved_by(info.dli_fbase)};
     // The program itself is known by how it was called, which may not lead to it any more.
     Dl_info program = {};
     if (::dladdr(reinterpret_cast<const void*>(::getauxval(AT_PHDR)), &program) != 0 &&
@@ -110,11 +138,6 @@ bool find_symbol(const char* path, std::uintptr_t address, Symbol& found) {
     return false;
 }
 
-bool loaded_anywhere(std::uintptr_t base) {
-    // ET_DYN is linked for address 0, ET_EXEC for where it is.
-    return reinterpret_cast<const ElfW(Ehdr)*>(base)->e_type == ET_DYN;
-}
-
 // What is known of one frame.
 struct Place {
     Module module{};
@@ -126,7 +149,7 @@ bool find(const void* frame, Place& place) {
     // A return address may be the first one of the next function.
     const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(frame) - 1;
     if (!module_of(reinterpret_cast<const void*>(address), place.module)) return false;
-    place.in_file = address - (loaded_anywhere(place.module.base) ? place.module.base : 0);
+    place.in_file = address - place.module.moved_by;
     find_symbol(place.module.path, place.in_file, place.symbol);
     return true;
 }

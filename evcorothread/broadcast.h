@@ -164,6 +164,7 @@ auto Subscriber<T>::offer(const T& value) -> Took {
         }
     }
     T copy(value);
+    if (queue_.closed()) return Took::never_again;  // the copying has closed it
     if (!queue_.put(copy)) {
         (void)queue_.try_recv();
         ++dropped_;
@@ -218,6 +219,7 @@ Published Broadcast<T>::publish(const T& value, Deadline deadline) {
     if (!turn_.empty() && this_evthread::in_evthread()) resolve();
     if (const std::error_code error = turn_.send({}, deadline)) return {0, error};
     const cutils::ScopeExit turn([this] { end_turn(); });
+    if (closed()) return {0, NetError::closed};  // after the turn had come, before this coroutine ran
     Published published{offer_all(value), {}};
     if (owed_.empty()) return published;
     resolve();

@@ -53,7 +53,7 @@ bool is_over(const ChannelWaiter& waiter) {
 bool ChannelCore::somebody_is_left(Queue& queue) {
     while (!queue.empty()) {
         if (!is_over(queue.front())) return true;
-        queue.pop_front();
+        late_.push_back(queue.pop_front());
     }
     return false;
 }
@@ -65,9 +65,13 @@ bool ChannelCore::somebody_is_left(Queue& queue) {
         // One whose wait has ended otherwise is still here until it runs: not its turn any more.
         if (first.met == ChannelWaiter::Met::guarded) [[unlikely]] {
             if (wake_guarded(first, Wake::event, ChannelWaiter::Met::partner)) return first.place;
+            late_.push_back(first);
             continue;
         }
-        if (!ThreadCore::wake(*first.point, Wake::event, *first.thread)) continue;
+        if (!ThreadCore::wake(*first.point, Wake::event, *first.thread)) [[unlikely]] {
+            late_.push_back(first);
+            continue;
+        }
         first.met = ChannelWaiter::Met::partner;
         return first.place;
     }
@@ -99,7 +103,7 @@ namespace {
         if (waiter.linked()) __builtin_unreachable();  // whoever woke it has taken it out
         return {0, *waiter.no_error};
     }
-    // The channel may be gone: then whoever ended it has taken the waiter out of its queue.
+    // The channel may be gone: then it has taken the waiter out of its queues.
     waiter.unlink();
     return to_error(cause);
 }
@@ -225,12 +229,21 @@ void ChannelCore::end(std::error_code reason) {
         check_thread();
         while (!queue->empty()) {
             ChannelWaiter& waiter = queue->pop_front();
-            if (waiter.met == ChannelWaiter::Met::guarded)
-                (void)wake_guarded(waiter, Wake::closed, ChannelWaiter::Met::end);
-            else if (ThreadCore::wake(*waiter.point, Wake::closed))
+            if (waiter.met == ChannelWaiter::Met::guarded) {
+                if (wake_guarded(waiter, Wake::closed, ChannelWaiter::Met::end)) continue;
+            } else if (ThreadCore::wake(*waiter.point, Wake::closed)) {
                 waiter.met = ChannelWaiter::Met::end;
+                continue;
+            }
+            late_.push_back(waiter);
         }
     }
+}
+
+// The channel dies. A select whose time has come, say, and that has not run yet, must not look here again.
+void ChannelCore::tell_late_ones() {
+    check_thread();
+    while (!late_.empty()) late_.pop_front().met = ChannelWaiter::Met::gone;
 }
 
 }  // namespace evcorothread

@@ -38,7 +38,8 @@ struct DoNothing {
 // One who waits at a channel: a local of that coroutine, or an arm of its select.
 struct ChannelWaiter : cutils::ListHook<ChannelWaiter> {
     // guarded: nobody yet; and other OS threads may end this wait, too, so whoever meets it asks the guard.
-    enum class Met : unsigned char { nobody, guarded, partner, end };
+    // gone: the channel died after the wait had ended otherwise, and before the waiter ran.
+    enum class Met : unsigned char { nobody, guarded, partner, end, gone };
     ChannelWaiter() = default;
     ChannelWaiter(WaitPoint& p, ThreadCore& who, void* where) : point(&p), thread(&who), place(where) {}
     WaitPoint* point = nullptr;
@@ -80,7 +81,11 @@ class EVC_API ChannelCore {
 
     // Room for `capacity` values of that size and alignment.
     ChannelCore(std::size_t capacity, std::size_t size, std::align_val_t alignment);
-    ~ChannelCore() { close(); }
+    ~ChannelCore() {
+        close();
+        if (!late_.empty()) [[unlikely]]
+            tell_late_ones();
+    }
 
     // Is the buffer neither empty nor full? Then nobody waits: receivers do only while it is empty, senders
     // only while it is full.
@@ -119,9 +124,9 @@ class EVC_API ChannelCore {
     }
 
     // The first who waits there and can still be woken, woken; its place. Null: nobody.
-    static void* wake_first(Queue& queue);
-    static bool somebody_waits(Queue& queue) { return !queue.empty() && somebody_is_left(queue); }
-    static bool somebody_is_left(Queue& queue);
+    void* wake_first(Queue& queue);
+    bool somebody_waits(Queue& queue) { return !queue.empty() && somebody_is_left(queue); }
+    bool somebody_is_left(Queue& queue);
     [[nodiscard]] static void* hand_over(Queue& queue);
     // What the calls with a deadline do when nothing is as usual.
     [[gnu::noinline]] std::error_code send_slowly(void*& place, void* value, Deadline deadline);
@@ -143,6 +148,7 @@ class EVC_API ChannelCore {
 
     // close(), with a reason of its own for receivers.
     void end(std::error_code reason);
+    void tell_late_ones();
 
     friend class ChannelArm;
     Queue receivers_;
@@ -162,6 +168,8 @@ class EVC_API ChannelCore {
     const std::unique_ptr<unsigned char[], Free> ring_;
     std::error_code reason_;
     bool closed_ = false;
+    // Whose wait had ended otherwise when their turn came, until they run: a select asks once more then.
+    Queue late_;
 };
 
 // Usage:

@@ -42,10 +42,11 @@ std::string ExitStatus::to_string() const {
 }
 
 // One process until it is reaped. It belongs to its ChildProcess, and to the loop when that has gone.
-struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover {
+struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover, LoopCore::ForkListener {
     explicit Impl(EvLoop& l) : loop(l), pidfd(l.core(), -1) { pidfd.listener = this; }
     ~Impl() {
         LoopCore::Leftover::unlink();
+        LoopCore::ForkListener::unlink();
         while (!waiters.empty()) waiters.pop_front().point.wake_closed();
     }
 
@@ -56,10 +57,13 @@ struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover {
         if (pidfd.fd >= 0 && !pidfd.ensure_registered()) return;
         pidfd.close();
         sigchld.emplace(loop, std::initializer_list<int>{SIGCHLD}, [this](int) { look(); });
+        loop.core().fork_listeners.push_back(*this);
         reap();  // the signal may have come before anybody watched
     }
 
     void readable(FdWatch&) override { look(); }
+    // In the child of a fork it is a sibling, whose end no SIGCHLD will tell: look finds that it is nobody's.
+    void forked() override { look(); }
 
     // Several children that end at once make one SIGCHLD: each looks for itself, whoever it was.
     void look() {
@@ -88,6 +92,7 @@ struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover {
     void stop_watching() {
         pidfd.close();
         sigchld.reset();
+        LoopCore::ForkListener::unlink();
     }
 
     // The ChildProcess has gone before the process.

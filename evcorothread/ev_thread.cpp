@@ -93,11 +93,12 @@ std::size_t stack_left() {
 
 ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     constexpr Deadline kPassed(TimePoint::min());
-    deadline = deadline.resolved(self.loop.precise_now());
+    const TimePoint now = self.loop.precise_now();
+    deadline = deadline.resolved(now);
     const TimePoint shield_end = self.shield != nullptr ? self.shield->deadline_.at() : TimePoint::min();
     if (self.has(kLimited)) deadline = Deadline(std::min(deadline.at(), std::max(self.limit(), shield_end)));
     if (!self.canceled()) return {deadline, Wake::timed_out};
-    if (self.shield == nullptr) return {kPassed, Wake::canceled};
+    if (shield_end <= now) return {kPassed, Wake::canceled};  // none, or over
     if (shield_end < deadline.at()) return {Deadline(shield_end), Wake::canceled};
     return {deadline, Wake::timed_out};
 }

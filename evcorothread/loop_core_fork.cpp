@@ -66,6 +66,7 @@ void LoopCore::after_fork(ForkSpares spares, bool watch_signals) {
     last_fired = {};
     cached_now_valid = false;
     if (!owned) kick();
+    fork_listeners.for_each([](ForkListener& listener) { listener.forked(); });
 }
 
 void LoopCore::cancel_others() {

@@ -35,8 +35,9 @@ struct alignas(64) ThreadHot : ThreadHead {
 
     [[nodiscard]] bool has(ThreadFlags flag) const { return (flags & flag) != 0; }
     [[nodiscard]] bool canceled() const { return has(kCanceled); }
-    // Canceled, and no shield lets it go on: what every call with a Deadline answers with `canceled`.
-    [[nodiscard]] bool refuses_waits() const { return canceled() && shield == nullptr; }
+    // Canceled, and no shield lets it go on (any more): what every call with a Deadline answers with
+    // `canceled`, also when it need not wait.
+    [[nodiscard]] bool refuses_waits() const;
 
     corothread::Context context;
     ThreadCore* next_ready;  // while it is ready or runs
@@ -385,6 +386,15 @@ struct LoopCore final : corothread::StackObserver {
         ~Leftover() = default;
     };
     cutils::List<Leftover> leftovers;
+
+    // Who hears of things that do not reach the child of a fork; told there.
+    struct ForkListener : cutils::ListHook<> {
+        virtual void forked() = 0;
+
+      protected:
+        ~ForkListener() = default;
+    };
+    cutils::List<ForkListener> fork_listeners;
     void descriptor_closed() {
         if (!fd_waiters.empty()) [[unlikely]]
             fd_waiters.for_each([](FdWaiter& waiter) { waiter.descriptor_closed(); });
@@ -531,6 +541,9 @@ class LastingShield : public CancelShield {
 
 // Is a canceled coroutine's shield over, if it has one?
 bool shield_over(const ThreadCore& self);
+inline bool ThreadHot::refuses_waits() const {
+    return canceled() && shield_over(static_cast<const ThreadCore&>(*this));
+}
 // From now on no shield protects it, neither those it has nor new ones.
 void void_shields(ThreadCore& thread);
 

@@ -34,6 +34,7 @@ bool polled(int fd, short what, std::error_code& error) {
 // -----------------------------------------------------------------------------------------------------
 
 bool ChannelArm::ready() {
+    if (gone()) return true;
     channel_.check_thread();
     return side_ == Side::recv ? channel_.may_recv() : channel_.may_send();
 }

@@ -71,6 +71,8 @@ class EVC_API ChannelArm : public SelectArm {
 
     ~ChannelArm() = default;
     void set_place(void* place) { waiter_.place = place; }
+    // Did the channel die while this select waited? Then it is not to be touched, and that is `closed`.
+    [[nodiscard]] bool gone() const { return waiter_.met == ChannelWaiter::Met::gone; }
 
     ChannelCore& channel_;
 
@@ -167,6 +169,7 @@ class RecvArm final : public ReceivingArm<ChannelArm, T, typename Channel<T>::Ro
     RecvArm(Channel<T>& channel, F function) : RecvArm::ReceivingArm(channel, std::move(function)) {}
 
     std::error_code happen() override {
+        if (this->gone()) return NetError::closed;
         auto& channel = static_cast<Channel<T>&>(this->channel_);
         return channel.take_into(this->room_) ? std::error_code() : channel.recv_obstacle();
     }
@@ -180,6 +183,7 @@ class SendArm final : public SendingArm<ChannelArm, T, Value, F> {
         : SendArm::SendingArm(channel, value, std::move(function)) {}
 
     std::error_code happen() override {
+        if (this->gone()) return NetError::closed;
         auto& channel = static_cast<Channel<T>&>(this->channel_);
         return channel.put(this->place()) ? std::error_code() : channel.send_obstacle();
     }

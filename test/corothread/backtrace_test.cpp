@@ -9,6 +9,7 @@
 
 #include "corothread/coroutine.h"
 #include "corothread/stack_pool.h"
+#include "test/support/fault_injection.h"
 #include "test/support/harness.h"
 
 using namespace corothread;
@@ -50,6 +51,17 @@ TEST(Backtraces, NameStaticFunctionsInnermostFirst) {
     STRCMP_CONTAINS("innermost_of_three", symbol_of(trace.begin()[0]).c_str());
     STRCMP_CONTAINS("middle_of_three", symbol_of(trace.begin()[1]).c_str());
     CHECK(names(trace, "main"));
+}
+
+// There dladdr knows nothing.
+TEST(Backtraces, NameFunctionsOfStaticallyLinkedProgramsToo) {
+    const Backtrace trace = middle_of_three();
+    const std::string usual = symbol_of(trace.begin()[0]);
+    FaultInjection faults;
+    faults.fail("dladdr", 0, FaultInjection::kAlways);
+    STRCMP_CONTAINS("innermost_of_three", usual.c_str());
+    STRCMP_EQUAL(usual.c_str(), symbol_of(trace.begin()[0]).c_str());
+    STRCMP_EQUAL("0x1", symbol_of(reinterpret_cast<const void*>(1)).c_str());
 }
 
 TEST(Backtraces, SkipWhatTheyAreToldTo) {

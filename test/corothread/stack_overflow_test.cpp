@@ -1,10 +1,12 @@
 // A stack overflow says whose it was and what to raise, and dies of SIGSEGV all the same.
 #include "corothread/stack_overflow.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -35,6 +37,15 @@ void overflow(StackPool& pool) {
 void write_handler(int) {
     (void)!::write(STDERR_FILENO, "the old handler\n", 16);
     ::_exit(7);
+}
+
+sigjmp_buf before_overflow;
+void jump_back(int) { siglongjmp(before_overflow, 1); }
+
+int count_of(const std::string& what, const std::string& text) {
+    int count = 0;
+    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+    return count;
 }
 
 }  // namespace
@@ -83,6 +94,40 @@ TEST(StackOverflow, GoesOnToTheHandlerThatWasThere) {
     CHECK_EQUAL(0, death.signal);  // it ended the process by itself
     STRCMP_CONTAINS("stack overflow", death.said.c_str());
     STRCMP_CONTAINS("the old handler", death.said.c_str());
+}
+
+TEST(StackOverflow, IsReportedAgainWhenTheHandlerThatWasThereRecovers) {
+    const Death death = death_of([this] {
+        struct sigaction old = {};
+        old.sa_handler = &jump_back;
+        ::sigaction(SIGSEGV, &old, nullptr);
+        const OverflowReport report;
+        for (volatile int i = 0; i < 3; i = i + 1)
+            if (sigsetjmp(before_overflow, 1) == 0) overflow(pool);
+        ::_exit(0);
+    });
+    CHECK_EQUAL(3, count_of("stack overflow: ", death.said));
+}
+
+TEST(StackOverflow, OfSeveralOsThreadsAtOnceAreReportedWhole) {
+    const Death death = death_of([] {
+        const OverflowReport report;
+        std::atomic<int> ready{0};
+        const auto race = [&] {
+            OverflowReport::prepare_thread();
+            StackPool mine({.count = 2, .pages = 5});
+            ++ready;
+            while (ready < 4) std::this_thread::yield();
+            overflow(mine);
+        };
+        std::thread threads[] = {std::thread(race), std::thread(race), std::thread(race), std::thread(race)};
+        for (std::thread& thread : threads) thread.join();
+    });
+    CHECK_EQUAL(SIGSEGV, death.signal);
+    // Each has a backtrace, which ends where its coroutine began.
+    const int begun = count_of("stack overflow: ", death.said);
+    CHECK(begun >= 1);
+    CHECK(count_of("CoroutineBase", death.said) >= begun);
 }
 
 TEST(StackOverflow, AnyOtherFaultIsPassedOnInSilence) {

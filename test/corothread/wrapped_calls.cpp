@@ -1,4 +1,5 @@
 // The system calls that these tests can make fail: what wrap.txt names.
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 
@@ -9,6 +10,14 @@
 TEST_SUPPORT_WRAP(int, madvise, (void* begin, size_t bytes, int advice), (begin, bytes, advice))
 TEST_SUPPORT_WRAP(int, mprotect, (void* begin, size_t bytes, int protection), (begin, bytes, protection))
 TEST_SUPPORT_WRAP(int, munmap, (void* begin, size_t bytes), (begin, bytes))
+
+// It fails with 0.
+extern "C" int __real_dladdr(const void* address, Dl_info* info);
+extern "C" int __wrap_dladdr(const void* address, Dl_info* info);
+static ::test_support::FaultSite fault_site_dladdr("dladdr");
+int __wrap_dladdr(const void* address, Dl_info* info) {
+    return fault_site_dladdr.enter() ? 0 : __real_dladdr(address, info);
+}
 
 // A mapping that fails is MAP_FAILED, not -1.
 extern "C" void* __real_mmap(void* hint, size_t bytes, int protection, int flags, int fd, off_t offset);

@@ -283,6 +283,24 @@ TEST(Broadcast, ClosingEndsSubscribersAndPublishers) {
     CHECK(drain(late) == (Ints{-2}));
 }
 
+TEST(Broadcast, ClosedJustAfterAPublishersTurnHasComeNothingIsPublishedNorLost) {
+    Subscriber<int> slow(source, {.capacity = 1, .slow = kWait});
+    Subscriber<int> dropping(source, {.capacity = 1, .slow = kDrop});
+    go([&] {
+        CHECK(source.publish(1, kNever));
+        CHECK_EQUAL(NetError::timed_out, source.publish(2, 1s).error);  // from here on it is the other's turn
+        source.close();
+    });
+    run_ready();
+    publisher(7, 7);
+    run_loop();
+    CHECK_EQUAL(NetError::closed, published.at(0).error);
+    CHECK_EQUAL(0, published.at(0).subscribers);
+    CHECK(drain(slow) == (Ints{1, -2}));
+    CHECK(drain(dropping) == (Ints{2, -2}));
+    CHECK_EQUAL(1, dropping.dropped());
+}
+
 TEST(Broadcast, ASubscriberMayOutliveIt) {
     std::optional<Subscriber<int>> left;
     {

@@ -2,7 +2,9 @@
 #include <string>
 #include <vector>
 
+#include "evcorothread/channel.h"
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/mutex.h"
 #include "evcorothread/wait_fd.h"
 #include "test/evcorothread/loop_fixture.h"
 
@@ -276,6 +278,28 @@ TEST(Shield, ThatIsOverWhenTheCancelComesHelpsNoMore) {
     run_ready();
     CHECK_EQUAL("canceled; ", story);
     CHECK(thread.finished());
+}
+
+// Else whoever reads from a peer that never pauses would never learn that it is canceled.
+TEST(Shield, ThatIsOverLetsNothingMoreBeDoneEvenWithoutWaiting) {
+    Channel<int> channel(2);
+    Mutex mutex;
+    thread = go([&] {
+        CancelShield shield(1s);
+        CHECK(!this_evthread::delay(2s));
+        CHECK(!channel.send(1, Deadline::never));  // not canceled yet
+        connection.peer_sends("x");
+        thread.cancel();
+        char byte;
+        CHECK(connection.socket.recv({&byte, 1}, Deadline::never).canceled());
+        CHECK(channel.send(2, Deadline::never) == std::errc::operation_canceled);
+        CHECK(channel.recv(Deadline::never).error() == std::errc::operation_canceled);
+        CHECK(mutex.lock(Deadline::never) == std::errc::operation_canceled);
+        CHECK(this_evthread::delay(0s) == std::errc::operation_canceled);
+        CHECK(this_evthread::delay(Deadline(loop.now() - 1min)) == std::errc::operation_canceled);
+    });
+    run_loop();
+    LONGS_EQUAL(1, channel.size());
 }
 
 TEST(Shield, DoesNotMakeWaitsLonger) {

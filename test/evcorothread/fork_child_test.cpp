@@ -87,6 +87,27 @@ TEST_GROUP_BASE(Forks, RealTimeFixture) {
     static void expect_success(ChildProcess & child) {
         STRCMP_EQUAL("exited with 0", child.wait(kSoon).value().to_string().c_str());
     }
+    void forks_beside_a_sibling() {
+        nutils::PipeEnds ends = nutils::make_pipe().value();
+        in_coroutine([&] {
+            ChildProcess sibling = fork_child(loop, [&] {
+                                       ends.writing.reset();
+                                       char byte;
+                                       (void)nutils::read_some(ends.reading.get(), {&byte, 1});
+                                       return 0;
+                                   }).value();
+            const pid_t pid = fork_child(loop).value();
+            if (pid == 0) {
+                Verdict verdict;
+                ends = {};
+                verdict.expect(sibling.wait(kSoon).error() == std::errc::no_child_process);
+                verdict.exit();
+            }
+            ends = {};
+            expect_success(pid);
+            expect_success(sibling);
+        });
+    }
     void teardown() override {
         RealTimeFixture::teardown();
         CHECK_EQUAL("", children.left());
@@ -839,26 +860,11 @@ TEST(Forks, EachSystemCallMayFail) {
     until([&] { return children.left().empty(); });
 }
 
-TEST(Forks, ASiblingIsNobodysToWaitForInTheChild) {
-    nutils::PipeEnds ends = nutils::make_pipe().value();
-    in_coroutine([&] {
-        ChildProcess sibling = fork_child(loop, [&] {
-                                   ends.writing.reset();
-                                   char byte;
-                                   (void)nutils::read_some(ends.reading.get(), {&byte, 1});
-                                   return 0;
-                               }).value();
-        const pid_t pid = fork_child(loop).value();
-        if (pid == 0) {
-            Verdict verdict;
-            ends = {};
-            verdict.expect(sibling.wait(kSoon).error() == std::errc::no_child_process);
-            verdict.exit();
-        }
-        ends = {};
-        expect_success(pid);
-        expect_success(sibling);
-    });
+TEST(Forks, ASiblingIsNobodysToWaitForInTheChild) { forks_beside_a_sibling(); }
+
+TEST(Forks, ASiblingIsNobodysToWaitForWithoutPidfdsEither) {
+    faults.fail("syscall", ENOSYS, FaultInjection::kAlways);
+    forks_beside_a_sibling();
 }
 
 TEST(Forks, WithoutAMainFunctionAborts) {

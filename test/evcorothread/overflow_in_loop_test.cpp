@@ -4,6 +4,7 @@
 #include <string>
 #include <thread>
 
+#include "corothread/generator.h"
 #include "corothread/stack_overflow.h"
 #include "evcorothread/ev_loop.h"
 #include "test/evcorothread/loop_fixture.h"
@@ -42,6 +43,22 @@ TEST(OverflowInALoop, SaysWhichCoroutineItWasAndDiesOfTheSignal) {
     STRCMP_CONTAINS("stack 1 of a pool of 3", death.said.c_str());
     STRCMP_CONTAINS("raise StackPoolOptions::pages from 5 to 10", death.said.c_str());
     STRCMP_CONTAINS("handle_recursively", death.said.c_str());
+}
+
+TEST(OverflowInALoop, OfAGeneratorSaysInWhichCoroutineItIs) {
+    const Death death = death_of([] {
+        const corothread::OverflowReport report;
+        StackPool pool({.count = 3, .pages = 5});
+        EvLoop loop(pool);
+        loop.spawn("walker", [&] {
+            corothread::Generator<int> walk(pool, [](auto& yield) { yield(handle_recursively(0)); });
+            (void)walk.next();
+        });
+        loop.run();
+    });
+    CHECK_EQUAL(SIGSEGV, death.signal);
+    STRCMP_CONTAINS("stack overflow: a coroutine inside of coroutine \"walker\" (id 1) needs more",
+                    death.said.c_str());
 }
 
 TEST(OverflowInALoop, OnAnotherOsThreadToo) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -550,6 +551,39 @@ TEST(Select, AChannelMayBeDestroyedAfterAnotherArmHasHappened) {
     run_loop();
     CHECK_EQUAL(0, result.arm);
     CHECK_EQUAL(3, got);
+}
+
+namespace {
+
+// At the moment when the time of a select has come, and before it runs, another channel takes the place of
+// its own.
+template <class Before>
+SelectResult replace_when_time_has_come(SelectFixture<Channel<int>>& test, std::size_t capacity,
+                                        Before before) {
+    std::optional<Channel<int>> channel(std::in_place, capacity);
+    SelectResult result;
+    test.go([&] {
+        (void)this_evthread::delay(1s);
+        before(*channel);
+        channel.emplace(capacity);
+    });
+    test.go([&] { result = select(channel->on_recv([] {}), test.a.on_recv([] {}), 1s); });
+    test.run_loop();
+    return result;
+}
+
+}  // namespace
+
+TEST_IN_ORDER(Select, AChannelMayBeDestroyedAfterItsTimeHasCome) {
+    result = replace_when_time_has_come(*this, 0, [](Channel<int>&) {});
+    CHECK_EQUAL(0, result.arm);
+    CHECK(result.closed());
+}
+
+TEST_IN_ORDER(Select, AChannelMayBeUsedAndDestroyedAfterItsTimeHasCome) {
+    result = replace_when_time_has_come(*this, 1, [](Channel<int>& channel) { CHECK(!channel.try_send(7)); });
+    CHECK_EQUAL(0, result.arm);
+    CHECK(result.closed());
 }
 
 // --- sockets and descriptors
