@@ -52,6 +52,14 @@ void Bundle::cancel() {
     children_.for_each([](ThreadLink& child) { LoopCore::cancel(child); });
 }
 
+// Another coroutine may go() one more between the last one's end and our turn.
+[[gnu::always_inline]] inline Wake Bundle::wait_for_all(Deadline deadline) {
+    if (deadline.is_relative()) deadline = deadline.resolved(loop_.precise_now());
+    Wake cause = Wake::event;
+    while (cause == Wake::event && !children_.empty()) cause = wait_for_event(false, deadline);
+    return cause;
+}
+
 Wake Bundle::wait_for_event(bool any, Deadline deadline) {
     EVC_CHECK(waiter_ == nullptr, "two coroutines wait for one bundle");
     WaitPoint point = ThreadCore::point(ThreadCore::current(), "children of a bundle", WaitKind::bundle);
@@ -72,11 +80,8 @@ cutils::Result<void> Bundle::outcome() {
 
 cutils::Result<void> Bundle::wait(Deadline deadline) {
     loop_.core().check_thread();
-    if (!children_.empty()) {
-        const Wake cause = wait_for_event(false, deadline);
-        if (cause != Wake::event) return to_error(cause);
-    }
-    return outcome();
+    const Wake cause = wait_for_all(deadline);
+    return cause == Wake::event ? outcome() : cutils::Result<void>(to_error(cause));
 }
 
 cutils::Result<std::size_t> Bundle::wait_any(Deadline deadline) {
@@ -98,7 +103,7 @@ cutils::Result<void> Bundle::close(Deadline deadline) {
     cancel();
     if (!children_.empty()) {
         const LastingShield shield(deadline);
-        if (wait_for_event(false, deadline) != Wake::event) return std::error_code(NetError::timed_out);
+        if (wait_for_all(deadline) != Wake::event) return std::error_code(NetError::timed_out);
     }
     stopping_ = false;
     thrown_ = nullptr;
@@ -113,9 +118,9 @@ void Bundle::end_children() {
     const TimePoint complain_at = core.precise_now() + 5s;
     if (t_here.thread != nullptr) {
         const LastingShield shield(Deadline::never);
-        if (wait_for_event(false, complain_at) != Wake::event) {
+        if (wait_for_all(complain_at) != Wake::event) {
             log_stragglers();
-            (void)wait_for_event(false, Deadline::never);
+            (void)wait_for_all(Deadline::never);
         }
         return;
     }

@@ -142,6 +142,7 @@ class EVC_API Bundle {
         if (code) returned(cutils::Result<void>(code));
     }
     Wake wait_for_event(bool any, Deadline deadline);
+    Wake wait_for_all(Deadline deadline);
     cutils::Result<void> outcome();
     void end_children();
     void log_stragglers();

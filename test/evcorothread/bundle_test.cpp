@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cutils/scope_exit.h"
+#include "evcorothread/event.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/death.h"
 #include "test/support/log_capture.h"
@@ -72,6 +73,29 @@ TEST(Bundle, ChildrenHaveTheirNames) {
         children.go("fetch", [&] { seen = this_evthread::name(); });
         CHECK(children.wait(1s));
         CHECK_EQUAL("fetch", seen);
+    });
+}
+
+TEST(Bundle, WaitsAlsoForAChildThatComesWhenTheLastHasJustEnded) {
+    Event ended;
+    Bundle* children = nullptr;
+    int done = 0;
+    EvThread other = go([&] {
+        (void)ended.wait(1s);
+        children->go("late", [&] {
+            this_evthread::yield();
+            ++done;
+        });
+    });
+    in_coroutine([&] {
+        Bundle its(loop);
+        children = &its;
+        its.go("first", [&] {
+            ++done;
+            ended.set();
+        });
+        CHECK(its.wait(1s));
+        CHECK_EQUAL(2, done);
     });
 }
 
