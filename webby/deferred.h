@@ -43,7 +43,8 @@ class EVC_API Deferred {
     // Sends it. Only the first call does anything.
     void complete();
 
-    // False when nobody waits for it any more: it is complete, or its connection has gone.
+    // False when nobody waits for it any more: it is complete, or its connection has gone. A client that
+    // leaves meanwhile is not noticed before something is sent to it, other than with Response::stream().
     [[nodiscard]] bool wanted() const;
 
   private:
