@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "corothread/stack_pool.h"
+#include "cutils/export.h"
 
 namespace corothread {
 
@@ -19,7 +20,7 @@ struct PoolList {
     static void enter(StackPool& pool);
     static void leave(StackPool& pool);
     // Async-signal-safe. None when the list stays locked, or the address is nobody's.
-    static StackPlace find(const void* address);
+    EVC_API static StackPlace find(const void* address);
     // Units: pages, as they were asked for, before scaling.
     static std::size_t pages_asked(const StackPool& pool) { return pool.options_.pages; }
 };

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "corothread/pool_list_internal.h"
 #include "cutils/log.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/channel.h"
@@ -141,19 +142,26 @@ struct ThreadReporter {
     }
 
     void look_at_stack(ThreadReport& report, ThreadCore& thread, const DumpOptions& options) const {
-        const corothread::Stack stack = thread.stack();
         const bool running = report.state == EvThreadState::running;
         const char* const depth = static_cast<const char*>(
             running ? __builtin_frame_address(0) : static_cast<const void*>(thread.context.left_off));
+        const corothread::StackPool* pool = &loop.stacks;
+        corothread::Stack stack = thread.stack();
+        constexpr std::ptrdiff_t kStartFrame = 0x48;
+        bool begun = running || static_cast<const char*>(thread.body()) - depth > kStartFrame;
+        if (depth < stack.bottom || depth >= stack.top()) {  // in a corothread::Coroutine that it has resumed
+            const corothread::StackPlace place = corothread::PoolList::find(depth);
+            if (place.pool == nullptr) return;
+            pool = place.pool;
+            stack = pool->stack(place.index);
+            begun = true;
+        }
         report.stack_size = stack.size;
         report.stack_used = static_cast<std::size_t>(stack.top() - depth);
-        if (options.stack_peaks) report.stack_peak = loop.stacks.high_water(stack);
-        if (!options.backtraces) return;
-        constexpr std::ptrdiff_t kStartFrame = 0x48;
-        if (running)
-            report.backtrace = corothread::Backtrace::here();
-        else if (static_cast<const char*>(thread.body()) - depth > kStartFrame)
-            report.backtrace = corothread::Backtrace::of_suspended(depth);
+        if (options.stack_peaks) report.stack_peak = pool->high_water(stack);
+        if (!options.backtraces || !begun) return;
+        report.backtrace =
+            running ? corothread::Backtrace::here() : corothread::Backtrace::of_suspended(depth);
     }
 
     static ThreadReport report(const PendingSpawn& pending) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <thread>
 
+#include "corothread/generator.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/channel.h"
 #include "evcorothread/ev_thread.h"
@@ -248,6 +249,42 @@ TEST(Dump, KnowsHowDeepAStackWasUsed) {
     run_ready();
     CHECK(report_of("deep").stack_peak >= 20000);
     CHECK(report_of("deep").stack_peak <= report_of("deep").stack_size);
+    run_loop();
+}
+
+// Whichever of the two stacks lies above the other: the one that ends at once leaves its stack to the
+// second's.
+TEST(Dump, OfOneInsideAGeneratorLooksAtTheGeneratorsStack) {
+    const auto walks = [this] {
+        corothread::Generator<int> walk(stacks, [](auto& yield) {
+            fetch_slowly();
+            yield(1);
+        });
+        (void)walk.next();
+    };
+    go("first", walks);
+    go("ends", [] {});
+    go("second", walks);
+    run_ready();
+    for (const char* name : {"first", "second"}) {
+        const ThreadReport report = report_of(name);
+        CHECK(stands_in(report, "fetch_slowly"));
+        CHECK(report.stack_used > 0 && report.stack_used < stacks.stack_size());
+        CHECK_EQUAL(stacks.stack_size(), report.stack_size);
+    }
+    run_loop();
+}
+
+TEST(Dump, OfARunningOneInsideAGeneratorLooksAtTheGeneratorsStack) {
+    go("walker", [&] {
+        corothread::Generator<int> walk(stacks, [&](auto& yield) {
+            const ThreadReport report = report_of("walker");
+            CHECK(stands_in(report, "Generator"));
+            CHECK(report.stack_used > 0 && report.stack_used < stacks.stack_size());
+            yield(1);
+        });
+        (void)walk.next();
+    });
     run_loop();
 }
 
