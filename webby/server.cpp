@@ -31,6 +31,7 @@
 #include "webby/metrics_board_internal.h"
 #include "webby/offloaded_internal.h"
 #include "webby/own_listener_internal.h"
+#include "webby/process_figures_internal.h"
 #include "webby/static_files.h"
 #include "webby/status_page_internal.h"
 #include "webby/unsent_limit.h"
@@ -114,6 +115,7 @@ struct Server::Impl {
     cutils::Result<void> open(LoopGroup& on);
     cutils::Result<void> open_tls();
     cutils::Result<void> open_log();
+    void leave_descriptors();
     // What there is to listen at: an address, or a socket that listens.
     struct Place {
         nutils::SockAddr address;
@@ -283,6 +285,22 @@ cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
     return own_listeners.back()->address();
 }
 
+// Each connection is a descriptor, and the file that it is sent may be another: with connections everywhere,
+// no file could be opened.
+void Server::Impl::leave_descriptors() {
+    constexpr std::uint64_t kEnough = 512, kFew = 1000;
+    const ProcessFigures process = ProcessFigures::now();
+    const std::uint64_t open = process.open_descriptors, limit = process.most_descriptors;
+    const std::uint64_t left = limit > open ? limit - open : 0;
+    const std::uint64_t most = std::max<std::uint64_t>(left - std::min(left / 2, kEnough), 1);
+    if (options.max_connections <= most) return;
+    options.max_connections = static_cast<std::size_t>(most);
+    if (most < kFew)
+        cutils::log(cutils::LogLevel::warning,
+                    "webby: %zu connections at most: only %llu descriptors may be open (ulimit -n)",
+                    options.max_connections, static_cast<unsigned long long>(limit));
+}
+
 // From here on we listen.
 cutils::Result<void> Server::Impl::open(EvLoop& on) {
     EVC_CHECK(driver == nullptr && fleet == nullptr,
@@ -290,6 +308,7 @@ cutils::Result<void> Server::Impl::open(EvLoop& on) {
     if (broken) return *broken;
     if (cutils::Result<void> opened = open_tls(); !opened) return opened;
     if (cutils::Result<void> opened = open_log(); !opened) return opened;
+    leave_descriptors();
     cutils::Result<std::unique_ptr<Driver>> made = make_driver(on, 1);
     if (!made) return made.error();
     driver = *std::move(made);
@@ -326,6 +345,7 @@ cutils::Result<void> Server::Impl::open(LoopGroup& on) {
     if (broken) return *broken;
     if (cutils::Result<void> done = open_tls(); !done) return done;
     if (cutils::Result<void> done = open_log(); !done) return done;
+    leave_descriptors();
     cutils::Result<void> opened = make_fleet(on);
     if (opened) opened = listen(on);
     if (!opened) {

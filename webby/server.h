@@ -83,7 +83,9 @@ struct ServerOptions {
     // OS threads at most. In the thread paradigm, those that serve: requests in progress; workers, whose
     // loops then only accept, have equal shares. In the others, those of servlets with Blocking::offload.
     std::size_t threads = 64;
-    std::size_t max_connections = 100'000;  // idle ones among them
+    // Idle ones among them. Fewer where RLIMIT_NOFILE would leave no descriptors for the files that they are
+    // sent: up to 512, and no less than half, of what it allows is kept for these.
+    std::size_t max_connections = 100'000;
     // Of one client (an IPv4 address, an IPv6 network of 64 bits); more are answered 503. 0: any number.
     // Behind a proxy without proxy_protocol the proxy would be that client.
     std::size_t max_per_address = 0;
@@ -92,7 +94,9 @@ struct ServerOptions {
     // is cut; a single answer may be larger. Files are sent by the kernel and hold nothing; a
     // Response::stream() has its own limit. Units: bytes; 0: any number.
     std::uint64_t max_unsent = 512 * 1024 * 1024;
-    WhenFull when_full = WhenFull::wait;  // connections at max_connections, requests at max_active, threads
+    // Connections at max_connections, and requests at max_active; in the thread paradigm those wait for a
+    // thread.
+    WhenFull when_full = WhenFull::wait;
     // Every connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client
     // is. Only from forwarded.networks; others are closed.
     bool proxy_protocol = false;
