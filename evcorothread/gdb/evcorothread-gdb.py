@@ -24,6 +24,10 @@ FIELDS = (
 SAVED = {"r12": 0x10, "r13": 0x18, "r14": 0x20, "r15": 0x28, "rbx": 0x30, "rbp": 0x38, "rip": 0x40}
 SAVED_SIZE = 0x48
 CANCELED = 1
+# Nobody has as many stacks: a number beyond is none.
+MOST_SLOTS = 1 << 26
+# What reading from a place that is none ends with.
+UNREADABLE = (gdb.MemoryError, OverflowError)
 
 
 def read(address, size):
@@ -73,6 +77,11 @@ class Coroutine:
         self.left_off = number(core + layout.thread_left_off)
         self.waiting = number(core + layout.thread_waiting)
         self.canceled = number(core + layout.thread_flags, 1) & CANCELED != 0
+        # What is looked at later, is there.
+        if not self.running:
+            read(self.left_off, SAVED_SIZE)
+        if self.waiting:
+            number(self.waiting)
 
     @property
     def number(self):
@@ -119,18 +128,28 @@ class Loop:
     def __init__(self, layout, core, place):
         self.layout, self.core, self.number = layout, core, place
         self.one_of_several = False
+        self.unreadable = 0
         # Where the loop's OS thread keeps which coroutine it runs.
         self.here = number(core + layout.loop_thread)
         try:
             current, of_loop = struct.unpack("<QQ", read(self.here, 16))
-        except gdb.MemoryError:  # that thread has ended
+        except UNREADABLE:  # that thread has ended
             current = of_loop = 0
         self.current = current if of_loop == core else 0
 
     def coroutines(self):
+        """Those that can be read: memory may be damaged, and a core file cut off."""
         end = number(self.core + self.layout.loop_slots_end)
+        if end > MOST_SLOTS:
+            raise gdb.GdbError("loop %d (0x%x) is damaged: it has %d slots" % (self.number, self.core, end))
         slots = struct.unpack("<%dQ" % end, read(number(self.core + self.layout.loop_slots), 8 * end)) if end else ()
-        found = [Coroutine(self.layout, self, core) for core in slots if core]
+        found = []
+        for core in slots:
+            try:
+                if core:
+                    found.append(Coroutine(self.layout, self, core))
+            except UNREADABLE:
+                self.unreadable += 1
         return sorted(found, key=lambda coroutine: coroutine.id)
 
     def os_thread(self):
@@ -155,6 +174,8 @@ def all_loops():
     loops = []
     core = number(head) if head else 0
     while core:
+        if any(loop.core == core for loop in loops):
+            raise gdb.GdbError("the list of loops is damaged: it comes back to 0x%x" % core)
         loops.append(Loop(layout, core, len(loops) + 1))
         core = number(core + layout.loop_next)
     for loop in loops:
@@ -295,19 +316,32 @@ def backtrace(coroutine, options):
     return "".join(lines)
 
 
+def command(invoke):
+    """Says what is wrong without a traceback."""
+
+    def guarded(self, argument, from_tty):
+        try:
+            invoke(self, argument, from_tty)
+        except UNREADABLE as error:
+            raise gdb.GdbError("the program's memory is damaged, or not all of it is in the core: %s" % error)
+
+    return guarded
+
+
 class EvThreads(gdb.Command):
     """Lists the coroutine threads of all loops of the process."""
 
     def __init__(self):
         super().__init__("evthreads", gdb.COMMAND_STACK)
 
+    @command
     def invoke(self, argument, from_tty):
         loops = all_loops()
         if not loops:
             print("No loops.")
         for loop in loops:
             coroutines = loop.coroutines()
-            every = number(loop.core + loop.layout.loop_thread_count)
+            every = number(loop.core + loop.layout.loop_thread_count) - loop.unreadable
             print(
                 "Loop %d (0x%x): %d coroutines%s"
                 % (
@@ -329,6 +363,8 @@ class EvThreads(gdb.Command):
                         where(coroutine),
                     )
                 )
+            if loop.unreadable:
+                print("  and %d whose memory is damaged, or not in the core" % loop.unreadable)
 
 
 class EvThread(gdb.Command):
@@ -337,6 +373,7 @@ class EvThread(gdb.Command):
     def __init__(self):
         super().__init__("evthread", gdb.COMMAND_STACK)
 
+    @command
     def invoke(self, argument, from_tty):
         words = argument.split()
         if not words:

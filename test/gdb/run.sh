@@ -85,6 +85,17 @@ for kind in static shared; do
         continue
     fi
     check "$kind, live"
+    in_gdb -p "$process" -ex "python slots = number(all_loops()[0].core + Layout().loop_slots)" \
+        -ex "python damaged = slots + 8 * [number(slots + 8 * i) != 0 for i in range(100)].index(True)" \
+        -ex "python gdb.selected_inferior().write_memory(damaged, (8).to_bytes(8, 'little'))" -ex evthreads \
+        -ex "python gdb.selected_inferior().write_memory(slots, bytes(8 * 9))" \
+        -ex "python first = all_loops()[0].core" \
+        -ex "python gdb.selected_inferior().write_memory(first + Layout().loop_next, first.to_bytes(8, 'little'))" \
+        -ex "evthread all bt"
+    says "$kind: what is damaged is counted" '  and 1 whose memory is damaged'
+    says "$kind: and the others are listed" '(ready|parked) .* in '
+    says "$kind: a list of loops without an end is noticed" 'the list of loops is damaged'
+    says_not "$kind: there is no traceback" 'Traceback'
     stop_process
     in_gdb "$work/$kind" "$work/core" "${look[@]}"
     check "$kind, gdb's core"
