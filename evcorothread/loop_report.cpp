@@ -271,8 +271,12 @@ EVC_API std::uint64_t evcorothread_current(void** thread) {
     *thread = t_here.thread;
     return t_here.thread != nullptr ? t_here.thread->id : 0;
 }
-// Before: it lives, and is one of the calling OS thread's.
-EVC_API void evcorothread_describe(void* thread, void (*line)(const char* text)) {
+// One of the calling OS thread's, which may have ended.
+EVC_API void evcorothread_describe(void* thread, std::uint64_t id, void (*line)(const char* text)) {
+    bool lives = false;
+    if (t_here.loop != nullptr)
+        t_here.loop->threads.for_each([&](const ThreadCore& t) { lives |= &t == thread && t.id == id; });
+    if (!lives) return line("nowhere: it has ended\n");
     auto& core = *static_cast<ThreadCore*>(thread);
     const ThreadReporter reporter(core.loop);
     line(to_string(reporter.report(core, {}, core.loop.precise_now())).c_str());

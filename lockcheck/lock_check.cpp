@@ -28,7 +28,7 @@
 extern "C" {
 // In evcorothread, if it is there.
 [[gnu::weak]] std::uint64_t evcorothread_current(void** thread);
-[[gnu::weak]] void evcorothread_describe(void* thread, void (*line)(const char* text));
+[[gnu::weak]] void evcorothread_describe(void* thread, std::uint64_t id, void (*line)(const char* text));
 [[gnu::weak]] void evcorothread_write_frames(void* const* frames, int count);
 }
 
@@ -75,7 +75,7 @@ void name_both_places(Held& held) {
     else
         ::backtrace_symbols_fd(held.frames.data(), held.count, STDERR_FILENO);
     print("and its holder waits here:\n  ");
-    evcorothread_describe(held.thread, &print);
+    evcorothread_describe(held.thread, held.id, &print);
     const char* const wish = std::getenv("EVCOROTHREAD_LOCKCHECK");
     if (wish != nullptr && std::strcmp(wish, "abort") == 0) std::abort();
 }

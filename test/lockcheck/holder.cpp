@@ -27,6 +27,13 @@ std::mutex cache_mutex;
     __asm__ volatile("" ::: "memory");
 }
 
+// Ends with it locked. Another coroutine, perhaps on the same stack, is the next to use a mutex.
+[[gnu::noinline]] void lock_and_forget() {
+    cache_mutex.lock();
+    __asm__ volatile("" ::: "memory");
+}
+std::mutex other_mutex;
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,6 +41,11 @@ int main(int argc, char** argv) {
     EvLoop loop(stacks);
     const bool hold = argc > 1 && std::strcmp(argv[1], "hold") == 0;
     loop.spawn("refresher", [hold] { hold ? refresh_cache_and_wait() : refresh_cache(); });
+    if (argc > 1 && std::strcmp(argv[1], "forget") == 0) {
+        loop.spawn("forgetful", lock_and_forget);
+        loop.run();
+        loop.spawn("next", [] { const std::lock_guard lock(other_mutex); });
+    }
     loop.run();
     std::puts("done");
 }

@@ -48,6 +48,10 @@ for kind in static shared; do
     is "$kind: once" test "$(grep -c 'held across' "$work/said")" = 1
     run "${with[@]}" "$work/$kind" let-go
     is "$kind: one that was let go is not" silent
+    run "${with[@]}" "$work/$kind" forget
+    is "$kind: one whose holder has ended is found" said 'locked here'
+    is "$kind: and that it has ended" said 'it has ended'
+    is "$kind: and that is all" said '^done$'
     run "${with[@]}" EVCOROTHREAD_LOCKCHECK=abort "$work/$kind" hold
     code=$?
     is "$kind: it ends the process when asked to" test $code = 134
