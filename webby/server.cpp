@@ -288,7 +288,7 @@ cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
 // Each connection is a descriptor, and the file that it is sent may be another: with connections everywhere,
 // no file could be opened.
 void Server::Impl::leave_descriptors() {
-    constexpr std::uint64_t kEnough = 512, kFew = 1000;
+    constexpr std::uint64_t kEnough = 256, kFew = 1000;
     const ProcessFigures process = ProcessFigures::now();
     const std::uint64_t open = process.open_descriptors, limit = process.most_descriptors;
     const std::uint64_t left = limit > open ? limit - open : 0;

@@ -84,7 +84,7 @@ struct ServerOptions {
     // loops then only accept, have equal shares. In the others, those of servlets with Blocking::offload.
     std::size_t threads = 64;
     // Idle ones among them. Fewer where RLIMIT_NOFILE would leave no descriptors for the files that they are
-    // sent: up to 512, and no less than half, of what it allows is kept for these.
+    // sent: half of what it allows, up to 256, is kept for these.
     std::size_t max_connections = 100'000;
     // Of one client (an IPv4 address, an IPv6 network of 64 bits); more are answered 503. 0: any number.
     // Behind a proxy without proxy_protocol the proxy would be that client.
