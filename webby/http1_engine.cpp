@@ -40,6 +40,9 @@ constexpr std::size_t kKeep = 64 * 1024;  // memory that one large response need
     }
     return out + size;
 }
+// The same as is_bodyless(), one comparison for what nearly all are.
+constexpr bool never_has_body(Status status) { return status != Status::ok && is_bodyless(status); }
+
 // At most 20 bytes.
 [[nodiscard]] inline char* put_number(char* out, std::uint64_t number) {
     if (number >= 100) return std::to_chars(out, out + 20, number).ptr;
@@ -220,8 +223,6 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
     constexpr std::size_t kFixed = 256;  // everything below but what is added to it
     const Status status = response.status();
     const std::uint64_t body_size = response.body_size();
-    file_offset_ = response.file_offset();
-    file_count_ = body_size;
 
     const std::string_view type = response.content_type();
     const std::string_view fields = response.wire_fields();
@@ -238,7 +239,7 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
         out = put(out, "\r\n");
     }
     out = put(out, {date.data(), date.size()});
-    if (!is_bodyless(status)) {
+    if (!never_has_body(status)) {
         if (!type.empty()) {
             out = put(out, "Content-Type: ");
             out = put_short(out, type);
@@ -269,7 +270,7 @@ void Http1Engine::respond(Response& response, const DateLine& date) {
               "Http1Engine::respond() without a request that waits for its response");
     ++requests_;
     bool keep = decide_keep_alive(response);
-    const bool bodyless = is_bodyless(response.status()) || head_.method == Method::head;
+    const bool bodyless = never_has_body(response.status()) || head_.method == Method::head;
     Framing framing = Framing::length;
     if (!response.has_size()) [[unlikely]] {
         framing = head_.version == Version::http_1_0 ? Framing::until_close : Framing::chunked;
@@ -283,6 +284,8 @@ void Http1Engine::respond(Response& response, const DateLine& date) {
         if (!bodyless) return start_source(response, framing, keep);
         response.take_source().reset();
     } else {
+        file_offset_ = response.file_offset();
+        file_count_ = response.body_size();
         nutils::UniqueFd file = response.take_file();
         if (!bodyless && file_count_ > 0) file_ = std::move(file);
     }
