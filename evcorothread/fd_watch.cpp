@@ -101,13 +101,10 @@ std::error_code FdWatch::wait_writable(Deadline deadline) {
 // A peer that takes what the kernel has for it is not idle, however long it takes until there is room.
 std::error_code FdWatch::wait_for_room(Deadline deadline) {
     deadline = deadline.resolved(loop.precise_now());
-    nutils::UnsentQueue queue;
-    queue.look(fd);
-    for (;;) {
-        const std::error_code error = wait(&FdWatch::writer, "send", deadline);
-        if (error != nutils::NetError::timed_out) return error;  // after `closed`, *this may be gone
-        if (deadline.passed(loop.precise_now()) || !queue.has_shrunk(fd)) return error;
-    }
+    // After `closed`, *this may be gone.
+    return nutils::wait_while_taken(
+        fd, [&] { return wait(&FdWatch::writer, "send", deadline); },
+        [&] { return deadline.passed(loop.precise_now()); });
 }
 
 void FdWatch::unregister() {

@@ -10,6 +10,9 @@ constinit std::mutex list_mutex;
 }  // namespace
 
 std::unique_lock<std::mutex> hold_list_of_loops() { return std::unique_lock(list_mutex); }
+std::unique_lock<std::mutex> try_hold_list_of_loops() {
+    return std::unique_lock(list_mutex, std::try_to_lock);
+}
 LoopCore* first_loop() { return evcorothread_loops; }
 
 void enter_in_list_of_loops(LoopCore& loop) {

@@ -273,9 +273,12 @@ EVC_API std::uint64_t evcorothread_current(void** thread) {
 }
 // One of the calling OS thread's, which may have ended.
 EVC_API void evcorothread_describe(void* thread, std::uint64_t id, void (*line)(const char* text)) {
+    const auto held = evcorothread::try_hold_list_of_loops();
+    if (!held) return line("at a place that cannot be looked at now\n");
     bool lives = false;
-    if (t_here.loop != nullptr)
-        t_here.loop->threads.for_each([&](const ThreadCore& t) { lives |= &t == thread && t.id == id; });
+    for (LoopCore* loop = evcorothread::first_loop(); loop != nullptr; loop = loop->next_loop)
+        if (loop->thread == &t_here)
+            loop->threads.for_each([&](const ThreadCore& t) { lives |= &t == thread && t.id == id; });
     if (!lives) return line("nowhere: it has ended\n");
     auto& core = *static_cast<ThreadCore*>(thread);
     const ThreadReporter reporter(core.loop);

@@ -29,6 +29,8 @@ void enter_in_list_of_loops(LoopCore& loop);
 void leave_list_of_loops(LoopCore& loop);
 // Nobody enters or leaves while it is held: around a fork, and to walk it.
 [[nodiscard]] std::unique_lock<std::mutex> hold_list_of_loops();
+// For those who may hold it already: an empty lock when somebody has it.
+[[nodiscard]] std::unique_lock<std::mutex> try_hold_list_of_loops();
 [[nodiscard]] LoopCore* first_loop();
 
 // Says so, once, when nobody is left who could end any of the waits. Before: nothing is ready.

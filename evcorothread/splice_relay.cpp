@@ -131,19 +131,20 @@ struct Pumps {
 
     // Until one of the sockets can do something again.
     std::error_code wait(Deadline deadline) {
-        const TimePoint began = forth.from.loop.precise_now();
+        const Deadline own = deadline;
         const Duration idle = std::min(forth.from.idle_timeout, forth.to.idle_timeout);
-        const bool may_be_idle = idle != Duration::max();
-        if (may_be_idle) each([](Pump& pump) { pump.queue.look(pump.to.fd); });
+        if (idle != Duration::max()) {
+            each([](Pump& pump) { pump.queue.look(pump.to.fd); });
+            deadline = Deadline::earlier(own, idle, forth.from.loop.precise_now());
+        }
         bool busy = false;
         each([&](Pump& pump) { busy = busy || (!pump.over && pump.busy()); });
         if (busy) return NetError::busy;
         WaitPoint point("relay");
         each([&](Pump& pump) { pump.wait_at(point); });
-        const Wake cause = point.wait(may_be_idle ? Deadline::earlier(deadline, idle, began) : deadline);
+        const Wake cause = point.wait(deadline);
         each([&](Pump& pump) { pump.leave(point); });
-        if (cause != Wake::timed_out || deadline.passed(forth.from.loop.precise_now()))
-            return to_error(cause);
+        if (cause != Wake::timed_out || own.passed(forth.from.loop.precise_now())) return to_error(cause);
         // Who takes what the kernel has for him is not idle, however long it takes until there is room.
         bool taken = false;
         each([&](Pump& pump) { taken = pump.queue.has_shrunk(pump.to.fd) || taken; });

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <system_error>
 
+#include "nutils/net_error.h"
 #include "nutils/socket_ops.h"
 
 namespace nutils {
@@ -30,5 +32,18 @@ class UnsentQueue {
   private:
     std::size_t bytes_ = 0;
 };
+
+// Waits for room on `socket`, again and again as long as the peer takes some of what the kernel has for it
+// meanwhile. `wait()` waits once, for as long as one is ready to see nothing happen: timed_out. `is_over()`,
+// asked after that only, says whether the caller has no time for another wait.
+template <class Wait, class IsOver>
+std::error_code wait_while_taken(int socket, Wait&& wait, IsOver&& is_over) {
+    UnsentQueue queue;
+    queue.look(socket);
+    for (;;) {
+        const std::error_code error = wait();
+        if (error != NetError::timed_out || is_over() || !queue.has_shrunk(socket)) return error;
+    }
+}
 
 }  // namespace nutils

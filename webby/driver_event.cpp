@@ -337,8 +337,8 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                     }
                     break;
                 case Exchange::Want::close:
-                    if (engine.lingers()) return begin_to_linger();
-                    return end();
+                    if (!engine.lingers()) return end();
+                    return begin_to_linger();
             }
         }
     }

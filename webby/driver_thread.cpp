@@ -652,7 +652,7 @@ bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
 bool ThreadDriver::wait_for_answer(Connection& connection) {
     connection.waker_is_known = true;
     const bool listens = connection.conversation.want == Exchange::Want::source;
-    const bool ends = listens && draining && connection.conversation.exchange->source_ends();
+    const bool ends = listens && connection.conversation.exchange->source_ends();
     if (std::exchange(connection.woken, false) || ends) return go_on(connection);
     connection.waits_for_answer = true;
     if (!listens) return true;

@@ -40,9 +40,6 @@ constexpr std::size_t kKeep = 64 * 1024;  // memory that one large response need
     }
     return out + size;
 }
-// The same as is_bodyless(), one comparison for what nearly all are.
-constexpr bool never_has_body(Status status) { return status != Status::ok && is_bodyless(status); }
-
 // At most 20 bytes.
 [[nodiscard]] inline char* put_number(char* out, std::uint64_t number) {
     if (number >= 100) return std::to_chars(out, out + 20, number).ptr;
@@ -239,7 +236,7 @@ inline bool Http1Engine::decide_keep_alive(const Response& response) {
         out = put(out, "\r\n");
     }
     out = put(out, {date.data(), date.size()});
-    if (!never_has_body(status)) {
+    if (!is_bodyless(status)) {
         if (!type.empty()) {
             out = put(out, "Content-Type: ");
             out = put_short(out, type);
@@ -270,7 +267,7 @@ void Http1Engine::respond(Response& response, const DateLine& date) {
               "Http1Engine::respond() without a request that waits for its response");
     ++requests_;
     bool keep = decide_keep_alive(response);
-    const bool bodyless = never_has_body(response.status()) || head_.method == Method::head;
+    const bool bodyless = is_bodyless(response.status()) || head_.method == Method::head;
     Framing framing = Framing::length;
     if (!response.has_size()) [[unlikely]] {
         framing = head_.version == Version::http_1_0 ? Framing::until_close : Framing::chunked;

@@ -83,6 +83,7 @@ EVC_API std::string_view reason_phrase(Status status);
 
 // True when a response with this status never has a body (RFC 9110 §6.4.1, §15.3.6): 1xx, 204, 205, 304.
 constexpr bool is_bodyless(Status status) {
+    if (status == Status::ok) return false;  // one comparison for what nearly all are
     return to_number(status) < 200 || status == Status::no_content || status == Status::reset_content ||
            status == Status::not_modified;
 }

@@ -155,8 +155,8 @@ class Page {
         const ProcessFigures now = ProcessFigures::now();
         single("process_cpu_seconds_total", counter, "CPU time of the process, user and system.",
                now.cpu_seconds);
-        single("process_open_fds", gauge, "Open descriptors.", std::uint64_t{now.open_descriptors});
-        single("process_max_fds", gauge, "The most descriptors that may be open.", now.most_descriptors);
+        single("process_open_fds", gauge, "Open descriptors.", std::uint64_t{now.descriptors.open});
+        single("process_max_fds", gauge, "The most descriptors that may be open.", now.descriptors.most);
         single("process_virtual_memory_bytes", gauge, "Address space.", now.virtual_bytes);
         single("process_resident_memory_bytes", gauge, "Memory.", now.resident_bytes);
         single("process_start_time_seconds", gauge, "When the process started, since 1970.", now.start_time);

@@ -58,6 +58,13 @@ double seconds(const timeval& time) {
 
 }  // namespace
 
+Descriptors Descriptors::now() {
+    Descriptors descriptors{count_descriptors(), 0};
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) descriptors.most = limit.rlim_cur;
+    return descriptors;
+}
+
 ProcessFigures ProcessFigures::now() {
     ProcessFigures figures;
     rusage usage{};
@@ -70,9 +77,7 @@ ProcessFigures ProcessFigures::now() {
         field_behind_name(stat, 22) * static_cast<unsigned long long>(::sysconf(_SC_PAGESIZE));
     figures.start_time = boot_time() + static_cast<double>(field_behind_name(stat, 20)) /
                                            static_cast<double>(::sysconf(_SC_CLK_TCK));
-    figures.open_descriptors = count_descriptors();
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) figures.most_descriptors = limit.rlim_cur;
+    figures.descriptors = Descriptors::now();
     return figures;
 }
 

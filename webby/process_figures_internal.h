@@ -6,16 +6,23 @@
 
 namespace webby {
 
+struct Descriptors {
+    std::size_t open = 0;
+    std::uint64_t most = 0;  // RLIMIT_NOFILE
+
+    // Cost: a few system calls, and one for every hundred descriptors or so.
+    static Descriptors now();
+};
+
 struct ProcessFigures {
     double cpu_seconds = 0;  // of all threads, user and system
     double start_time = 0;   // seconds since 1970
     std::uint64_t resident_bytes = 0;
     std::uint64_t virtual_bytes = 0;
     std::uint64_t threads = 0;
-    std::size_t open_descriptors = 0;
-    std::uint64_t most_descriptors = 0;
+    Descriptors descriptors;
 
-    // Cost: a few system calls, and one for every hundred descriptors or so.
+    // Cost: a few system calls more than for the descriptors.
     static ProcessFigures now();
 };
 

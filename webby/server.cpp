@@ -289,8 +289,7 @@ cutils::Result<nutils::SockAddr> Server::Impl::listen(EvLoop& on, Place place) {
 // no file could be opened.
 void Server::Impl::leave_descriptors() {
     constexpr std::uint64_t kEnough = 256, kFew = 1000;
-    const ProcessFigures process = ProcessFigures::now();
-    const std::uint64_t open = process.open_descriptors, limit = process.most_descriptors;
+    const auto [open, limit] = Descriptors::now();
     const std::uint64_t left = limit > open ? limit - open : 0;
     const std::uint64_t most = std::max<std::uint64_t>(left - std::min(left / 2, kEnough), 1);
     if (options.max_connections <= most) return;

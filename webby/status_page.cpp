@@ -18,7 +18,7 @@ StatusLook look(const ServerMetrics& metrics) {
             process.cpu_seconds,
             process.start_time,
             process.resident_bytes,
-            process.open_descriptors};
+            process.descriptors.open};
 }
 
 // A table of two columns, for those without JavaScript; with it, the same cells live.

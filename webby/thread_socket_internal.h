@@ -36,15 +36,11 @@ inline std::error_code poll_until(int fd, short events, cutils::Deadline deadlin
 // `patience`.
 inline std::error_code wait_for_room(int fd, short events, cutils::Duration patience,
                                      cutils::Deadline deadline) {
-    deadline = deadline.resolved(cutils::monotonic_now());
-    nutils::UnsentQueue queue;
-    queue.look(fd);
-    for (;;) {
-        const std::error_code error =
-            poll_until(fd, events, cutils::Deadline::earlier(deadline, patience, cutils::monotonic_now()));
-        if (error != nutils::NetError::timed_out) return error;
-        if (deadline.passed(cutils::monotonic_now()) || !queue.has_shrunk(fd)) return error;
-    }
+    using cutils::Deadline, cutils::monotonic_now;
+    deadline = deadline.resolved(monotonic_now());
+    return nutils::wait_while_taken(
+        fd, [&] { return poll_until(fd, events, Deadline::earlier(deadline, patience, monotonic_now())); },
+        [&] { return deadline.passed(monotonic_now()); });
 }
 
 // Every wait is limited by the I/O timeout, counted from the last progress.

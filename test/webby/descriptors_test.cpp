@@ -19,7 +19,7 @@ class FewDescriptors {
     explicit FewDescriptors(std::size_t more) {
         ::getrlimit(RLIMIT_NOFILE, &before_);
         rlimit few = before_;
-        few.rlim_cur = ProcessFigures::now().open_descriptors + more;
+        few.rlim_cur = ::webby::Descriptors::now().open + more;
         ::setrlimit(RLIMIT_NOFILE, &few);
     }
     FewDescriptors(const FewDescriptors&) = delete;

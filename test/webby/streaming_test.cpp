@@ -35,6 +35,16 @@ class StreamingFixture : public StartedServerFixture {
         const std::lock_guard lock(mutex);
         return streams.front();
     }
+    // A client that has got "abc" of the first stream when the server is told to stop.
+    BlockingSocket stopped_in_the_middle() {
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+        CHECK(first_stream().write("abc"));
+        (void)hear_until(c, "abc\r\n");
+        server->stop();
+        return c;
+    }
     void teardown() override {
         streams.clear();
         StartedServerFixture::teardown();
@@ -235,12 +245,7 @@ TEST(Streaming, StoppingEndsStreamsOfEvents) {
             r.add_header("Content-Type", "text/event-stream; charset=utf-8");
             keep(r.stream());
         });
-        server->start().value();
-        BlockingSocket c = client();
-        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
-        CHECK(first_stream().write("abc"));
-        (void)hear_until(c, "abc\r\n");
-        server->stop();
+        BlockingSocket c = stopped_in_the_middle();
         CHECK_EQUAL("0\r\n\r\n", hear_all(c));
         server->join();
     }
@@ -250,12 +255,7 @@ TEST(Streaming, StoppingLetsOtherStreamsFinish) {
     for (const Paradigm paradigm : kAllParadigms) {
         streams.clear();
         make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
-        server->start().value();
-        BlockingSocket c = client();
-        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
-        CHECK(first_stream().write("abc"));
-        (void)hear_until(c, "abc\r\n");
-        server->stop();
+        BlockingSocket c = stopped_in_the_middle();
         CHECK(first_stream().write("def"));
         CHECK_EQUAL("3\r\ndef\r\n", hear_until(c, "def\r\n"));
         streams.clear();
@@ -270,12 +270,7 @@ TEST(Streaming, OtherStreamsAreCutWhenTheTimeToFinishIsOver) {
     for (const Paradigm paradigm : kAllParadigms) {
         streams.clear();
         make(paradigm).get("/", [this](Request&, Response& r) { keep(r.stream()); });
-        server->start().value();
-        BlockingSocket c = client();
-        CHECK(c.send_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
-        CHECK(first_stream().write("abc"));
-        (void)hear_until(c, "abc\r\n");
-        server->stop();
+        BlockingSocket c = stopped_in_the_middle();
         CHECK(!hear_all(c).ends_with("0\r\n\r\n"));
         server->join();
         CHECK(!first_stream().wanted());
