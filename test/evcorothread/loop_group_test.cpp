@@ -357,6 +357,9 @@ TEST(LoopGroup, UsingALoopOnAnotherThreadAborts) {
         return abort_message([&] {
             ::LoopGroup mine({.loops = 1, .stacks = {.count = 2}, .shuffle_seed = any_order().shuffle_seed});
             mine.start().value();
+            std::latch runs(1);
+            mine.post(0, [&] { runs.count_down(); });
+            runs.wait();
             what(mine.loop(0));
         });
     };

@@ -48,6 +48,10 @@ class ServerMetricsFixture : public StartedServerFixture {
         const std::lock_guard lock(mutex);
         std::vector<Deferred>().swap(held);
     }
+    bool all_have_gone() const {
+        const ServerMetrics now = server->metrics();
+        return now.closed == now.accepted;
+    }
     std::mutex mutex;
     std::vector<Deferred> held;  // answers that nobody completes in time
     // Says `input` on a connection of its own, and waits until `what` is at least 1 more than before.
@@ -121,6 +125,7 @@ TEST(ServerMetrics, EveryFigureMovesWhenItShould) {
             const std::string name = std::string(to_string(paradigm)) + ": " + one.what;
             CHECK_TEXT(moves(one.input, one.figure), name.c_str());
             forget_held();
+            CHECK_TEXT(soon([this] { return all_have_gone(); }), name.c_str());
         }
     }
 }
