@@ -36,6 +36,7 @@ using cutils::TimePoint;
 using evcorothread::ConnectionTicket;
 using evcorothread::EvLoop;
 using evcorothread::EvTimer;
+using evcorothread::EvWatch;
 using evcorothread::TlsContext;
 using evcorothread::TlsLayer;
 using nutils::BlockingSocket;
@@ -74,10 +75,20 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
         conversation.expired = true;
         (void)::shutdown(socket.fd(), conversation.writing ? SHUT_RDWR : SHUT_RD);
     }
+    [[nodiscard]] nutils::IoResult peek() const {
+        char byte;
+        return nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK);
+    }
+    [[nodiscard]] bool is_refused() const {
+        return conversation.lingering && conversation.exchange == nullptr;
+    }
+    // Nobody has read anything of its request.
+    [[nodiscard]] bool may_be_refused() const {
+        return conversation.exchange == nullptr && proxy == nullptr && !conversation.expired;
+    }
     // Ends it unless something has arrived, which then is served.
     void end_if_unused() {
-        char byte;
-        if (!nutils::recv_some(socket.fd(), {&byte, 1}, MSG_PEEK).would_block()) return;
+        if (!peek().would_block()) return;
         if (tls != nullptr)
             expire();
         else
@@ -125,6 +136,9 @@ class SignalsBlocked {
 // When to try again to start a thread that could not be started.
 constexpr auto kRetryWorker = std::chrono::milliseconds(50);
 
+// How long a request waits for a thread where it may be refused.
+constexpr auto kPatience = std::chrono::milliseconds(20);
+
 // One thread of the pool and what it answers with.
 struct Worker {
     Worker(const Application& application, const DriverOptions& options)
@@ -143,7 +157,8 @@ struct Worker {
 // The path of a connection: accepted on the loop; then it waits in one epoll set, holding no thread. The
 // pool's threads wait there, too (leader and followers): the one that is woken by the first byte of a request
 // serves the connection with ordinary blocking calls and deadlines, puts it back, and waits again. With all
-// threads busy, requests wait in the set, first come first served.
+// threads busy, requests wait in the set, first come first served; or, with WhenFull::refuse, the loop looks
+// at the set meanwhile, and refuses those that begin and find no thread soon.
 //
 // Threads start when there is work for one more, up to DriverOptions::threads; they last as long as the
 // driver. The loop accepts, and sees to the timeouts of idle connections.
@@ -187,10 +202,18 @@ class ThreadDriver final : public DriverBase {
     [[nodiscard]] cutils::Duration tick() const;
     void start_worker_if_needed();
     void look_again_soon();
+    void look_at_requests();
+    bool all_are_busy();
+    void let_loop_look();
+    void wait_for_thread(Connection& connection, std::uint32_t events);
+    void refuse_impatient();
+    void forget_input(Connection& connection);
 
     // On the pool's threads.
     void work(Worker& worker);
     Connection* next(Worker& worker);
+    Connection* next_ready();
+    static void begin_to_serve(Connection& connection);
     void serve(Worker& worker, Connection& connection);
     SessionEnd converse(Worker& worker, Connection& connection);
     bool shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket);
@@ -220,6 +243,7 @@ class ThreadDriver final : public DriverBase {
     cutils::List<Connection, Connection> connections;
     cutils::List<Connection, ParkedTag> idle;     // the one that expires first in front
     cutils::List<Connection, ParkedTag> waiting;  // for more of a request; few, in no order
+    cutils::List<Connection, ParkedTag> ready;    // for a thread, of which there is none free
     std::vector<std::unique_ptr<Worker>> workers;
     // One for all: a request may be begun by one thread and finished by another, and pools of their own would
     // fill up at those who finish.
@@ -232,10 +256,12 @@ class ThreadDriver final : public DriverBase {
     bool draining = false;
     bool canceled = false;
     bool ending = false;
+    bool is_looked_at = false;  // by the loop, too: all threads were busy
 
     // The loop's own.
-    EvTimer drain_timer, idle_timer;
-    evcorothread::EvWatch listeners;  // an epoll set: those of them that leave
+    EvTimer drain_timer, idle_timer, patience_timer;
+    EvWatch listeners;            // an epoll set: those of them that leave
+    std::optional<EvWatch> busy;  // WhenFull::refuse: an epoll set, of that of the busy threads
     HandshakeReport handshakes;
     std::optional<EvLoop::Hold> hold;  // until it is finished
     std::shared_ptr<DriverLink> link;  // what is posted may run after we are gone
@@ -255,6 +281,7 @@ ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
       exchanges(options.limits),
       drain_timer(loop, [this] { cancel(); }),
       idle_timer(loop, [this] { close_expired(); }),
+      patience_timer(loop, [this] { refuse_impatient(); }),
       listeners(loop, UniqueFd(::epoll_create1(EPOLL_CLOEXEC)), {.readable = [this] { listeners_leave(); }}),
       link(std::make_shared<DriverLink>(DriverLink{this})) {
     epoll_event event{};
@@ -262,6 +289,11 @@ ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
     if (!epoll || !ending_event || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ending_event.get(), &event) != 0)
         throw std::system_error(errno, std::generic_category(), "webby: epoll");
     if (const std::error_code error = listeners.start()) throw std::system_error(error, "webby: epoll");
+    if (options.when_full == WhenFull::refuse) {
+        busy.emplace(loop, UniqueFd(::epoll_create1(EPOLL_CLOEXEC)),
+                     EvWatch::Functions{.readable = [this] { look_at_requests(); }});
+        if (const std::error_code error = busy->start()) throw std::system_error(error, "webby: epoll");
+    }
     hold.emplace(loop);
     if (options.metrics != nullptr) metrics = &options.metrics->add_cell();
 }
@@ -300,6 +332,9 @@ bool ThreadDriver::make_room() {
 // Says that there is no place for it, and lets it wait for the client to close.
 void ThreadDriver::refuse(Connection& connection) {
     if (connection.tls == nullptr) (void)nutils::send_some(connection.socket.fd(), kFullAnswer, 0);
+    if (connection.tls != nullptr && connection.tls->layer.is_shaken() &&
+        connection.tls->layer.try_send(kFullAnswer))
+        connection.tls->layer.say_goodbye();
     (void)connection.socket.shutdown_send();
     connection.tls.reset();
     connection.proxy.reset();
@@ -374,6 +409,79 @@ void ThreadDriver::look_again_soon() {
     }
 }
 
+// With WhenFull::refuse: all threads are busy, and something has come.
+void ThreadDriver::look_at_requests() {
+    while (all_are_busy()) {
+        epoll_event event{};
+        if (::epoll_wait(epoll.get(), &event, 1, 0) != 1 || event.data.ptr == nullptr) return;
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        if (connection.is_refused())
+            forget_input(connection);
+        else
+            wait_for_thread(connection, event.events);
+    }
+}
+
+// Otherwise the loop looks no more until a thread says that none is left.
+bool ThreadDriver::all_are_busy() {
+    const std::lock_guard lock(mutex);
+    if (waiting_workers == 0 || !is_looked_at) return is_looked_at;
+    (void)::epoll_ctl(busy->fd(), EPOLL_CTL_DEL, epoll.get(), nullptr);
+    return is_looked_at = false;
+}
+
+// With the lock held. Where the kernel will not, requests wait.
+void ThreadDriver::let_loop_look() {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    is_looked_at = ::epoll_ctl(busy->fd(), EPOLL_CTL_ADD, epoll.get(), &event) == 0;
+}
+
+// A thread that has answered is not free at once; so requests have a moment's patience.
+void ThreadDriver::wait_for_thread(Connection& connection, std::uint32_t events) {
+    const std::lock_guard lock(mutex);
+    unpark(connection);
+    if (waiting_workers == 0) {
+        ready.push_back(connection);
+        connection.expires = cutils::monotonic_now() + kPatience;
+        if (!patience_timer.running()) patience_timer.start(kPatience);
+    } else {
+        waiting.push_back(connection);
+        (void)watch(connection, events & EPOLLOUT ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
+    }
+}
+
+// Those that have waited longest stand in front. What has begun waits on: it would not be lighter.
+void ThreadDriver::refuse_impatient() {
+    const TimePoint now = cutils::monotonic_now();
+    for (;;) {
+        std::unique_lock lock(mutex);
+        Connection* const next = ready.find_if([](const Connection& one) { return one.may_be_refused(); });
+        if (next == nullptr) return;
+        if (next->expires > now) return patience_timer.start(next->expires - now);
+        unpark(*next);
+        lock.unlock();
+        if (next->peek().bytes > 0) refuse(*next);
+        forget_input(*next);
+    }
+}
+
+// Until the client closes, or has said more than anybody reads.
+void ThreadDriver::forget_input(Connection& connection) {
+    {
+        const std::lock_guard lock(mutex);
+        unpark(connection);
+    }
+    std::array<char, 1024> forgotten;
+    nutils::IoResult got{};
+    while (connection.conversation.lingered < kLingerBytes) {
+        got = nutils::recv_some(connection.socket.fd(), forgotten);
+        if (!got) break;
+        connection.conversation.lingered += static_cast<std::uint32_t>(got.bytes);
+    }
+    if (!got.would_block() || !park(connection, SessionEnd::wait)) remove(connection);
+}
+
 void ThreadDriver::connections_have_gone() {
     std::unique_lock lock(mutex);
     resume();
@@ -381,8 +489,10 @@ void ThreadDriver::connections_have_gone() {
     lock.unlock();
     drain_timer.stop();
     idle_timer.stop();
+    patience_timer.stop();
     hold.reset();
     listeners.close();
+    busy.reset();
     tell_finished();
 }
 
@@ -476,12 +586,31 @@ void ThreadDriver::start_worker_if_needed() {
 // --- on the pool's threads ---
 
 void ThreadDriver::work(Worker& worker) {
-    while (Connection* const connection = next(worker)) {
+    Connection* connection = next(worker);
+    while (connection != nullptr) {
         serve(worker, *connection);
-        const std::lock_guard lock(mutex);
-        ++waiting_workers;
+        connection = next_ready();
+        if (connection == nullptr) connection = next(worker);
     }
     if (worker.access_log) worker.access_log->flush();
+}
+
+// Null: the thread waits as before.
+Connection* ThreadDriver::next_ready() {
+    const std::lock_guard lock(mutex);
+    if (ready.empty()) {
+        ++waiting_workers;
+        return nullptr;
+    }
+    Connection& connection = ready.front();
+    unpark(connection);
+    begin_to_serve(connection);
+    return &connection;
+}
+
+void ThreadDriver::begin_to_serve(Connection& connection) {
+    connection.served = true;
+    connection.waits_for_answer = connection.goes_on = false;
 }
 
 // The next connection for which something has arrived; null: the end.
@@ -505,9 +634,9 @@ void ThreadDriver::take(Connection& connection) {
     {
         const std::lock_guard lock(mutex);
         unpark(connection);
-        connection.served = true;
-        connection.waits_for_answer = connection.goes_on = false;
+        begin_to_serve(connection);
         last = --waiting_workers == 0 && workers.size() < options.threads;
+        if (waiting_workers == 0 && !last && busy && !is_looked_at) let_loop_look();
     }
     if (last) start_worker_if_needed();
 }

@@ -30,8 +30,8 @@ struct Limits {
 enum class WhenFull : std::uint8_t {
     // Connections wait in the kernel's backlog, requests for a stack or a thread, first come first served.
     wait,
-    // They are answered 503 with Retry-After, at once, and closed. Requests for which only a thread is
-    // missing wait all the same.
+    // They are answered 503 with Retry-After, at once, and closed. A request waits 20 ms for a thread, as one
+    // that has answered is not free at once.
     refuse,
     // The connection that has been idle longest is closed for a new one; without an idle one, it waits.
     // Requests wait.

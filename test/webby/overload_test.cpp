@@ -23,6 +23,7 @@ class OverloadFixture : public StartedServerFixture {
         may_go_on.reset();
         waiting = 0;
         make(paradigm).get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
+        server->post("/echo", [](Request& q, Response& r) { r.text(q.body()); });
         server->get("/wait", [this](Request&, Response& r) {
             ++waiting;
             (void)may_go_on.wait(20s);
@@ -44,6 +45,17 @@ class OverloadFixture : public StartedServerFixture {
         CHECK(c.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
         STRCMP_CONTAINS("hello\n", hear_until(c, "hello\n").c_str());
         return c;
+    }
+    // Whose servlet waits, where there is one stack or one thread; it may still be busy with another client.
+    BlockingSocket busy_client() const {
+        for (;;) {
+            BlockingSocket c = client();
+            CHECK(c.send_all(get("/wait"), 10s));
+            char byte;
+            while (waiting == 0)
+                if (!c.recv({&byte, 1}, 1ms).timed_out()) break;
+            if (waiting > 0) return c;
+        }
     }
 };
 
@@ -112,18 +124,68 @@ TEST(Overload, WithoutAnIdleConnectionNewOnesWait) {
     }
 }
 
-TEST(Overload, WithoutAStackARequestIsRefusedWhenToldTo) {
-    options.max_active = 1;
+TEST(Overload, WithoutAStackOrAThreadARequestIsRefusedWhenToldTo) {
+    options.max_active = options.threads = 1;
     options.when_full = WhenFull::refuse;
-    make_app(Paradigm::coroutine);
-    BlockingSocket idle = idle_client(), busy = client();
-    CHECK(busy.send_all(get("/wait"), 10s));
-    CHECK(soon([this] { return talk(get("/hello")).find("HTTP/1.1 503 ") == 0; }));
-    CHECK(idle.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
-    STRCMP_CONTAINS("HTTP/1.1 503 ", hear_all(idle).c_str());
-    may_go_on.set();
-    STRCMP_CONTAINS("waited", hear_all(busy).c_str());
-    CHECK(soon([this] { return talk(get("/hello")).find("HTTP/1.1 200 ") == 0; }));
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        make_app(paradigm);
+        BlockingSocket idle = idle_client(), silent = idle_client(), busy = busy_client();
+        CHECK(idle.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));
+        const std::string refused = hear_all(idle);
+        STRCMP_CONTAINS("HTTP/1.1 503 ", refused.c_str());
+        STRCMP_CONTAINS("Retry-After: 1\r\n", refused.c_str());
+        may_go_on.set();
+        STRCMP_CONTAINS("waited", hear_all(busy).c_str());
+        CHECK(soon([this] { return talk(get("/hello")).find("HTTP/1.1 200 ") == 0; }));
+        CHECK(silent.send_all("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", 10s));  // was not touched
+        STRCMP_CONTAINS("hello\n", hear_until(silent, "hello\n").c_str());
+    }
+}
+
+TEST(Overload, ARequestThatHasBegunIsNotRefused) {
+    options.max_active = options.threads = 1;
+    options.when_full = WhenFull::refuse;
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        make_app(paradigm);
+        BlockingSocket begun = client();
+        CHECK(
+            begun.send_all("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n"
+                           "Expect: 100-continue\r\n\r\n",
+                           10s));
+        STRCMP_CONTAINS("100 Continue", hear_until(begun, "\r\n\r\n").c_str());
+        BlockingSocket busy = busy_client();
+        CHECK(begun.send_all("hi", 10s));
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/hello")).c_str());
+        may_go_on.set();
+        STRCMP_CONTAINS("hi", hear_all(begun).c_str());
+    }
+}
+
+TEST(Overload, WithThreadsThatComeAndGoEverybodyIsAnsweredOrRefused) {
+    options.threads = 2;
+    options.when_full = WhenFull::refuse;
+    options.metrics = true;
+    make_app(Paradigm::thread);
+    std::atomic<int> answered{0}, refused{0}, other{0};
+    {
+        std::vector<std::jthread> clients;
+        for (int i = 0; i < 8; ++i)
+            clients.emplace_back([&] {
+                for (int j = 0; j < 100; ++j) {
+                    const std::string answer = talk(get("/hello"));
+                    ++(answer.starts_with("HTTP/1.1 200 ")   ? answered
+                       : answer.starts_with("HTTP/1.1 503 ") ? refused
+                                                             : other);
+                }
+            });
+    }
+    CHECK_EQUAL(0, other);
+    CHECK(answered > 0);
+    CHECK_EQUAL(800, answered + refused);
+    std::uint64_t counted = 0;
+    for (const auto& [code, count] : server->metrics().refused)
+        if (code == 503) counted = count;
+    UNSIGNED_LONGS_EQUAL(refused.load(), counted);
 }
 
 TEST(Overload, AnAddressHasOnlySoManyConnections) {

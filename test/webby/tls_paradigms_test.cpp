@@ -1,6 +1,7 @@
 // HTTPS under every paradigm: the same bytes, the same ends.
 #include <fcntl.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "evcorothread/cross_event.h"
 #include "evcorothread/tls_socket.h"
 #include "test/evcorothread/tls_certificates.h"
 #include "test/support/log_capture.h"
@@ -51,6 +53,7 @@ class TlsParadigmsFixture : public test_support::Fixture {
         options.timeouts.linger = 200ms;
     }
     void teardown() override {
+        may_go_on.set();
         server.reset();
         folder.reset();
         log.reset();
@@ -62,6 +65,11 @@ class TlsParadigmsFixture : public test_support::Fixture {
         server = std::make_unique<Server>(options);
         server->get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
         server->post("/echo", [](Request& q, Response& r) { r.text(q.body()); });
+        server->get("/wait", [this](Request&, Response& r) {
+            in_progress = true;
+            (void)may_go_on.wait(20s);
+            r.text("waited\n");
+        });
         server->get("/tls", [](Request& q, Response& r) { r.text(q.tls() ? q.tls()->protocol : "none"); });
         server->files("/files", folder->path());
         server->start().value();
@@ -96,6 +104,8 @@ class TlsParadigmsFixture : public test_support::Fixture {
         over_tls(1, [&](std::vector<TlsClient>& clients) { talk(clients.front()); });
     }
 
+    evcorothread::CrossEvent may_go_on;
+    std::atomic<bool> in_progress{false};
     test_support::TempDir papers;
     test_support::Authority authority{papers, "authority"};
     ServerOptions options;
@@ -162,6 +172,27 @@ TEST(TlsParadigms, ClientsThatReadSlowlyKeepNobodyFromBeingServed) {
         });
         CHECK_EQUAL(ok("hello\n"), hello);
         CHECK(file == much);
+    }
+}
+
+TEST(TlsParadigms, ARequestThatIsRefusedForWantOfAStackOrAThreadIsToldSo) {
+    options.threads = options.max_active = 1;
+    options.when_full = WhenFull::refuse;
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        start(paradigm);
+        in_progress = false;
+        may_go_on.reset();
+        std::string refused, waited;
+        over_tls(2, [&](std::vector<TlsClient>& clients) {
+            const std::string hello = clients[1].ask(get("/hello"));
+            clients[0].say(get("/wait"));
+            for (int i = 0; i < 10'000 && !in_progress; ++i) (void)evcorothread::this_evthread::delay(1ms);
+            refused = clients[1].ask(get("/hello"));
+            may_go_on.set();
+            waited = body_of(clients[0].hear());
+        });
+        STRCMP_CONTAINS("HTTP/1.1 503 ", refused.c_str());
+        CHECK_EQUAL("waited\n", waited);
     }
 }
 
