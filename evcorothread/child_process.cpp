@@ -24,7 +24,8 @@ std::error_code system_error(int number) { return {number, std::generic_category
 int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
 struct Waiter : cutils::ListHook<> {
-    WaitPoint point{"a child process"};
+    explicit Waiter(const WaitDetail& process) : point("a child process", process) {}
+    DescribedPoint point;
 };
 
 ExitStatus status_of(const siginfo_t& info) {
@@ -42,7 +43,7 @@ std::string ExitStatus::to_string() const {
 }
 
 // One process until it is reaped. It belongs to its ChildProcess, and to the loop when that has gone.
-struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover, LoopCore::ForkListener {
+struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover, LoopCore::ForkListener, WaitDetail {
     explicit Impl(EvLoop& l) : loop(l), pidfd(l.core(), -1) { pidfd.listener = this; }
     ~Impl() {
         LoopCore::Leftover::unlink();
@@ -88,6 +89,8 @@ struct ChildProcess::Impl final : ReadableListener, LoopCore::Leftover, LoopCore
         stop_watching();
         while (!waiters.empty()) waiters.pop_front().point.wake();
     }
+
+    std::string wait_detail() const override { return "process " + std::to_string(pid); }
 
     void stop_watching() {
         pidfd.close();
@@ -181,7 +184,7 @@ cutils::Result<ExitStatus> ChildProcess::wait(Deadline deadline) {
     const ThreadCore& self = ThreadCore::current();
     EVC_CHECK(&self.loop == &impl_->loop.core(), "a ChildProcess is used by a coroutine of another loop");
     if (!impl_->ended) {
-        Waiter waiter;
+        Waiter waiter(*impl_);
         impl_->waiters.push_back(waiter);
         const Wake cause = waiter.point.wait(deadline);
         waiter.unlink();  // *this may be gone: then it is out already

@@ -5,11 +5,14 @@
 
 namespace evcorothread {
 
-CrossWaiter::Parked::Parked(const char* reason) : point(reason), delivery(point), loop(*t_here.loop) {}
+CrossWaiter::Parked::Parked(const char* reason, const WaitDetail* detail)
+    : point(*t_here.thread, reason, detail != nullptr ? WaitKind::described : WaitKind::anything, detail),
+      delivery(point),
+      loop(*t_here.loop) {}
 
-CrossWaiter::CrossWaiter(const char* reason) {
+CrossWaiter::CrossWaiter(const char* reason, const WaitDetail* detail) {
     if (t_here.thread != nullptr)
-        parked_.emplace(reason);
+        parked_.emplace(reason, detail);
     else
         EVC_CHECK(t_here.loop == nullptr,
                   "this may wait, and is called in a function that a loop calls: use EvLoop::spawn");

@@ -7,6 +7,7 @@
 
 #include "cutils/intrusive.h"
 #include "evcorothread/inbox_internal.h"
+#include "evcorothread/loop_core_internal.h"
 #include "evcorothread/wait_point.h"
 
 namespace evcorothread {
@@ -38,7 +39,7 @@ class CrossWaiter : public cutils::ListHook<CrossWaiter> {
   public:
     // Before: in a coroutine, or outside any loop. In a function that a loop calls it aborts: it would block
     // the loop.
-    explicit CrossWaiter(const char* reason);
+    explicit CrossWaiter(const char* reason, const WaitDetail* detail = nullptr);
     // An arm of a select, whose wait others may end, too: it does not wait() itself.
     explicit CrossWaiter(SelectGuard& guard) : guard_(&guard) {}
 
@@ -58,8 +59,8 @@ class CrossWaiter : public cutils::ListHook<CrossWaiter> {
 
   private:
     struct Parked {
-        explicit Parked(const char* reason);
-        WaitPoint point;
+        Parked(const char* reason, const WaitDetail* detail);
+        ObjectPoint point;
         Inbox::Delivery delivery;
         LoopCore& loop;
     };

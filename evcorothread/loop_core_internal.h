@@ -103,6 +103,23 @@ struct ObjectPoint : WaitPoint {
     const void* const object;
 };
 
+// Says at what somebody waits, where the kind of the wait does not: for those who look inside, on the
+// waiter's loop.
+struct WaitDetail {
+    WaitDetail() = default;
+    WaitDetail(const WaitDetail&) = delete;
+    WaitDetail& operator=(const WaitDetail&) = delete;
+    [[nodiscard]] virtual std::string wait_detail() const = 0;
+
+  protected:
+    ~WaitDetail() = default;
+};
+
+// A wait of the current coroutine at something that can be asked.
+struct DescribedPoint : ObjectPoint {
+    DescribedPoint(const char* reason, const WaitDetail& what);
+};
+
 // The coroutine threads of a loop, by the index of their stack: nothing to link and unlink when they come and
 // go.
 class ThreadTable {

@@ -104,6 +104,7 @@ struct ThreadReporter {
             case WaitKind::anything:
             case WaitKind::delay: return {};
             case WaitKind::descriptor: return descriptor(point.number());
+            case WaitKind::described: return static_cast<const WaitDetail*>(object())->wait_detail();
             case WaitKind::join: return joined(point);
             case WaitKind::bundle: return bundled(point);
             case WaitKind::mutex: return mutex(*static_cast<const Mutex*>(object()));

@@ -88,6 +88,14 @@ class Shared {
     void ask_to_stop(Links& links, std::unique_lock<std::mutex>& lock);
     void thread_ends();
 
+    struct Job final : WaitDetail {
+        Job(Shared& in, const Links& its) : shared(in), links(its) {}
+        std::string wait_detail() const override { return shared.detail_of(links); }
+        Shared& shared;
+        const Links& links;
+    };
+    std::string detail_of(const Links& links);
+
     const OffloadOptions options;
     std::mutex mutex;
     std::condition_variable came;    // a job, or the end
@@ -106,7 +114,8 @@ class Shared {
 
 std::error_code Shared::run(const std::shared_ptr<Shared>& self, Links& links, bool wait_for_room,
                             Deadline deadline, bool& taken) {
-    CrossWaiter waiter("offloaded work");
+    const Job job(*this, links);
+    CrossWaiter waiter("offloaded work", &job);
     std::unique_lock lock(mutex);
     links.waiter = &waiter;
     if (const std::error_code error = enter(self, links, wait_for_room)) return error;
@@ -123,6 +132,15 @@ std::error_code Shared::run(const std::shared_ptr<Shared>& self, Links& links, b
         --in_line;
     }
     return to_error(cause);
+}
+
+std::string Shared::detail_of(const Links& links) {
+    const std::lock_guard lock(mutex);
+    if (links.begun) return "has begun";
+    std::size_t before = 0;
+    (void)line.find_if([&](const Links& other) { return &other == &links || (++before, false); });
+    return std::to_string(before) + " before it in line, for " + std::to_string(options.threads) +
+           " OS threads";
 }
 
 // Whoever runs it, or closes, destroys it.

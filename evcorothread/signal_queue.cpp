@@ -2,7 +2,10 @@
 
 #include <array>
 #include <csignal>
+#include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "cutils/intrusive.h"
 #include "evcorothread/loop_core_internal.h"
@@ -18,15 +21,18 @@ struct Arrival : cutils::ListHook<> {
 };
 
 struct Waiter : cutils::ListHook<> {
-    WaitPoint point{"a signal"};
+    explicit Waiter(const WaitDetail& which) : point("a signal", which) {}
+    DescribedPoint point;
     int signal = 0;
 };
 
 }  // namespace
 
-struct SignalQueue::Impl {
+struct SignalQueue::Impl final : WaitDetail {
     Impl(EvLoop& l, std::span<const int> signals)
-        : loop(l), watch(l, signals, [this](int signal) { arrived(signal); }) {}
+        : loop(l),
+          watched(signals.begin(), signals.end()),
+          watch(l, signals, [this](int signal) { arrived(signal); }) {}
     ~Impl() {
         while (!waiters.empty()) waiters.pop_front().point.wake_closed();
         while (!arrivals.empty()) arrivals.pop_front();
@@ -52,9 +58,20 @@ struct SignalQueue::Impl {
         return static_cast<int>(&first - table.data());
     }
 
+    std::string wait_detail() const override {
+        std::string all;
+        for (const int signal : watched) {
+            const char* const name = ::sigabbrev_np(signal);
+            all.append(all.empty() ? "" : ", ")
+                .append(name != nullptr ? std::string("SIG") + name : std::to_string(signal));
+        }
+        return all;
+    }
+
     Arrival& of(int signal) { return table[static_cast<std::size_t>(signal)]; }
 
     EvLoop& loop;
+    const std::vector<int> watched;
     std::array<Arrival, _NSIG> table{};
     cutils::List<Arrival> arrivals;
     cutils::List<Waiter> waiters;
@@ -70,7 +87,7 @@ cutils::Result<int> SignalQueue::wait(Deadline deadline) {
     EVC_CHECK(&self.loop == &impl_->loop.core(), "a SignalQueue is used by a coroutine of another loop");
     if (self.canceled() && shield_over(self)) return std::error_code(nutils::NetError::canceled);
     if (const std::optional<int> signal = impl_->take()) return *signal;
-    Waiter waiter;
+    Waiter waiter(*impl_);
     impl_->waiters.push_back(waiter);
     const Wake cause = waiter.point.wait(deadline);
     waiter.unlink();  // *impl_ may be gone: then it is out already

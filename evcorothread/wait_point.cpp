@@ -6,6 +6,9 @@
 
 namespace evcorothread {
 
+DescribedPoint::DescribedPoint(const char* reason, const WaitDetail& what)
+    : ObjectPoint(ThreadCore::current(), reason, WaitKind::described, &what) {}
+
 const char* to_string(Wake cause) {
     switch (cause) {
         case Wake::event: return "event";

@@ -31,6 +31,7 @@ enum class WaitKind : std::uint16_t {
     anything,    // whatever else: other OS threads, another process
     delay,       // time alone
     descriptor,  // the kernel; `number` is the descriptor
+    described,   // as `anything`; an ObjectPoint has somebody who says more
     // From here on only coroutines of the same loop, or functions that the loop calls, can end the wait.
     join,
     bundle,

@@ -1,15 +1,21 @@
 // EvLoop::dump and report_threads: everybody is there, and what they wait for is said.
 #include <algorithm>
+#include <csignal>
 #include <string>
 #include <thread>
 
 #include "corothread/generator.h"
 #include "evcorothread/bundle.h"
 #include "evcorothread/channel.h"
+#include "evcorothread/child_process.h"
+#include "evcorothread/cross_event.h"
+#include "evcorothread/cross_mutex.h"
 #include "evcorothread/ev_thread.h"
 #include "evcorothread/event.h"
 #include "evcorothread/mutex.h"
+#include "evcorothread/offload.h"
 #include "evcorothread/select.h"
+#include "evcorothread/signal_queue.h"
 #include "evcorothread/wait_fd.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/log_capture.h"
@@ -127,6 +133,65 @@ TEST(Dump, SaysWhoHoldsTheMutex) {
     const std::uint64_t holder = report_of("holder").id;
     CHECK_EQUAL("mutex", report_of("second").waits_for);
     CHECK_EQUAL("held by \"holder\" (id " + std::to_string(holder) + ")", report_of("second").detail);
+    run_loop();
+}
+
+TEST(Dump, SaysWhoHoldsACrossMutex) {
+    CrossMutex mutex;
+    CHECK(mutex.try_lock());
+    go("first", [&] {
+        CHECK(!mutex.lock(1h));
+        (void)this_evthread::delay(1h);
+        mutex.unlock();
+    });
+    go("second", [&] {
+        CHECK(!mutex.lock(3h));
+        mutex.unlock();
+    });
+    run_ready();
+    CHECK_EQUAL("held by an OS thread", report_of("first").detail);
+    mutex.unlock();
+    CHECK_EQUAL("handed over just now", report_of("second").detail);
+    run_ready();
+    const std::uint64_t first = report_of("first").id;
+    CHECK_EQUAL("mutex", report_of("second").waits_for);
+    CHECK_EQUAL("held by \"first\" (id " + std::to_string(first) + ")", report_of("second").detail);
+    run_loop();
+}
+
+TEST(Dump, SaysWhichProcessAndWhichSignalsAreWaitedFor) {
+    const int signals[] = {SIGUSR1, SIGHUP};
+    SignalQueue queue(loop, signals);
+    process::ChildProcess child = process::ChildProcess::spawn(loop, {"sleep", "1000"}).value();
+    EvThread parent = go("parent", [&] { (void)child.wait(Deadline::never); });
+    EvThread listener = go("listener", [&] { (void)queue.wait(Deadline::never); });
+    run_ready();
+    CHECK_EQUAL("process " + std::to_string(child.pid()), report_of("parent").detail);
+    CHECK_EQUAL("SIGUSR1, SIGHUP", report_of("listener").detail);
+    parent.cancel();
+    listener.cancel();
+    run_ready();
+    (void)child.kill(SIGKILL);
+    go("undertaker", [&] { (void)child.wait(Deadline::never); });
+    run_loop();
+}
+
+TEST(Dump, SaysWhetherOffloadedWorkHasBegun) {
+    OffloadPool pool({.threads = 1});
+    CrossEvent begun, may_end;
+    const auto job = [&] {
+        begun.set();
+        (void)may_end.wait(Deadline::never);
+    };
+    go("first", [&] { (void)offload(pool, job, Deadline::never); });
+    run_ready();
+    CHECK(!begun.wait(20s));
+    go("second", [&] { (void)offload(pool, job, Deadline::never); });
+    go("third", [&] { (void)offload(pool, job, Deadline::never); });
+    run_ready();
+    CHECK_EQUAL("has begun", report_of("first").detail);
+    CHECK_EQUAL("1 before it in line, for 1 OS threads", report_of("third").detail);
+    may_end.set();
     run_loop();
 }
 
