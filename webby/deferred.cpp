@@ -4,6 +4,7 @@
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
 #include "webby/deferred_internal.h"
+#include "webby/peer_gone_internal.h"
 
 namespace webby {
 
@@ -45,6 +46,17 @@ bool DeferredState::is_wanted() {
     return status_ == Status::pending;
 }
 
+void DeferredState::is_for(int fd) {
+    const std::lock_guard lock(mutex_);
+    fd_ = fd;
+}
+
+// With the lock held: the descriptor is not closed meanwhile.
+bool DeferredState::client_gone() {
+    const std::lock_guard lock(mutex_);
+    return status_ == Status::given_up || (status_ == Status::pending && fd_ >= 0 && peer_gone(fd_));
+}
+
 void DeferredState::give_up() {
     const std::lock_guard lock(mutex_);
     if (loop_ != nullptr) waiter_ = nullptr;
@@ -77,6 +89,8 @@ Response& Deferred::response() const {
 void Deferred::complete() {
     if (state_ != nullptr) state_->complete();
 }
+
+bool Deferred::client_gone() const { return state_ != nullptr && state_->client_gone(); }
 
 bool Deferred::wanted() const { return state_ != nullptr && state_->is_wanted(); }
 

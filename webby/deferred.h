@@ -43,9 +43,15 @@ class EVC_API Deferred {
     // Sends it. Only the first call does anything.
     void complete();
 
-    // False when nobody waits for it any more: it is complete, or its connection has gone. A client that
-    // leaves meanwhile is not noticed before something is sent to it, other than with Response::stream().
+    // False when nobody waits for it any more: it is complete, its deadline has passed, or its connection has
+    // gone. A client that leaves meanwhile is not noticed before something is sent to it, other than with
+    // Response::stream(): see client_gone().
     [[nodiscard]] bool wanted() const;
+
+    // As Request::client_gone(): the client has closed the connection, or its half of it, or has been cut
+    // off; who works long for the answer may stop, and let go of it or complete it. Some clients close their
+    // half and read the answer all the same. False as soon as it is complete. Any thread. Cost: a poll(2).
+    [[nodiscard]] bool client_gone() const;
 
   private:
     friend class Response;

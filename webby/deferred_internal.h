@@ -35,6 +35,9 @@ class DeferredState {
     [[nodiscard]] bool is_wanted();
     // Nobody wants it any more. Any thread.
     void give_up();
+    // The connection that waits; it stays open until it is told, or gives up.
+    void is_for(int fd);
+    [[nodiscard]] bool client_gone();
 
     // Waits in a coroutine or on an OS thread. Errors: timed_out, canceled; nothing when it was given up.
     [[nodiscard]] std::error_code wait(cutils::Deadline deadline) { return done_.wait(deadline); }
@@ -59,6 +62,7 @@ class DeferredState {
     bool pinned_ = false;
     evcorothread::CrossEvent done_;
     evcorothread::EvLoop* loop_ = nullptr;
+    int fd_ = -1;
     AnswerWaiter* waiter_ = nullptr;  // told on the loop's thread, without the lock
 };
 

@@ -178,6 +178,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     IoResult refill(Deadline) override { return {0, nutils::NetError::eof}; }
     std::error_code flush(Deadline) override { return {}; }
     bool peer_gone() const override { return webby::peer_gone(watch_.fd()); }
+    int fd() const override { return watch_.fd(); }
     nutils::SockAddr peer() const override {
         return nutils::SockAddr::peer_of(watch_.fd()).value_or(nutils::SockAddr());
     }

@@ -167,6 +167,7 @@ void Exchange::too_late() {
 }
 
 bool Exchange::settle_one(DeferredState& state, bool may_wait) {
+    state.is_for(wire_->fd());
     // Who uses the request on another thread is waited for here: it must not go.
     if (can_be_told() && !(may_wait && state.is_pinned())) {
         deferred_ = state.tell(*context_->told_on, *waiter_);

@@ -83,6 +83,8 @@ class Wire {
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
     // The client has closed, or at least will ask nothing more.
     virtual bool peer_gone() const { return false; }
+    // The connection's descriptor; -1: there is none.
+    virtual int fd() const { return -1; }
     // The driver's clock, as of lately; and read now.
     virtual cutils::TimePoint now() const = 0;
     virtual cutils::TimePoint precise_now() const { return now(); }

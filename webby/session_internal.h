@@ -104,6 +104,7 @@ class Session final : public Wire {
     }
     std::error_code flush(cutils::Deadline deadline) override { return send_output(deadline).error; }
     bool peer_gone() const override { return webby::peer_gone(socket_.fd()); }
+    int fd() const override { return socket_.fd(); }
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
     std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
     cutils::TimePoint now() const override { return socket_.lately(); }

@@ -438,6 +438,30 @@ TEST(Streaming, ADeferredResponseThatIsNotWantedAnyMoreMayBeCompleted) {
     }
 }
 
+TEST(Streaming, WhoOwesADeferredResponseSeesThatTheClientHasGone) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        std::optional<Deferred> answer;
+        make(paradigm).get("/later", [&](Request&, Response& r) {
+            const std::lock_guard lock(mutex);
+            answer = r.defer();
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/later"), 10s));
+        CHECK(soon([&] {
+            const std::lock_guard lock(mutex);
+            return answer.has_value();
+        }));
+        CHECK_FALSE(answer->client_gone());
+        c.close();
+        CHECK(soon([&] { return answer->client_gone(); }));
+        answer->complete();
+        CHECK_FALSE(answer->client_gone());
+        answer.reset();
+        server.reset();
+    }
+}
+
 TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
     for (const Paradigm paradigm : kAllParadigms) {
         std::optional<Deferred> answer;
