@@ -157,8 +157,10 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         if (conversation_.exchange == nullptr) count_expired();
         if (conversation_.writing && conversation_.queue.has_shrunk(socket().fd())) return true;
         // Who does not take an answer needs no other one.
-        if (conversation_.exchange != nullptr && conversation_.writing)
+        if (conversation_.exchange != nullptr && conversation_.writing) {
             conversation_.exchange->write_timed_out();
+            cut_off(socket().fd());
+        }
         return conversation_.expired = conversation_.exchange != nullptr && !conversation_.writing;
     }
     [[nodiscard]] virtual bool has_begun() const { return proxy_ == nullptr; }

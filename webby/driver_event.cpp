@@ -284,6 +284,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             return watch_.expire(driver_.options.timeouts.io);
         if (state_ != State::reading) {
             count_expired();
+            if (state_ == State::writing) cut_off(watch_.fd());
             return end();
         }
         exchange_->time_out();

@@ -73,7 +73,10 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     // The thread that is woken says so to the client.
     void expire() {
         conversation.expired = true;
-        (void)::shutdown(socket.fd(), conversation.writing ? SHUT_RDWR : SHUT_RD);
+        if (conversation.writing)
+            cut_off(socket.fd());
+        else
+            (void)::shutdown(socket.fd(), SHUT_RD);
     }
     [[nodiscard]] nutils::IoResult peek() const {
         char byte;
@@ -525,7 +528,7 @@ void ThreadDriver::close_expired() {
         unpark(connection);
         if (!connection.goes_on) return connection.expire();
         if (metrics != nullptr) metrics->count_timeout(TimeoutKind::write);
-        connection.cut();
+        cut_off(connection.socket.fd());
     });
     if (count == 0) return;
     cutils::Duration next =

@@ -42,7 +42,8 @@ enum class WhenFull : std::uint8_t {
 struct Timeouts {
     // From the first byte of a request to the end of its head, however it dribbles; then 408.
     std::chrono::milliseconds head{10'000};
-    // Without any progress, while reading a body (then 408) or writing (then the connection is cut).
+    // Without any progress, while reading a body (then 408) or writing: then the connection is reset, and the
+    // kernel forgets what it had for the client.
     std::chrono::milliseconds io{30'000};
     // Between requests; then the connection is closed without a word.
     std::chrono::milliseconds idle{60'000};
