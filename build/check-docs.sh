@@ -6,6 +6,7 @@
 #
 # One line a case that fails, then "N passed, N failed".
 set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=${1:-out/release}
 root=$PWD

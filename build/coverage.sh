@@ -4,6 +4,7 @@
 #
 #   build/coverage.sh out/coverage [LAYER...]      after `make MODE=coverage tests`; only these layers' tests
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 cd "$(dirname "$0")/.."
 out=$1
 shift

@@ -9,6 +9,7 @@
 #   build/install-deps.sh --abi     also what build/check-abi.sh needs
 #   build/install-deps.sh --coverage   also what `make coverage` needs
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 
 packages=(
     g++ clang make pkg-config git ca-certificates

@@ -5,6 +5,7 @@
 #
 # Uninstalling removes exactly these files, and those folders of ours that are empty then.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 verb=$1
 libdir=$DESTDIR$LIBDIR

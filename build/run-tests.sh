@@ -6,6 +6,7 @@
 # CONSUMERS=1, DOCS=1: also test/consumers/run.sh --quick and build/check-docs.sh, for out/release; their cases count.
 # FUZZ=1: also each fuzz target for a minute, or for as long as there is time until 18 minutes after STARTED.
 set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 passed=0 failed=0
 work=$(mktemp -d)
 side=''
