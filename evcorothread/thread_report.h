@@ -31,8 +31,9 @@ struct ThreadReport {
     std::string detail;     // at what: "descriptor 7, peer 10.0.0.2:443", "held by "writer" (id 3)"
     std::optional<cutils::Duration> waiting;   // for how long, when the loop measures waits
     std::optional<cutils::Duration> deadline;  // from now; none: it may wait for ever
-    // Units: bytes. Used now; and the most that its stack has been used since the memory was last given back,
-    // in whole pages, maybe by an earlier coroutine. 0: not looked at.
+    // Of the stack on which it stands: its own, or that of a Generator or Coroutine that it has resumed.
+    // Units: bytes. Used now; and the most that it has been used since the memory was last given back, in
+    // whole pages, maybe by an earlier coroutine. 0: not looked at.
     std::size_t stack_size = 0;
     std::size_t stack_used = 0;
     std::size_t stack_peak = 0;
