@@ -8,6 +8,14 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 verb=$1
+# What is installed says where it is, to whoever looks from anywhere.
+for place in PREFIX LIBDIR; do
+    if [[ ${!place} != /* ]]; then
+        echo "make $verb: $place must be an absolute path, not \"${!place}\" (${place}=\$PWD/${!place})" >&2
+        exit 2
+    fi
+    printf -v "$place" %s "$(realpath -ms "${!place}")"
+done
 libdir=$DESTDIR$LIBDIR
 includedir=$PREFIX/include/evcorothread-$VERSION
 docdir=$DESTDIR$PREFIX/share/doc/evcorothread
@@ -23,8 +31,9 @@ fill() { # fill TEMPLATE TARGET: with the names between @ replaced
         rm -f "$2"
         return
     fi
-    text=$(sed -e "s|@PREFIX@|$PREFIX|; s|@LIBDIR@|$pc_libdir|; s|@INCLUDEDIR@|$pc_includedir|; s|@VERSION@|$VERSION|" \
-        -e "s|@TLS@|$TLS|; s|@SOVERSION@|$SOVERSION|; s|@UP@|$up|; s|@LIBDIR_BELOW@|$libdir_below|" "$1")
+    text=$(sed -e "s|@PREFIX@|$(in_pc "$PREFIX")|; s|@LIBDIR@|$(in_pc "$pc_libdir")|" \
+        -e "s|@INCLUDEDIR@|$(in_pc "$pc_includedir")|; s|@VERSION@|$VERSION|; s|@TLS@|$TLS|" \
+        -e "s|@SOVERSION@|$SOVERSION|; s|@UP@|$(in_sed "$up")|; s|@LIBDIR_BELOW@|$(in_sed "$libdir_below")|" "$1")
     if [ "$COMPRESSION" = 1 ]; then
         text=${text//@COMPRESSION_LIBS@/-lz -lbrotlienc -lzstd} text=${text//@COMPRESSION@/1}
     else
@@ -43,10 +52,21 @@ empty() { # empty FOLDER...: removes them when nothing is left in them
     [ "$verb" = uninstall ] || return 0
     for folder in "$@"; do rmdir "$folder" 2>/dev/null || true; done
 }
+empty_up_to() { # empty_up_to TOP FOLDER: FOLDER, and those above it, up to TOP
+    local folder=$2
+    while [[ $folder == "$1"/* ]]; do
+        empty "$folder"
+        folder=$(dirname "$folder")
+    done
+    empty "$1"
+}
+in_sed() { sed 's/[&|\\]/\\&/g' <<<"$1"; } # for the right side of s|…|…|
+# pkg-config passes a space on to the shell, which takes it for the end of a word.
+in_pc() { in_sed "${1// /\\ }"; }
 
 # Relative to the prefix where they lie below it, so that a tree that was moved can say --define-prefix.
-pc_libdir=${LIBDIR/#$PREFIX\//'${prefix}/'}
-pc_includedir=${includedir/#$PREFIX\//'${prefix}/'}
+pc_libdir=${LIBDIR/#"$PREFIX"\//'${prefix}/'}
+pc_includedir=${includedir/#"$PREFIX"\//'${prefix}/'}
 # From the CMake package to the prefix and from there to the libraries.
 up=$(realpath -m --relative-to="$LIBDIR/cmake/evcorothread" "$PREFIX")
 libdir_below=$(realpath -m --relative-to="$PREFIX" "$LIBDIR")
@@ -86,7 +106,8 @@ if [ -e "$script" ]; then
     put 644 "$script" "$DESTDIR$PREFIX/share/evcorothread/gdb/evcorothread-gdb.py"
     put 644 "$script" "$gdbdir$LIBDIR/libevcorothread.so.$VERSION-gdb.py"
 fi
-empty "$gdbdir$LIBDIR" "$gdbdir" "$DESTDIR$PREFIX/share/evcorothread/gdb" "$DESTDIR$PREFIX/share/evcorothread"
+empty_up_to "$DESTDIR$PREFIX/share/gdb" "$gdbdir$LIBDIR"
+empty "$DESTDIR$PREFIX/share/evcorothread/gdb" "$DESTDIR$PREFIX/share/evcorothread"
 for text in README.md CHANGELOG.md LICENSE; do put 644 "$text" "$docdir/$text"; done
 for guide in docs/*.md; do
     [ ! -e "$guide" ] || put 644 "$guide" "$docdir/docs/$(basename "$guide")"

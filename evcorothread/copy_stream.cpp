@@ -37,7 +37,7 @@ CopyResult copy_stream(ByteStream& from, ByteStream& to, Deadline deadline) {
             return result;
         }
     }
-    const IoResult told = to.shutdown_send();
+    const IoResult told = to.finish_send(deadline);
     // A peer that is gone cannot be told; all it sent has been delivered.
     if (told.error && told.error != std::errc::not_connected)
         result.write_error = told.error;

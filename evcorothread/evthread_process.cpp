@@ -9,6 +9,7 @@
 #include "evcorothread/child_process.h"
 #include "evcorothread/evthread_internal.h"
 #include "evcorothread/fork_child.h"
+#include "evcorothread/fork_main_internal.h"
 #include "evcorothread/signal_queue.h"
 
 using namespace evcorothread;
@@ -63,8 +64,10 @@ int waitpid_status(const process::ExitStatus& status) {
 pid_t EVPROCESS_start(EVLOOP* loop, EVPROCESS_PROC proc, void* user_ctx) noexcept {
     if (!usable(loop) || proc == nullptr) return fail(EINVAL);
     return guarded(-1, [&]() -> pid_t {
-        auto child = process::fork_child(loop->loop, [proc, user_ctx] { return proc(user_ctx); });
-        return child ? child->release() : fail(child.error().code());
+        // Not watched here: what watches a process may reap it, and then its end could not be told any more.
+        const cutils::Result<pid_t> pid =
+            process::fork_main(loop->loop, [proc, user_ctx] { return proc(user_ctx); });
+        return pid ? *pid : fail(pid.error().code());
     });
 }
 

@@ -11,6 +11,7 @@
 
 #include "cutils/check.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/fork_main_internal.h"
 #include "evcorothread/loop_core_internal.h"
 #include "evcorothread/loop_watch_internal.h"
 
@@ -91,23 +92,27 @@ cutils::Result<pid_t> fork_child(EvLoop& loop) {
     return fork_loop(core, true, [&core] { core.cancel_others(); });
 }
 
+cutils::Result<pid_t> fork_main(EvLoop& loop, const std::function<int()>& main, const ForkOptions& options) {
+    EVC_CHECK(main != nullptr, "fork_child() with a main function that is none");
+    LoopCore& core = loop.core();
+    const pid_t parent = ::getpid();
+    const cutils::Result<pid_t> pid = fork_loop(core, false, [&] { FdWatch::close_all(core, options.keep); });
+    if (pid && *pid == 0) {
+        if (options.when_parent_dies != 0) die_with_parent(options.when_parent_dies, parent);
+        MainTask task(main);
+        if (t_here.thread != nullptr) core.continue_alone(task);
+        task.run_later();
+    }
+    return pid;
+}
+
 // A friend of ChildProcess.
 struct Forking {
     static cutils::Result<ChildProcess> with_main(EvLoop& loop, const std::function<int()>& main,
                                                   const ForkOptions& options) {
-        EVC_CHECK(main != nullptr, "fork_child() with a main function that is none");
-        LoopCore& core = loop.core();
         ChildProcess child = ChildProcess::prepare(loop);
-        const pid_t parent = ::getpid();
-        const cutils::Result<pid_t> pid =
-            fork_loop(core, false, [&] { FdWatch::close_all(core, options.keep); });
+        const cutils::Result<pid_t> pid = fork_main(loop, main, options);
         if (!pid) return pid.error();
-        if (*pid == 0) {
-            if (options.when_parent_dies != 0) die_with_parent(options.when_parent_dies, parent);
-            MainTask task(main);
-            if (t_here.thread != nullptr) core.continue_alone(task);
-            task.run_later();
-        }
         if (const std::error_code error = child.begin(*pid))
             return cutils::Error(error, "fork_child: watching the child");
         return child;

@@ -68,7 +68,9 @@ void Inbox::empty() {
         functions.swap(posted_);
         while (!delivered_.empty()) delivered_.pop_front().point.wake();
     }
+    const unsigned forks = forks_;
     for (auto& function : functions) {
+        if (forks_ != forks) break;  // the one before has forked, here is the child: they are the parent's
         try {
             function();
         } catch (...) {

@@ -58,9 +58,12 @@ class Inbox {
     void awake() { asleep_.store(false, std::memory_order_relaxed); }
 
     // Around a fork, which must not leave it locked by a thread that is no more. Then, in the child: the
-    // functions posted so far, which are the parent's.
+    // functions posted so far, which are the parent's. (Those of the batch that runs are dropped behind it.)
     [[nodiscard]] std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
-    [[nodiscard]] std::vector<std::function<void()>> take_posted() { return std::exchange(posted_, {}); }
+    [[nodiscard]] std::vector<std::function<void()>> take_posted() {
+        ++forks_;
+        return std::exchange(posted_, {});
+    }
 
   private:
     void came();
@@ -72,6 +75,7 @@ class Inbox {
     std::mutex mutex_;
     std::vector<std::function<void()>> posted_;
     cutils::List<Delivery, Delivery> delivered_;
+    unsigned forks_ = 0;                        // whose child this is: the loop's
     std::vector<std::function<void()>> spare_;  // the loop's: the room of the last batch
 };
 

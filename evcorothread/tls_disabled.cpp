@@ -70,8 +70,10 @@ IoResult TlsSocket::sendv(std::span<const iovec>, Deadline) { return closed(); }
 IoResult TlsSocket::send_all(std::string_view, Deadline) { return closed(); }
 IoResult TlsSocket::send_all_v(std::span<iovec>, Deadline) { return closed(); }
 IoResult TlsSocket::try_send(std::string_view) { return closed(); }
+std::error_code TlsSocket::try_flush() { return NetError::closed; }
 IoResult TlsSocket::sendfile_all(int, off_t, std::size_t, Deadline) { return closed(); }
 IoResult TlsSocket::shutdown_send() { return closed(); }
+IoResult TlsSocket::finish_send(Deadline) { return closed(); }
 void TlsSocket::close() noexcept {}
 std::error_code TlsSocket::close(Deadline) { return NetError::closed; }
 void TlsSocket::abort() noexcept {}

@@ -188,6 +188,13 @@ IoResult TlsSocket::shutdown_send() {
     return failed(engine_->say_goodbye());
 }
 
+IoResult TlsSocket::finish_send(Deadline deadline) {
+    if (const std::error_code error = tls_refusal(engine_.get())) return failed(error);
+    if (engine_->watch()->writer != nullptr) return failed(NetError::busy);
+    const std::error_code error = engine_->say_goodbye();
+    return failed(error ? error : drain(*engine_, deadline));
+}
+
 void TlsSocket::close() noexcept {
     if (!is_open()) return;
     // Behind something that is lost a goodbye would be a lie.

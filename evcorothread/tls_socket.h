@@ -124,6 +124,9 @@ class EVC_API TlsSocket final : public nutils::ByteStream {
 
     // Says that we have finished: the peer reads eof. Receiving goes on. Never suspends.
     IoResult shutdown_send() override;
+    // The same, and waits until the kernel has taken it: close() right afterwards does not cut it off. After
+    // a deadline it can be called again. Errors: those of send.
+    [[nodiscard]] IoResult finish_send(Deadline deadline) override;
 
     // Says goodbye if the kernel takes it now, and closes; idempotent. Coroutines that wait on it return
     // `closed`, now.

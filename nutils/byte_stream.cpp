@@ -33,6 +33,8 @@ IoResult ByteStream::sendv(std::span<const iovec> pieces, Deadline deadline) {
     return {};
 }
 
+IoResult ByteStream::finish_send(Deadline) { return shutdown_send(); }
+
 IoResult ByteStream::recv_exact(std::span<char> buffer, Deadline deadline) {
     const Deadline end = fixed(*this, deadline);
     std::size_t done = 0;

@@ -66,6 +66,14 @@ class EVC_API ByteStream {
     // Ends our half: the peer reads eof behind what was sent. Receiving goes on. Never suspends.
     virtual IoResult shutdown_send() = 0;
 
+    // The same for those who close next: waits until the kernel has that, too. By default it is
+    // shutdown_send(), and all there is to it; over TLS the end is a message, which may have to wait for
+    // room.
+    //
+    // Suspends: as send.
+    // Errors:   those of send.
+    [[nodiscard]] virtual IoResult finish_send(Deadline deadline);
+
     // Ends it. Every later call returns `closed`, and so does one that waits elsewhere. Idempotent; never
     // suspends.
     virtual void close() noexcept = 0;

@@ -188,6 +188,29 @@ cases_of_the_tree() {
         fi
     fi
 
+    name="make uninstall leaves no folder that only we use"
+    said=$(cd "$work/staged" && find . -type d -empty | sort | tr '\n' ' ')
+    if [ "$said" = "./usr/bin ./usr/share/doc " ]; then good "$name"; else bad "$name" "$said"; fi
+
+    name="a prefix may have a space in it, and a slash behind it"
+    if try "$name" make -s -C "$root" OUT="$out" PREFIX="$work/with space/" install; then
+        said=$(eval "printf '%s\n' $(pkg "$work/with space" --cflags evcorothread)")
+        if [ -d "${said#-I}" ] && grep -qF 'libdir=${prefix}/lib' "$work/with space/lib/pkgconfig/webby.pc"; then
+            good "$name"
+        else
+            bad "$name" "$(tr '\n' ' ' <<<"$said")"
+        fi
+    fi
+
+    name="a relative prefix is refused"
+    if said=$(make -s -C "$root" OUT="$out" PREFIX=somewhere/else install 2>&1); then
+        bad "$name" && make -s -C "$root" OUT="$out" PREFIX=somewhere/else uninstall
+    elif [[ $said == *"PREFIX must be an absolute path"* ]]; then
+        good "$name"
+    else
+        bad "$name" "$said"
+    fi
+
     name="what the C++ and the C face export carries the version"
     nm -D --defined-only "$shared"/lib/lib{evcorothread,webby}.so | awk 'NF == 3 {print $3}' |
         grep -E '^(EV[A-Z]+_[a-z]|STACKS|_ZNK?(6cutils|6nutils|10corothread|12evcorothread|5webby))' >"$work/symbols"

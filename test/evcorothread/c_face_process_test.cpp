@@ -12,6 +12,7 @@
 #include "evcorothread/evthread_process.h"
 #include "test/evcorothread/c_face_fixture.h"
 #include "test/evcorothread/process_support.h"
+#include "test/support/fault_injection.h"
 
 using namespace c_face_test;
 
@@ -110,6 +111,28 @@ TEST(CFaceProcess, EndsWithWhatItsProcedureReturns) {
     CHECK_OUTCOME(0, 0, waited);
     CHECK(WIFEXITED(status));
     CHECK_EQUAL(42, WEXITSTATUS(status));
+}
+
+TEST(CFaceProcess, IsThereToWaitForEvenIfItHasEndedBeforeItsStartReturned) {
+    static bool slow = false;
+    static const int registered = ::pthread_atfork(
+        nullptr,
+        [] {
+            siginfo_t info;
+            if (slow) (void)::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+        },
+        nullptr);
+    CHECK_EQUAL(0, registered);
+    test_support::FaultInjection faults;
+    faults.fail("syscall", ENOSYS, test_support::FaultInjection::kAlways);  // no pidfds
+    slow = true;
+    const pid_t pid = EVPROCESS_start(
+        loop, [](void*) { return 3; }, nullptr);
+    slow = false;
+    CHECK(pid > 0);
+    wait_for(pid);
+    CHECK_OUTCOME(0, 0, waited);
+    CHECK_EQUAL(3, WEXITSTATUS(status));
 }
 
 TEST(CFaceProcess, TellsOfTheSignalThatEndedIt) {

@@ -237,6 +237,17 @@ TEST(Forks, WhatWasPostedRunsInTheParentOnly) {
     CHECK_EQUAL(1, runs.get());
 }
 
+TEST(Forks, WhatWasPostedBehindAFunctionThatForksRunsInTheParentOnly) {
+    const Shared runs;
+    pid_t pid = -1;
+    loop.post([&] { pid = fork_child(loop).value(); });
+    loop.post([&] { runs.add(); });
+    loop.run_ready();
+    if (pid == 0) Verdict().exit();
+    in_coroutine([&] { expect_success(pid); });
+    CHECK_EQUAL(1, runs.get());
+}
+
 TEST(Forks, PostsReachTheLoopOfTheirProcess) {
     in_coroutine([&] {
         const pid_t pid = fork_child(loop).value();

@@ -19,7 +19,11 @@ TEST(TlsDisabled, SaysThatThereIsNone) {
 
 TEST(TlsDisabled, SocketsAreClosed) {
     TlsSocket none;
-    in_coroutine([&] { CHECK(none.send("x", 1s).closed()); });
+    CHECK(none.try_flush() == NetError::closed);
+    in_coroutine([&] {
+        CHECK(none.send("x", 1s).closed());
+        CHECK(none.finish_send(1s).closed());
+    });
 }
 
 TEST(TlsDisabled, SaysSoInC) {

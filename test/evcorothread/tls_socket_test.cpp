@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/ssl.h>
 
+#include "evcorothread/copy_stream.h"
 #include "evcorothread/ev_thread.h"
 #include "nutils/iovecs.h"
 #include "test/evcorothread/tls_fixture.h"
@@ -349,6 +350,48 @@ TEST(TlsSocket, WhatTrySendTookGoesBeforeTheOrderlyClose) {
     CHECK(!client.is_open());
 }
 
+TEST(TlsSocket, FinishingWaitsUntilTheGoodbyeHasGone) {
+    const std::size_t sent = fill(client);
+    EvThread closer = go([&] {
+        CHECK(client.finish_send(10s));
+        client.close();
+    });
+    run_ready();
+    CHECK(!closer.finished());
+    in_coroutine([&] {
+        take(server, sent);
+        CHECK(server.recv(buffer, 1s).eof());
+    });
+    CHECK(closer.finished());
+}
+
+TEST(TlsSocket, FinishingHasADeadlineAndCanGoOn) {
+    const std::size_t sent = fill(client);
+    in_coroutine([&] {
+        CHECK(client.finish_send(2s).timed_out());
+        EvThread reader = go([&] { take(server, sent); });
+        CHECK(client.finish_send(10s));
+        CHECK(!reader.join(1s));
+        CHECK(server.recv(buffer, 1s).eof());
+    });
+}
+
+TEST(TlsSocket, AFinishedCopyHasPassedOnTheEnd) {
+    SocketPair pair = unix_pair();
+    EvSocket source(loop, std::move(pair.near));
+    pair.far.reset();  // its end comes at once
+    const std::size_t sent = fill(client);
+    EvThread copier = go([&] {
+        CHECK(copy_stream(source, client, 10s));
+        client.close();
+    });
+    in_coroutine([&] {
+        take(server, sent);
+        CHECK(server.recv(buffer, 1s).eof());
+    });
+    CHECK(copier.finished());
+}
+
 TEST(TlsSocket, TheOrderlyCloseForgetsWhatStillComes) {
     EvThread closer = go([&] { CHECK(!client.close(10s)); });
     in_coroutine([&] {
@@ -506,6 +549,7 @@ TEST(TlsSocket, AClosedOneRefusesEverything) {
         CHECK(none.send_all("x", 1s).closed());
         CHECK(none.try_send("x").closed());
         CHECK(none.shutdown_send().closed());
+        CHECK(none.finish_send(1s).closed());
         CHECK(none.close(1s) == NetError::closed);
         CHECK(!none.may_recv());
         CHECK_EQUAL(-1, none.fd());
