@@ -315,10 +315,8 @@ void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer
 }
 
 CoroutineDriver::~CoroutineDriver() {
-    // Canceled coroutines do not wait for anything, so a few passes see the last of them off.
     drain();
-    cancel();
-    for (int passes = 0; !finished() && passes < 100; ++passes) loop.run_ready();
+    if (!finished()) parking.shutdown();
 }
 
 void CoroutineDriver::end_idle() {
