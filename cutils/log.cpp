@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <span>
 
 namespace cutils {
 namespace {
@@ -69,6 +70,9 @@ void log(LogLevel level, const char* format, ...) {
         std::memcpy(text + sizeof text - 4, "…", 4);  // three bytes of UTF-8 and the end
         used = sizeof text - 1;
     }
+    // What others chose may stand in it: a line stays one line, and speaks to nobody's terminal.
+    for (char& c : std::span(text, used))
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
     log_line(level, {text, used});
 }
 

@@ -28,7 +28,8 @@ EVC_API bool log_enabled(LogLevel level);
 
 EVC_API void log_line(LogLevel level, std::string_view line);
 
-// printf-style, checked by the compiler; a line longer than 2 KiB ends in "…".
+// printf-style, checked by the compiler; a line longer than 2 KiB ends in "…", and control characters in it
+// are shown as "?".
 [[gnu::format(printf, 2, 3)]] EVC_API void log(LogLevel level, const char* format, ...);
 
 }  // namespace cutils

@@ -296,6 +296,26 @@ void EvParking::cancel_active() {
     impl_->guests.for_each([](Guest::Bay& bay) { bay.cancel(); });
 }
 
+void EvParking::shutdown() {
+    LoopCore& core = impl_->core;
+    EVC_CHECK(t_here.thread == nullptr, "EvParking::shutdown() is called inside a coroutine");
+    drain();
+    cancel_active();
+    if (impl_->size == 0) return;
+    using namespace std::chrono_literals;
+    const TimePoint complain_at = core.virtual_time ? TimePoint::max() : core.precise_now() + 5s;
+    core.run_while(
+        [this] {
+            cancel_active();  // those, too, that had no stack before
+            return impl_->size > 0;
+        },
+        complain_at,
+        [this] {
+            log(cutils::LogLevel::warning,
+                "%zu parked connections are still being served, canceled five seconds ago", impl_->size);
+        });
+}
+
 void EvParking::on_gone(std::function<void()> function) { impl_->gone = std::move(function); }
 
 }  // namespace evcorothread

@@ -33,7 +33,7 @@ namespace evcorothread {
 //       parking.adopt(std::make_unique<Client>(EvSocket(loop, std::move(fd))), 30s);
 //   }).value();
 //
-// Owner:  whoever holds it; owns its guests. Destroy it when none is being served (see drain).
+// Owner:  whoever holds it; owns its guests. Destroy it when none is being served (see drain, shutdown).
 // Thread: the loop's. Parked guests are work: EvLoop::run goes on while there are some.
 // Cost:   parking a store or two, and no syscall; about 300 bytes a connection, your members not counted.
 class EVC_API EvParking {
@@ -128,6 +128,10 @@ class EVC_API EvParking {
     void drain();
     // Asks all that are being served to stop (EvThread::cancel); closes those that wait in between.
     void cancel_active();
+    // Drains, asks all that are being served to stop, and runs the loop, also an adopted one, until the last
+    // guest has gone: until shielded waits have ended, too. Says in the log, once, how many take longer than
+    // five seconds. Before: on the loop's thread, outside its coroutines and callbacks.
+    void shutdown();
     // Called on the loop whenever a guest has gone; for those who wait until the last one has.
     void on_gone(std::function<void()> function);
 

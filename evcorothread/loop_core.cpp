@@ -471,6 +471,12 @@ struct Alarm : cutils::TimerNode {
     ~Alarm() { loop.timers.remove(*this); }
     LoopCore& loop;
 };
+
+// Called from one of the application's callbacks, an adopted base cannot be run from here: come back soon.
+void pass_to_end(LoopCore& core) {
+    core.pass(true);
+    if (!core.owned && !core.anything_ready() && event_base_loop(core.base, EVLOOP_ONCE) != 0) ::usleep(1000);
+}
 }  // namespace
 
 void LoopCore::run_while(const std::function<bool()>& left, TimePoint complain_at,
@@ -479,7 +485,7 @@ void LoopCore::run_while(const std::function<bool()>& left, TimePoint complain_a
     Alarm alarm(*this);
     if (complain_at != TimePoint::max()) timers.arm(alarm, complain_at);
     while (left()) {
-        pass(true);
+        pass_to_end(*this);
         if (complain_at == TimePoint::max() || precise_now() < complain_at) continue;
         complain_at = TimePoint::max();
         complain();
@@ -516,9 +522,7 @@ bool LoopCore::shutdown(Deadline deadline) {
         }
         const TimePoint wake_at = complained ? deadline.at() : std::min(deadline.at(), complain_at);
         if (wake_at != TimePoint::max()) timers.arm(alarm, wake_at);
-        pass(true);
-        // Called from one of the application's callbacks, the base cannot be run from here: come back soon.
-        if (!owned && !anything_ready() && event_base_loop(base, EVLOOP_ONCE) != 0) ::usleep(1000);
+        pass_to_end(*this);
     }
     return thread_count == 0;
 }

@@ -14,9 +14,12 @@
 namespace webby {
 namespace {
 
+// Whatever the client and the exception say, the id still fits into the line.
 void log_exception(const Request& request, const char* what) {
-    cutils::log(cutils::LogLevel::error, "%s %s: exception: %s [request %s]",
-                std::string(request.method_name()).c_str(), std::string(request.path()).c_str(), what,
+    constexpr std::size_t kPath = 400;
+    cutils::log(cutils::LogLevel::error, "%.40s %s: exception: %.1000s [request %s]",
+                std::string(request.method_name()).c_str(),
+                std::string(request.path().substr(0, kPath)).c_str(), what,
                 std::string(request.id()).c_str());
 }
 

@@ -259,6 +259,8 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     const SessionEnd end = session.run();
     if (end == SessionEnd::close) [[unlikely]] {
         if (exchange->engine().must_reset()) break_off(socket.fd(), LoopSocket<Stream>::kKeepsOutput);
+        exchange
+            ->abandon();  // an earlier answer could not be sent: who makes this one must not tell us of it
         exchange->broke_off(conversation.sent);
     }
     lines_added();
@@ -315,10 +317,8 @@ void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer
 }
 
 CoroutineDriver::~CoroutineDriver() {
-    // Canceled coroutines do not wait for anything, so a few passes see the last of them off.
     drain();
-    cancel();
-    for (int passes = 0; !finished() && passes < 100; ++passes) loop.run_ready();
+    if (!finished()) parking.shutdown();
 }
 
 void CoroutineDriver::end_idle() {

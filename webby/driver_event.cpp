@@ -153,7 +153,13 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     [[nodiscard]] bool is_idle() const { return state_ == State::idle; }
     // With nothing arrived that the kernel has told of.
     [[nodiscard]] bool is_unused() const { return (is_idle() || state_ == State::shaking) && !has_input(); }
+    // Not while a servlet on another thread uses the request: then it ends with that.
     void end() {
+        if (exchange_ != nullptr && exchange_->is_pinned() && !exchange_->has_answer()) [[unlikely]]
+            return wait_for_servlet();
+        end_now();
+    }
+    void end_now() {
         EventDriver& driver = driver_;
         const bool breaks_off = exchange_ != nullptr && exchange_->engine().must_reset();
         if (breaks_off)
@@ -167,11 +173,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     // The server stops: a body that others make is complete.
     void end_streaming() {
         if (state_ == State::streaming && exchange_->watch_source() == false) go_on(exchange_->advance());
-    }
-    // Not while a servlet on another thread uses the request: then it ends with that.
-    void cancel() {
-        if (state_ != State::deferred || !exchange_->is_pinned()) return end();
-        doomed_ = true;
     }
 
     // For the exchange. Bodies are complete before servlets run, so nobody asks for more.
@@ -323,6 +324,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                     (void)others_first();
                     return watch_.expire(driver_.options.timeouts.io);
                 case Exchange::Want::deferred:
+                    if (exchange_->has_answer()) break;
                     enter(State::deferred);
                     return watch_.expire(exchange_->answer_deadline());
                 case Exchange::Want::source:
@@ -506,6 +508,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
 
     // --- the end ---
 
+    void wait_for_servlet() {
+        doomed_ = true;
+        enter(State::deferred);
+        watch_.expire(Deadline::never);
+    }
+
     // The client may still be sending: closing a socket with unread input resets the connection, and the
     // reset may overtake the answer. So it is read, and forgotten, until the client closes.
     void begin_to_linger() {
@@ -574,12 +582,12 @@ void EventDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, Co
 }
 
 void EventDriver::cancel() {
-    connections.for_each([](Connection& connection) { connection.cancel(); });
+    connections.for_each([](Connection& connection) { connection.end(); });
 }
 
 EventDriver::~EventDriver() {
     drain();
-    connections.for_each([](Connection& connection) { connection.end(); });
+    connections.for_each([](Connection& connection) { connection.end_now(); });
 }
 
 void EventDriver::end_idle() {

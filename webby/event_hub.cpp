@@ -16,6 +16,8 @@ bool is_one_line(std::string_view text) {
     return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
 
+constexpr std::string_view kBeginning = ":\n\n";  // a comment
+
 }  // namespace
 
 std::string to_wire(const ServerEvent& event) {
@@ -45,7 +47,8 @@ struct EventHub::Impl {
         std::string id;
         std::shared_ptr<const std::string> text;
     };
-    void replay(std::string_view last_seen, ResponseStream& stream);
+    // False: there is more than may wait for one listener.
+    [[nodiscard]] bool replay(std::string_view last_seen, ResponseStream& stream);
 
     const EventHubOptions options;
     mutable std::mutex mutex;
@@ -72,20 +75,22 @@ void EventHub::subscribe(Request& request, Response& response) {
     response.set_header("X-Accel-Buffering", "no");  // nginx in front: as it comes
     ResponseStream stream = response.stream(impl_->options.most_waiting);
     if (request.method() == Method::head) return;
-    stream.keep_alive_with(":\n\n");
-    stream.write(":\n\n");  // the head goes out with it: the client knows that it listens
-    impl_->replay(request.header("Last-Event-ID"), stream);
-    impl_->listeners.push_back(std::move(stream));
+    stream.keep_alive_with(std::string(kBeginning));
+    stream.write(kBeginning);  // the head goes out with it: the client knows that it listens
+    // Nobody hears what comes with something missing before it: the stream ends with what there is room for,
+    // and the client comes back for the rest.
+    if (impl_->replay(request.header("Last-Event-ID"), stream)) impl_->listeners.push_back(std::move(stream));
 }
 
 // Nothing for a client that names an event we do not know, or none: it begins with what comes.
-void EventHub::Impl::replay(std::string_view last_seen, ResponseStream& stream) {
-    if (last_seen.empty()) return;
+bool EventHub::Impl::replay(std::string_view last_seen, ResponseStream& stream) {
+    if (last_seen.empty()) return true;
     auto at =
         std::find_if(history.begin(), history.end(), [&](const Kept& kept) { return kept.id == last_seen; });
-    if (at == history.end()) return;
+    if (at == history.end()) return true;
     while (++at != history.end())
-        if (!stream.write(at->text)) return;
+        if (!stream.write(at->text)) return false;
+    return true;
 }
 
 std::size_t EventHub::publish(const ServerEvent& event) {
@@ -93,6 +98,13 @@ std::size_t EventHub::publish(const ServerEvent& event) {
     if (text->empty()) {
         cutils::log(cutils::LogLevel::error,
                     "webby: an event's name or id has a line break or a NUL: it is not published");
+        return 0;
+    }
+    if (text->size() + kBeginning.size() > impl_->options.most_waiting) {
+        cutils::log(
+            cutils::LogLevel::error,
+            "webby: an event of %zu bytes is more than may wait for any listener: it is not published",
+            text->size());
         return 0;
     }
     const std::lock_guard lock(impl_->mutex);

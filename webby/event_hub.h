@@ -27,7 +27,7 @@ struct ServerEvent {
 
 struct EventHubOptions {
     // What may wait for one listener; who takes no more is dropped: his browser comes back by itself, and
-    // says what it has seen last. Units: bytes.
+    // says what it has seen last. A single event has to be smaller. Units: bytes.
     std::size_t most_waiting = 64 * 1024;
     // Events kept for those who come back (Last-Event-ID), of those that had an id.
     std::size_t history = 0;
@@ -54,11 +54,12 @@ class EVC_API EventHub {
     ~EventHub();
 
     // Answers the request with the events to come, first those of the history that the client has missed. The
-    // connection is then the hub's until the client goes.
+    // connection is then the hub's until the client goes. Where more was missed than most_waiting, the answer
+    // ends with what there is room for, and the client comes back for the rest.
     void subscribe(Request& request, Response& response);
 
     // To all listeners; returns how many it reached. Errors: 0 and a line in the log for an event that has no
-    // wire form.
+    // wire form, or is larger than most_waiting.
     std::size_t publish(const ServerEvent& event);
 
     // Ends all streams.

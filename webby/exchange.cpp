@@ -143,8 +143,9 @@ bool Exchange::serve_until(cutils::Duration time) {
         if (evcorothread::this_evthread::in_evthread()) scope.emplace(end);
         failed_ = !context_->application.serve(match_, request_, response_);
     }
-    if (response_.deferred() != nullptr) return settle();
-    if (wire_->now() < end) return true;
+    const bool in_time = wire_->now() < end;
+    if (response_.deferred() != nullptr && (in_time || is_pinned())) return settle();
+    if (in_time) return true;
     count_timeout(TimeoutKind::answer);
     if (!writing_) too_late();
     return true;
@@ -219,6 +220,8 @@ void Exchange::give_up() {
 bool Exchange::is_pinned() const {
     return response_.deferred() != nullptr && response_.deferred()->is_pinned();
 }
+
+bool Exchange::has_answer() const { return response_.deferred()->is_complete(); }
 
 void Exchange::abandon_deferred() {
     if (is_pinned()) (void)response_.deferred()->wait(cutils::Deadline::never);

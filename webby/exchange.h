@@ -149,7 +149,10 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     void give_up();
     // True when a deferred response may not be left alone: a servlet on another thread uses the request.
     [[nodiscard]] bool is_pinned() const;
-    // Nobody will go on with this conversation. Blocks while is_pinned().
+    // After Want::deferred: whether it is there already. It may have come while earlier answers were sent,
+    // and then nobody tells of it again.
+    [[nodiscard]] bool has_answer() const;
+    // Nobody will go on with this conversation. Blocks while is_pinned(), until has_answer().
     void abandon() {
         if (response_.deferred() != nullptr) abandon_deferred();
     }

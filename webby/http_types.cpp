@@ -8,6 +8,34 @@ std::string_view to_string(Method method) {
     return kNames[static_cast<std::size_t>(method)];
 }
 
+namespace {
+
+// Of those that nothing here answers with, but servlets may.
+std::string_view rarer_phrase(unsigned status) {
+    switch (status) {
+        case 203: return "Non-Authoritative Information";
+        case 207: return "Multi-Status";
+        case 208: return "Already Reported";
+        case 226: return "IM Used";
+        case 300: return "Multiple Choices";
+        case 305: return "Use Proxy";
+        case 402: return "Payment Required";
+        case 407: return "Proxy Authentication Required";
+        case 423: return "Locked";
+        case 424: return "Failed Dependency";
+        case 425: return "Too Early";
+        case 428: return "Precondition Required";
+        case 451: return "Unavailable For Legal Reasons";
+        case 506: return "Variant Also Negotiates";
+        case 507: return "Insufficient Storage";
+        case 508: return "Loop Detected";
+        case 511: return "Network Authentication Required";
+        default: return "Unknown";
+    }
+}
+
+}  // namespace
+
 std::string_view reason_phrase(Status status) {
     switch (status) {
         case Status::continue_: return "Continue";
@@ -52,7 +80,7 @@ std::string_view reason_phrase(Status status) {
         case Status::gateway_timeout: return "Gateway Timeout";
         case Status::version_not_supported: return "HTTP Version Not Supported";
     }
-    return "Unknown";
+    return rarer_phrase(to_number(status));
 }
 
 }  // namespace webby

@@ -31,7 +31,8 @@ class EVC_API PluginHost : public Routes<PluginHost> {
         : host_(host), everywhere_(everywhere), arguments_(std::move(arguments)) {}
 
     // get(), post(), put(), del(), patch(): see Routes. To the host that the command line names, or to the
-    // default one.
+    // default one. Errors: std::invalid_argument for null, here and below, which ends the program in one
+    // line.
     void add(Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
              RouteOptions options = {});
     // To the host that the command line names; without a name, it sees the requests to all hosts.

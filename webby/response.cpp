@@ -191,8 +191,14 @@ void Response::error(Status status, std::string_view detail) {
 nutils::IoResult Response::write(std::string_view piece, cutils::Deadline deadline) {
     constexpr std::size_t kMostGathered = 16 * 1024 * 1024;
     if (sink_ != nullptr) return sink_->write(piece, deadline);
+    if (overflowed_) return {0, nutils::NetError::too_long};
     drop_other_body();
-    if (body_.size() + piece.size() > kMostGathered) return {0, nutils::NetError::too_long};
+    if (body_.size() + piece.size() > kMostGathered) {  // the client must not take the part for the whole
+        clear();
+        error(Status::internal_error);
+        overflowed_ = true;
+        return {0, nutils::NetError::too_long};
+    }
     body_.append(piece);
     return {piece.size(), {}};
 }
@@ -210,7 +216,7 @@ void Response::clear() {
     drop_other_body();
     if (deferred_ != nullptr) drop_deferred();
     status_ = Status::ok;
-    close_ = false;
+    close_ = overflowed_ = false;
 }
 
 void Response::swap(Response& other) {
@@ -230,6 +236,7 @@ void Response::swap(Response& other) {
     std::swap(file_offset_, other.file_offset_);
     std::swap(status_, other.status_);
     std::swap(close_, other.close_);
+    std::swap(overflowed_, other.overflowed_);
 }
 
 }  // namespace webby

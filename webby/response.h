@@ -120,7 +120,8 @@ class EVC_API Response {
     //           in servlets on the offload pool, nobody may wait, or send: the body is gathered in memory,
     //           and sent whole at the end. For those see stream() and source().
     // Errors:   timed_out, canceled, those of the connection: it is cut when the servlet returns, so that the
-    //           client does not take the part for the whole; repeat. too_long: more than 16 MiB gathered.
+    //           client does not take the part for the whole; repeat. too_long: more than 16 MiB gathered;
+    //           repeats, and the response is a 500 unless another body is set.
     [[nodiscard]] nutils::IoResult write(std::string_view piece, cutils::Deadline deadline);
     [[nodiscard]] std::error_code flush(cutils::Deadline deadline);
 
@@ -221,6 +222,7 @@ class EVC_API Response {
     Status status_ = Status::ok;
     Kind kind_ = Kind::text;
     bool close_ = false;
+    bool overflowed_ = false;  // more was written than is gathered
 };
 
 }  // namespace webby

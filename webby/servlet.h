@@ -74,7 +74,8 @@ class FunctionServlet final : public Servlet {
 
 // An object for each connection that asks for it: what it remembers is that client's alone, and nothing needs
 // a lock. `factory` returns a std::unique_ptr<Servlet>; it is called at the connection's first request, on
-// whatever thread serves that; the object goes with the connection.
+// whatever thread serves that; the object goes with the connection. One that throws, or returns null, is
+// asked again at the next request; this one is a 500.
 //
 //   server.add(Method::get, "/next", make_servlet_per_connection([] { return std::make_unique<Counter>();
 //   }));

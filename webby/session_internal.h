@@ -80,7 +80,9 @@ class Session final : public Wire {
                     if (sends % kStepsInARow == 0 || engine_.take_worked())
                         socket_.let_others_go_first();  // a fast client with much to take, or much to make
                     break;
-                case Exchange::Want::deferred: return wait_for_answer(want, exchange_.answer_deadline().at());
+                case Exchange::Want::deferred:
+                    if (exchange_.has_answer()) break;
+                    return wait_for_answer(want, exchange_.answer_deadline().at());
                 case Exchange::Want::source:
                     if (!exchange_.can_be_told()) {
                         if (!exchange_.wait_for_source()) return SessionEnd::close;

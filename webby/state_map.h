@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -23,12 +24,14 @@ class StateMap {
     ~StateMap() { clear(); }
 
     // The owner's T; made by make() the first time. Lifetime: until the request, or the connection, ends.
+    // Errors: what make() throws; std::invalid_argument where it returns null.
     template <class T, class Make>
     T& get(const void* owner, Make&& make) {
         for (const Slot& slot : slots_)
             if (slot.owner == owner && slot.destroy == &destroy<T>) return *static_cast<T*>(slot.value);
         slots_.reserve(slots_.size() + 1);
         T* const made = std::forward<Make>(make)().release();
+        if (made == nullptr) throw std::invalid_argument("a value for a StateMap was not made: null");
         slots_.push_back({owner, made, &destroy<T>});
         return *made;
     }

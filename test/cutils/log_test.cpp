@@ -86,6 +86,11 @@ TEST(Log, ALineOfTwoKibibytesIsCutVisibly) {
     CHECK_EQUAL("info|" + std::string(2044, 'x') + "…\n", lines);
 }
 
+TEST(Log, WhatOthersChoseMakesNoSecondLineAndSpeaksToNoTerminal) {
+    log(LogLevel::info, "%s", "one\r\nerror forged\x1b[2J\t\x7fgrün");
+    CHECK_EQUAL("info|one??error forged?[2J??grün\n", lines);
+}
+
 TEST(Log, ALineThatIsNotFormattedReachesTheSinkWhole) {
     log_line(LogLevel::info, std::string(5000, 'x'));
     LONGS_EQUAL(5000 + 6, lines.size());

@@ -638,3 +638,23 @@ TEST(Parking, CancelingClosesThoseThatWaitInTheMiddle) {
     parking->cancel_active();
     CHECK_EQUAL(0, parking->size());
 }
+
+TEST(Parking, ShutdownWaitsForThoseWhoAreBeingServed) {
+    bool slept = false, canceled = false;
+    CHECK(!adopt([&](EvSocket&) {
+        {
+            const CancelShield shield(Deadline::never);
+            slept = !this_evthread::delay(1h);
+        }
+        canceled = this_evthread::canceled();
+        return Next::park(30s);
+    }));
+    CHECK(!adopt(echo()));
+    send(0, "x");
+    run_ready();
+    parking->shutdown();
+    CHECK(slept);
+    CHECK(canceled);
+    LONGS_EQUAL(0, parking->size());
+    LONGS_EQUAL(2, gone);
+}

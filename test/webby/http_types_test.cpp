@@ -15,6 +15,7 @@ TEST(HttpTypes, MethodsHaveTheirNames) {
 TEST(HttpTypes, StatusesHaveTheirPhrases) {
     CHECK(reason_phrase(Status::ok) == "OK");
     CHECK(reason_phrase(Status::header_fields_too_large) == "Request Header Fields Too Large");
+    CHECK(reason_phrase(static_cast<Status>(507)) == "Insufficient Storage");
     CHECK(reason_phrase(static_cast<Status>(299)) == "Unknown");
 }
 

@@ -116,4 +116,5 @@ TEST(ProgramConfig, AFileThatIsNotThereIsOneLineAndExitCode2) {
                  refusal_of({"--config", "/nonexistent.toml"}).c_str());
     STRCMP_EQUAL(("2 webby: " + folder.path() + ": Is a directory\n").c_str(),
                  refusal_of({"--config", folder.path()}).c_str());
+    STRCMP_EQUAL("2 webby: --config: it names no file\n", refusal_of({"--config", ""}).c_str());
 }

@@ -103,6 +103,7 @@ TEST(ProgramFilters, PasswordsThatAreWeaklyHashedAreRefused) {
     folder.write("users", "");
     STRCMP_CONTAINS("nobody is in it", refusal({"--auth-file", path}).c_str());
     STRCMP_CONTAINS("2 webby: --auth-file: /nonexistent", refusal({"--auth-file", "/nonexistent"}).c_str());
+    STRCMP_CONTAINS("2 webby: --auth-file: it names no file", refusal({"--auth-file", ""}).c_str());
 }
 
 TEST(ProgramFilters, WhatTheyCannotUseIsOneLineAndExitCode2) {

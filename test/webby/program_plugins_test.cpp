@@ -103,6 +103,30 @@ TEST(ProgramPlugins, OneThatLacksASymbolIsRefusedBeforeItServes) {
     refuses({"--servlet", plugin_path("test/plugins/unresolved")}, "unresolved.so: undefined symbol: ");
 }
 
+TEST(ProgramPlugins, FactoriesThatAddNothingOrAreNoneAreRefused) {
+    const std::string odd = plugin_path("test/plugins/odd");
+    if (!can_run() || !std::filesystem::exists(odd)) return;
+    refuses({"--servlet", odd + ",null_servlet"},
+            "odd.so: null_servlet: null instead of a servlet for \"/null\"");
+    refuses({"--filter", odd + ",null_filter"}, "odd.so: null_filter: null instead of a filter");
+    refuses({"--servlet", odd + ",no_function"}, "odd.so: its \"no_function\" is not a function");
+    refuses({"--servlet", odd + ",webby_plugin_abi"}, "its \"webby_plugin_abi\" is not a function");
+    refuses({"--servlet", "," + hello}, "its VHOST is empty");
+}
+
+TEST(ProgramPlugins, AnObjectForAConnectionThatIsNotMadeIsA500) {
+    const std::string odd = plugin_path("test/plugins/odd");
+    if (!can_run() || !std::filesystem::exists(odd)) return;
+    for (const char* paradigm : {"thread", "event", "coroutine"}) {
+        Program program(with({"--paradigm", paradigm, "--servlet", odd}));
+        const nutils::SockAddr at = address_in(program.line());
+        STRCMP_CONTAINS(" 500 ", answer_of(at, "/nobody").c_str());
+        STRCMP_CONTAINS("<h1>home</h1>", answer_of(at, "/").c_str());
+        program.signal(SIGTERM);
+        LONGS_EQUAL(0, program.wait());
+    }
+}
+
 TEST(ProgramPlugins, OneForAnotherAbiIsRefused) {
     if (!can_run() || !std::filesystem::exists(plugin_path("test/plugins/other_abi"))) return;
     refuses({"--servlet", plugin_path("test/plugins/other_abi")},

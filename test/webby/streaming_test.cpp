@@ -86,6 +86,28 @@ TEST(Streaming, WithoutAnybodyWhoMayWaitWhatIsWrittenIsGathered) {
     CHECK_EQUAL("abcde", body_of(heard));
 }
 
+TEST(Streaming, WhatIsTooMuchToBeGatheredIsNoAnswer) {
+    make(Paradigm::event).get("/", [](Request&, Response& r) {
+        r.add_header("ETag", "\"whole\"");
+        const std::string piece(1024 * 1024, 'x');
+        nutils::IoResult got;
+        for (int i = 0; i < 17; ++i) got = r.write(piece, 10s);
+        CHECK(got.error == nutils::NetError::too_long);
+        CHECK(r.write("little", 10s).error == nutils::NetError::too_long);
+    });
+    server->get("/told", [](Request&, Response& r) {
+        while (r.write(std::string(4'000'000, 'x'), 10s))
+            ;
+        r.error(Status::content_too_large);
+    });
+    server->start().value();
+    const std::string heard = talk(get("/"));
+    STRCMP_CONTAINS("HTTP/1.1 500 ", heard.c_str());
+    CHECK(heard.find("ETag") == std::string::npos);
+    CHECK_EQUAL("500 Internal Server Error\n", body_of(heard));
+    STRCMP_CONTAINS("HTTP/1.1 413 ", talk(get("/told")).c_str());
+}
+
 TEST(Streaming, AConnectionGoesOnAfterAWrittenBody) {
     for (const Paradigm paradigm : kAllParadigms) {
         make(paradigm).get("/", [](Request&, Response& r) { (void)r.write(std::string(100'000, 'x'), 10s); });
@@ -149,6 +171,19 @@ TEST(Streaming, AnExceptionAfterTheHeadCutsTheConnection) {
         CHECK_EQUAL("3\r\nabc\r\n", body_of(heard));
         STRCMP_CONTAINS("exception: oops [request ", log->text().c_str());
     }
+}
+
+TEST(Streaming, AnExceptionIsOneLineThatEndsWithTheRequestsId) {
+    make(Paradigm::coroutine).get("/*path", [](Request&, Response&) {
+        throw std::runtime_error("first\nerror forged " + std::string(5000, 'x'));
+    });
+    server->start().value();
+    STRCMP_CONTAINS(" 500 ", talk(get("/a%0Aerror%20forged" + std::string(4000, 'y'))).c_str());
+    const std::string said = log->text();
+    CHECK_EQUAL(said.find('\n'), said.size() - 1);
+    STRCMP_CONTAINS("GET /a?error forged", said.c_str());
+    STRCMP_CONTAINS("first?error forged", said.c_str());
+    STRCMP_CONTAINS("-1]\n", said.c_str());
 }
 
 TEST(Streaming, ABodyIsReadAndAnsweredAtTheSameTime) {
@@ -355,6 +390,54 @@ TEST(Streaming, AnEventThatNobodyCouldReadIsNotPublished) {
     STRCMP_CONTAINS("line break", log->text().c_str());
 }
 
+TEST(Streaming, AnEventThatIsLargerThanMayWaitIsNotPublished) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.most_waiting = 1000});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        BlockingSocket listener = client();
+        CHECK(listener.send_all(get("/news"), 10s));
+        (void)hear_until(listener, ":\n\n");
+        CHECK_EQUAL(0, hub.publish({.data = std::string(1000, 'x')}));
+        STRCMP_CONTAINS("is more than may wait", log->text().c_str());
+        CHECK_EQUAL(0, hub.counts().dropped);
+        CHECK_EQUAL(1, hub.publish({.data = "small"}));
+        STRCMP_CONTAINS("data: small\n\n", hear_until(listener, "small\n\n").c_str());
+        server.reset();
+    }
+}
+
+// Not some of it, and then what comes: the gap would never be noticed.
+TEST(Streaming, WhoHasMissedMoreThanMayWaitComesBackForTheRest) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.most_waiting = 1000, .history = 100});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        for (int i = 0; i < 30; ++i)
+            CHECK_EQUAL(0, hub.publish({.data = std::string(80, 'x'), .id = std::to_string(i)}));
+        std::string last = "0";
+        for (int visits = 0; last != "29"; ++visits) {
+            CHECK(visits < 5);
+            BlockingSocket listener = client();
+            CHECK(listener.send_all(get("/news", "Last-Event-ID: " + last + "\r\n"), 10s));
+            const std::string next = "id: " + std::to_string(std::stoi(last) + 1) + "\n";
+            std::string heard = hear_until(listener, next);
+            (void)hub.publish({.data = "not for it"});
+            if (hub.counts().listeners > 0) {
+                heard += hear_until(listener, "not for it");
+                STRCMP_CONTAINS("id: 29\n", heard.c_str());
+            } else {
+                heard += hear_all(listener);
+                CHECK(heard.find("not for it") == std::string::npos);
+                CHECK(heard.ends_with("0\r\n\r\n"));
+            }
+            last = heard.substr(heard.rfind("id: ") + 4);
+            last.resize(last.find('\n'));
+        }
+        server.reset();
+    }
+}
+
 // --- many who wait, few stacks
 
 TEST(Streaming, ListenersHoldNoStackAndNoThread) {
@@ -475,6 +558,23 @@ TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
         STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/later")).c_str());
         CHECK_FALSE(answer->wanted());
         answer.reset();
+        server.reset();
+    }
+}
+
+// Whoever made the answer: it is the servlet that is late.
+TEST(Streaming, AServletThatTakesTooLongIsLateThoughItsAnswerIsComplete) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/late",
+                           [&](Request&, Response& r) {
+                               Deferred answer = r.defer();
+                               answer.response().text("in time");
+                               answer.complete();
+                               ::usleep(60'000);
+                           },
+                           {.blocking = Blocking::offload, .deadline = 30ms});
+        server->start().value();
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/late")).c_str());
         server.reset();
     }
 }

@@ -46,6 +46,8 @@ CommandLine::CommandLine()
                      "reads what the command line does not say: lines like listen = \"127.0.0.1:80\", named "
                      "as the options are (TOML, without tables)")
         ->type_name("FILE")
+        ->check(checked(
+            [](const std::string& text) -> std::string { return text.empty() ? "it names no file" : ""; }))
         ->configurable(false);
     parser_
         ->add_flag("--print-config", print_config_, "prints the whole configuration as such a file, and ends")

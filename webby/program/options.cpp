@@ -194,6 +194,9 @@ void describe_checks(CommandLine& line) {
         return text.empty() ? std::string() : wrong_with(nutils::IpNetworkList::parse(text));
     });
     line.check("--rate-limit", [](const std::string& text) { return wrong_with(parse_rate(text)); });
+    // An empty variable in a script must not open the door.
+    line.check("--auth-file",
+               [](const std::string& text) -> std::string { return text.empty() ? "it names no file" : ""; });
     line.check("--cors",
                [](const std::string& text) { return wrong_with(CorsFilter::create({.origins = {text}})); });
 }

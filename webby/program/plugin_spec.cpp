@@ -46,6 +46,7 @@ cutils::Result<PluginSpec> PluginSpec::parse(std::string_view text) {
             return wrong(text, "not [VHOST,]LIB[,FACTORY][,KEY=VALUE...]");
         spec.arguments.emplace_back(parts[at].substr(0, equals), parts[at].substr(equals + 1));
     }
+    if (at > 0 && parts[0].empty()) return wrong(text, "its VHOST is empty");
     if (spec.library.find_first_of("./") == std::string::npos)
         return wrong(text, "it names no shared library");
     if (!is_identifier(spec.factory)) return wrong(text, "its factory is not the name of a function");

@@ -1,6 +1,8 @@
 #include "webby/program/plugins.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 
 #include <exception>
 #include <system_error>
@@ -27,6 +29,13 @@ std::string difference(const PluginAbi& theirs) {
     return "built with other headers or another C++ library than this webby: build it again";
 }
 
+bool is_function(void* address) {
+    Dl_info where;
+    void* symbol = nullptr;
+    if (::dladdr1(address, &where, &symbol, RTLD_DL_SYMENT) == 0 || symbol == nullptr) return false;
+    return ELF64_ST_TYPE(static_cast<const ElfW(Sym)*>(symbol)->st_info) == STT_FUNC;
+}
+
 }  // namespace
 
 Plugins::~Plugins() {
@@ -47,6 +56,7 @@ cutils::Result<void> Plugins::load(const PluginSpec& spec, PluginHost host) {
         return failed(spec.library, difference(theirs));
     void* const factory = ::dlsym(library, spec.factory.c_str());
     if (factory == nullptr) return failed(spec.library, "it has no factory \"" + spec.factory + "\"");
+    if (!is_function(factory)) return failed(spec.library, "its \"" + spec.factory + "\" is not a function");
     try {
         reinterpret_cast<PluginFactory*>(factory)(host);
     } catch (const std::exception& error) {
