@@ -8,12 +8,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 verb=$1
-# What is installed says where it is, to whoever looks from anywhere.
+# What is installed says where it is, to whoever looks from anywhere: so a relative prefix, which is one below this
+# folder, becomes absolute.
 for place in PREFIX LIBDIR; do
-    if [[ ${!place} != /* ]]; then
-        echo "make $verb: $place must be an absolute path, not \"${!place}\" (${place}=\$PWD/${!place})" >&2
-        exit 2
-    fi
     printf -v "$place" %s "$(realpath -ms "${!place}")"
 done
 libdir=$DESTDIR$LIBDIR
