@@ -1,4 +1,4 @@
-# Sourced by the scripts of this folder: with --help or -h each shows what stands at its beginning, and does nothing.
+# Sourced by the scripts here and by those of test/: with --help or -h each shows what stands at its beginning, and does nothing.
 case ${1-} in
 -h | --help)
     awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"

@@ -8,6 +8,7 @@
 #
 # One line a case, then "N passed, N failed". Leaves nothing behind.
 set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../build/help.sh"
 
 quick=false prefix=
 while [ $# -gt 0 ]; do

@@ -13,6 +13,7 @@
 # Which errors: errors.txt. What does not fail: excluded.txt, with the reasons. One line a run (--quiet: only those
 # that failed, with the command that repeats it), then "N passed, N failed".
 set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../build/help.sh"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit 1

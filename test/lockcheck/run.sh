@@ -6,6 +6,7 @@
 #
 # One line a case, then "N passed, N failed". Leaves nothing behind.
 set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../build/help.sh"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
