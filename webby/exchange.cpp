@@ -170,6 +170,7 @@ void Exchange::too_late() {
 bool Exchange::settle_one(DeferredState& state, bool may_wait) {
     // Who uses the request on another thread is waited for here: it must not go.
     if (can_be_told() && !(may_wait && state.is_pinned())) {
+        memory_->waiter_is_known = true;
         deferred_ = state.tell(*context_->told_on, *waiter_);
         if (deferred_) return false;
     } else if (!wait_for(state)) {
@@ -650,6 +651,7 @@ bool Exchange::watch_source() {
         engine_.end_source();
         return false;
     }
+    memory_->waiter_is_known = true;
     return engine_.source().tell(*context_->told_on, *waiter_);
 }
 

@@ -64,6 +64,7 @@ struct ConnectionMemory {
     StateMap state{};
     std::unique_ptr<nutils::SockAddr> peer{};  // as a PROXY header says, or for filters that hear of its end
     bool tells_end = false;                    // there are such filters
+    bool waiter_is_known = false;              // somebody has, or had, its AnswerWaiter to tell
 
     void tell_closed(const Application& application) {
         if (tells_end) [[unlikely]]
