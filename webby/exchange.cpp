@@ -33,7 +33,7 @@ void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& mem
         if (memory.peer == nullptr) memory.peer = std::make_unique<nutils::SockAddr>(wire.peer());
         memory.tells_end = true;
     }
-    deferred_ = given_up_ = false;
+    deferred_ = false;
     waiting_for_input_ = Waiting::nothing;
     engine_.reset(memory.requests);
     if (context.metrics != nullptr) {

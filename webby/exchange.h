@@ -128,6 +128,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Lets go of what was not sent, for whoever begins with it next.
     void put_aside() {
         count_end();
+        given_up_ = false;  // not in begin(): others may have given up before that
         if (kept_line_ != nullptr) [[unlikely]]
             end_line(0);
         if (engine_.has_output() || engine_.is_sending()) [[unlikely]]
@@ -143,7 +144,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Suspends: where a servlet does.
     [[nodiscard]] Want advance();
 
-    // Whoever waits for a deferred response in advance() goes on without it, now and until the next begin().
+    // Whoever waits for a deferred response in advance() goes on without it, now and until put_aside().
     // Any thread.
     void give_up();
     // True when a deferred response may not be left alone: a servlet on another thread uses the request.
