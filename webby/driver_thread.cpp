@@ -106,11 +106,9 @@ struct Connection final : cutils::ListHook<Connection>, cutils::ListHook<ParkedT
     UnsentLimit::Share unsent;  // with the lock held
     Conversation conversation;
     TimePoint expires{};  // while nobody works on it
-    // By whom somebody else's answer is heard of; made when it may be needed. It has been told of to
-    // somebody; nobody works on the connection until it is told, or that has happened already. With the lock
-    // held.
+    // By whom somebody else's answer is heard of; made when it may be needed. Nobody works on the connection
+    // until it is told, or that has happened already. With the lock held.
     std::unique_ptr<Waker> waker;
-    bool waker_is_known = false;
     bool waits_for_answer = false;
     bool woken = false;
     bool goes_on = false;  // told: a thread takes it as soon as the client takes something
@@ -782,7 +780,6 @@ bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
 // event that one of them has taken, and a wake-up for another, would be two who serve it. A listener's end is
 // noticed by the loop; other clients wait for their answers.
 bool ThreadDriver::wait_for_answer(Connection& connection) {
-    connection.waker_is_known = true;
     const bool listens = connection.conversation.want == Exchange::Want::source;
     const bool ends = listens && connection.conversation.exchange->source_ends();
     if (std::exchange(connection.woken, false) || ends) return go_on(connection);
@@ -858,7 +855,8 @@ void ThreadDriver::remove(Connection& connection) {
         delete exchange;
     }
     connection.conversation.memory.tell_closed(application);
-    if (connection.waker_is_known)  // and nobody knows it any more: what runs is all that there is
+    // Nobody knows its waker any more: what runs is all that there is.
+    if (connection.conversation.memory.waiter_is_known)
         loop.post([waker = std::shared_ptr<Waker>(std::move(connection.waker))] {});
     delete &connection;  // closes it: before it is counted as gone
     const std::lock_guard lock(mutex);

@@ -33,7 +33,7 @@ void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& mem
         if (memory.peer == nullptr) memory.peer = std::make_unique<nutils::SockAddr>(wire.peer());
         memory.tells_end = true;
     }
-    deferred_ = given_up_ = false;
+    deferred_ = false;
     waiting_for_input_ = Waiting::nothing;
     engine_.reset(memory.requests);
     if (context.metrics != nullptr) {
@@ -171,6 +171,7 @@ bool Exchange::settle_one(DeferredState& state, bool may_wait) {
     state.is_for(wire_->fd());
     // Who uses the request on another thread is waited for here: it must not go.
     if (can_be_told() && !(may_wait && state.is_pinned())) {
+        memory_->waiter_is_known = true;
         deferred_ = state.tell(*context_->told_on, *waiter_);
         if (deferred_) return false;
     } else if (!wait_for(state)) {
@@ -651,6 +652,7 @@ bool Exchange::watch_source() {
         engine_.end_source();
         return false;
     }
+    memory_->waiter_is_known = true;
     return engine_.source().tell(*context_->told_on, *waiter_);
 }
 

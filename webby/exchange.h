@@ -64,6 +64,7 @@ struct ConnectionMemory {
     StateMap state{};
     std::unique_ptr<nutils::SockAddr> peer{};  // as a PROXY header says, or for filters that hear of its end
     bool tells_end = false;                    // there are such filters
+    bool waiter_is_known = false;              // somebody has, or had, its AnswerWaiter to tell
 
     void tell_closed(const Application& application) {
         if (tells_end) [[unlikely]]
@@ -129,6 +130,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Lets go of what was not sent, for whoever begins with it next.
     void put_aside() {
         count_end();
+        given_up_ = false;  // not in begin(): others may have given up before that
         if (kept_line_ != nullptr) [[unlikely]]
             end_line(0);
         if (engine_.has_output() || engine_.is_sending()) [[unlikely]]
@@ -144,7 +146,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     // Suspends: where a servlet does.
     [[nodiscard]] Want advance();
 
-    // Whoever waits for a deferred response in advance() goes on without it, now and until the next begin().
+    // Whoever waits for a deferred response in advance() goes on without it, now and until put_aside().
     // Any thread.
     void give_up();
     // True when a deferred response may not be left alone: a servlet on another thread uses the request.

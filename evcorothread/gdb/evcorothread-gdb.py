@@ -289,6 +289,8 @@ def where(coroutine):
                 rank = 3
             elif file.startswith("/usr/include/") or file.endswith("evcorothread/ev_loop.h"):
                 rank = 2
+            elif not file:  # the system's, perhaps, in a program that is linked statically
+                rank = 1
             else:
                 rank = 0
             if rank < best[0]:
@@ -300,11 +302,14 @@ def where(coroutine):
 def backtrace(coroutine, options):
     if not coroutine.begun:
         return "  (has not begun)\n"
+    # The frame of the OS thread, which is only where we begin, is not part of it; nor of the innermost so many.
+    words = options.split()
+    if words and words[-1].isdigit() and not coroutine.running:
+        words[-1] = str(int(words[-1]) + 1)
     with Chosen(coroutine):
-        shown = gdb.execute("backtrace " + options, to_string=True)
+        shown = gdb.execute("backtrace " + " ".join(words), to_string=True)
     if coroutine.running:
         return shown
-    # The frame of the OS thread, which is only where we begin, is not part of it.
     lines, keep = [], False
     for line in shown.splitlines(True):
         match = re.match(r"#(\d+)(\s+)", line)
@@ -324,6 +329,8 @@ def command(invoke):
             invoke(self, argument, from_tty)
         except UNREADABLE as error:
             raise gdb.GdbError("the program's memory is damaged, or not all of it is in the core: %s" % error)
+        except gdb.error as error:  # backtrace(1) does not know what it was given
+            raise gdb.GdbError(str(error))
 
     return guarded
 

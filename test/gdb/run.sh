@@ -100,6 +100,11 @@ for kind in static shared; do
     stop_process
     in_gdb "$work/$kind" "$work/core" "${look[@]}"
     check "$kind, gdb's core"
+    in_gdb "$work/$kind" "$work/core" -ex "evthread 1 bt 2" -ex "evthread 1 bt nonsense"
+    says "$kind: a backtrace of so many frames has them" '^#1 '
+    says_not "$kind: and no more" '^#2 '
+    says "$kind: what backtrace does not know is said" 'nonsense'
+    says_not "$kind: without a traceback" 'Traceback|Python Exception'
     rm -f "$work/core"
 done
 # The kernel's, where it leaves them in the folder of the process.
