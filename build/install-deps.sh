@@ -25,9 +25,10 @@ packages=(
     curl procps                               # the end-to-end tests
     gdb                                       # the tests of its script
     strace                                    # test/faults: system calls that fail
+    valgrind                                  # its header, so that it knows our stacks; build/valgrind.sh
     cmake mandoc                              # test/consumers: find_package, man pages without warnings
 )
-bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk libcpp-httplib-dev libmicrohttpd-dev nghttp2-client valgrind linux-perf util-linux)
+bench_packages=(golang-go libbenchmark-dev libst-dev libboost-fiber1.81-dev nginx-light h2o wrk libcpp-httplib-dev libmicrohttpd-dev nghttp2-client linux-perf util-linux)
 deb_packages=(debhelper dpkg-dev lintian debootstrap)
 
 case ${1:-} in

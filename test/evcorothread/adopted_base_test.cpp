@@ -28,7 +28,7 @@ using Base = std::unique_ptr<event_base, decltype(&event_base_free)>;
 
 class AdoptedFixture : public Fixture {
   public:
-    AdoptedFixture() { ::alarm(120); }
+    AdoptedFixture() { ::alarm(patience(120U)); }
     ~AdoptedFixture() override { ::alarm(0); }
 
     Base base{event_base_new(), &event_base_free};

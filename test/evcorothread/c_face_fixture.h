@@ -93,7 +93,7 @@ class CFace : public test_support::Fixture {
     // Makes run_loop() return after so many milliseconds.
     void start_break_in(long milliseconds) {
         EVTIMER_start(EVTIMER_init_one_shot_on_loop(
-            loop, 0, EVTIMEOUT_ms(milliseconds),
+            loop, 0, EVTIMEOUT_ms(test_support::patience(milliseconds)),
             [](EVTIMER* timer, void* its_loop) {
                 EVTIMER_free(timer);
                 EVLOOP_break(static_cast<EVLOOP*>(its_loop));

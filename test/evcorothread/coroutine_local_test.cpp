@@ -385,8 +385,8 @@ TEST(CoroutineLocal, FailedAllocationsLeaveNothing) {
 }
 
 TEST(CoroutineLocal, TenThousandCoroutinesEachHaveTheirs) {
-    constexpr std::size_t kCount = kSanitized ? 1'000 : 10'000;
-    OrderedLoop crowd(kCount, std::nullopt);
+    const std::size_t count = is_watched() ? 1'000 : 10'000;
+    OrderedLoop crowd(count, std::nullopt);
     static std::size_t alive = 0;
     struct Counted {
         Counted() { ++alive; }
@@ -396,12 +396,12 @@ TEST(CoroutineLocal, TenThousandCoroutinesEachHaveTheirs) {
         std::size_t number = 0;
     };
     const evcorothread::CoroutineLocal<Counted> mine;
-    for (std::size_t i = 0; i < kCount; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
         crowd.go([&, i] {
             mine->number = i;
             this_evthread::yield();
             CHECK_EQUAL(i, mine->number);
-            CHECK_EQUAL(kCount - i, alive);
+            CHECK_EQUAL(count - i, alive);
         });
     }
     crowd.run();

@@ -48,7 +48,7 @@ constexpr Deadline kSoon = 20s;
 // of the first thing that was wrong.
 class Verdict {
   public:
-    Verdict() { ::alarm(30); }  // what hangs must not stay
+    Verdict() { ::alarm(patience(30U)); }  // what hangs must not stay
     void expect(bool good) {
         ++number_;
         if (!good && code_ == 0) code_ = number_;
@@ -816,7 +816,7 @@ TEST(Forks, AChildLearnsThatItsParentHasDied) {
                                       fork_child(own,
                                                  [&] {
                                                      (void)nutils::write_some(ready.writing.get(), "r");
-                                                     ::alarm(30);
+                                                     ::alarm(patience(30U));
                                                      for (;;) ::pause();
                                                      return 0;
                                                  },

@@ -53,7 +53,7 @@ class LoopFixture : public Fixture {
   public:
     explicit LoopFixture(LoopClock clock = LoopClock::virtual_time, std::size_t count = 16)
         : stacks({.count = count, .pages = 16}), loop(stacks, any_order({.clock = clock})) {
-        ::alarm(120);  // a test that hangs must not hang those behind it
+        ::alarm(patience(120U));  // a test that hangs must not hang those behind it
     }
     ~LoopFixture() override { ::alarm(0); }
 
@@ -96,9 +96,9 @@ class LoopFixture : public Fixture {
     // meanwhile.
     template <class Done>
     void until(Done&& done) {
-        const TimePoint limit = cutils::monotonic_now() + 5s;
+        const TimePoint limit = cutils::monotonic_now() + patience(5s);
         while (!done()) {
-            CHECK_TEXT(cutils::monotonic_now() < limit, "it did not happen within five seconds");
+            CHECK_TEXT(cutils::monotonic_now() < limit, "it did not happen in time");
             run_ready();
             ::sched_yield();
         }

@@ -38,14 +38,14 @@ std::size_t thread_count() {
 
 // Threads that have been joined may be visible for a moment.
 bool threads_become(std::size_t count) {
-    const TimePoint limit = cutils::monotonic_now() + 5s;
+    const TimePoint limit = cutils::monotonic_now() + patience(5s);
     while (thread_count() > count && cutils::monotonic_now() < limit) ::sched_yield();
     return thread_count() <= count;
 }
 
 class GroupFixture : public Fixture {
   public:
-    GroupFixture() { ::alarm(120); }
+    GroupFixture() { ::alarm(patience(120U)); }
     ~GroupFixture() override { ::alarm(0); }
 
     void setup() override {
@@ -96,9 +96,9 @@ class GroupFixture : public Fixture {
     }
     template <class Done>
     static void until(Done&& done) {
-        const TimePoint limit = cutils::monotonic_now() + 5s;
+        const TimePoint limit = cutils::monotonic_now() + patience(5s);
         while (!done()) {
-            CHECK_TEXT(cutils::monotonic_now() < limit, "it did not happen within five seconds");
+            CHECK_TEXT(cutils::monotonic_now() < limit, "it did not happen in time");
             ::sched_yield();
         }
     }

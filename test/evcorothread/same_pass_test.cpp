@@ -64,7 +64,7 @@ class SamePassFixture : public RealTimeFixture {
 
   private:
     void meet(const std::function<IoResult()>& wait, const Action& first, const Action& second) {
-        deadline = cutils::monotonic_now() + 20ms;
+        deadline = cutils::monotonic_now() + patience(20ms);
         waiter = go([this, wait] {
             const IoResult got = wait();
             result = got;

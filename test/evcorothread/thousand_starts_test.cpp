@@ -1,5 +1,5 @@
 // Loops, groups and servers, started and stopped again and again in one process: no memory, descriptor, OS
-// thread or mapping is left behind. EVC_ROUNDS=1000 for the full proof; 25 under valgrind, which is slow.
+// thread or mapping is left behind. EVC_ROUNDS=1000 for the full proof.
 #include <unistd.h>
 
 #include <cstddef>

@@ -166,7 +166,7 @@ TEST(TlsFaults, HandshakesGivenUpHalfWayLeaveNothing) {
     };
     give_up(500);
     const long before = OpensslMemory::blocks();
-    give_up(kSanitized ? 1000 : 10'000);
+    give_up(is_watched() ? 1000 : 10'000);
     CHECK_EQUAL(before, OpensslMemory::blocks());
     CHECK_EQUAL(0, stacks.in_use());
     check_that_it_works();

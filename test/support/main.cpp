@@ -9,22 +9,13 @@
 #include "test/support/replay_plugin.h"
 #include "test/support/sanitizers.h"
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#else
-#define RUNNING_ON_VALGRIND 0
-#endif
-
 namespace {
-
-// valgrind takes the place of operator delete, but not of CppUTest's operator new.
-bool memory_is_watched() { return test_support::kSanitized || RUNNING_ON_VALGRIND; }
 
 // CppUTest's bookkeeping at the end of each block hides overruns from ASan, and its lock around every
 // allocation hides races from TSan. Both have leak detection or need none, so under them memory comes
 // straight from malloc. Before all other constructors: a block must be freed the way it was allocated.
 [[gnu::constructor(101)]] void choose_memory_checks() {
-    if (memory_is_watched())
+    if (test_support::is_watched())
         MemoryLeakWarningPlugin::turnOffNewDeleteOverloads();
     else
         MemoryLeakWarningPlugin::turnOnThreadSafeNewDeleteOverloads();
@@ -39,7 +30,7 @@ int main(int argc, char** argv) {
     TestRegistry::getCurrentRegistry()->installPlugin(&descriptors);
     // Not RunAllTests() under a sanitizer: that installs the memory plugin, which would have nothing to look
     // at.
-    if (memory_is_watched())
+    if (test_support::is_watched())
         return CommandLineTestRunner(argc, argv, TestRegistry::getCurrentRegistry()).runAllTestsMain();
     return CommandLineTestRunner::RunAllTests(argc, argv);
 }

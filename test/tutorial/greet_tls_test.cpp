@@ -19,6 +19,9 @@ namespace {
 const std::string kQuestion = "What's your name?\n";
 const std::string kTooSlow = "I cannot wait any longer. Bye!\n";
 
+// Seconds in which a handshake is done, by far.
+std::string little_patience() { return under_valgrind() ? "5" : "0.3"; }
+
 class Server {
   public:
     Server(const std::string& step, const TlsCertificate& certificate, const std::string& patience = "10")
@@ -206,7 +209,7 @@ TEST(TutorialGreetTls, PlainTextIsRefusedWithALine) {
 
 TEST(TutorialGreetTls, ASilentHandshakeTimesOut) {
     for_both([&] {
-        Server server(step, certificate, "0.3");
+        Server server(step, certificate, little_patience());
         in_coroutine([&] {
             EvSocket socket = plain(server);
             const TimePoint begin = loop.precise_now();
@@ -223,7 +226,7 @@ TEST(TutorialGreetTls, ASilentHandshakeTimesOut) {
 
 TEST(TutorialGreetTls, ThoseWhoSayNothingInsideAreDroppedInWords) {
     for_both([&] {
-        Server server(step, certificate, "0.3");
+        Server server(step, certificate, little_patience());
         in_coroutine([&] {
             TlsSocket socket = client(server);
             CHECK_EQUAL(kQuestion + kTooSlow + end(), all_of(socket));

@@ -191,7 +191,7 @@ TEST(LogRelay, ABurstAgainstAClientThatDoesNotReadForTwoSecondsLosesNothing) {
         const TimePoint begin = loop.precise_now();
         sends_lines(one, 0, 500, quick);
         CHECK(loop.precise_now() - begin < 2s);  // the slow one has delayed nobody
-        if (!kSanitized) CHECK(one.resident_kib() - before < 2048);
+        if (!is_watched()) CHECK(one.resident_kib() - before < 2048);
         CHECK(!this_evthread::delay(begin + 2s));
         for (int i = 0; i < 500; ++i) CHECK_EQUAL(numbered(i), slow.line());
         sends_lines(one, 500, 600, quick);
@@ -347,7 +347,7 @@ TEST(LogRelay, AFloodDoesNotGrowItsMemory) {
     in_coroutine([&] {
         Reader never = reader(one, 4096);
         const auto flood = [&] {
-            for (int i = 0; i < (kSanitized ? 2'000 : 20'000); ++i) one.gets(numbered(i % 1000));
+            for (int i = 0; i < (is_watched() ? 2'000 : 20'000); ++i) one.gets(numbered(i % 1000));
             Reader later = reader(one);  // it has not gone under, nor is it deaf
             // The flood's last datagrams may still be on their way to it, or lose it this one.
             for (std::string line;; line = later.line(100ms)) {
@@ -358,7 +358,7 @@ TEST(LogRelay, AFloodDoesNotGrowItsMemory) {
         flood();
         const long before = one.resident_kib();
         for (int i = 0; i < 3; ++i) flood();
-        if (!kSanitized) CHECK(one.resident_kib() - before < 1024);
+        if (!is_watched()) CHECK(one.resident_kib() - before < 1024);
     });
     one.ends();
 }

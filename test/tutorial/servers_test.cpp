@@ -342,10 +342,9 @@ TEST(TutorialServers, DropSilentClients) {
     std::vector<std::unique_ptr<Server>> servers;
     std::vector<Client> silent;
     for (const char* name :
-         {"iterative", "forking", "preforked", "threaded", "polling", "callbacks", "coroutines"}) {
+         {"iterative", "forking", "preforked", "threaded", "polling", "callbacks", "coroutines"})
         servers.push_back(std::make_unique<Server>(name, "1"));
-        silent.push_back(servers.back()->client());
-    }
+    for (const auto& server : servers) silent.push_back(server->client());  // when all have started
     const auto begin = Clock::now();
     for (const Client& client : silent) CHECK(client.echoes("once\n"));
     for (const Client& client : silent) {

@@ -117,7 +117,7 @@ TEST(SlowReaders, GetTheirNextAnswerWhenTheyHaveTakenTheFirst) {
 // The kernel takes no more until a third of its megabytes has gone, which takes these clients longer than the
 // I/O timeout.
 TEST(SlowReaders, WhoReadSteadilyAreNotCut) {
-    options.timeouts.io = 400ms;
+    options.timeouts.io = test_support::patience(400ms);
     for (const Paradigm paradigm : kAllParadigms) {
         start(paradigm);
         const int small = 128 * 1024;  // or the client's kernel would take as much

@@ -233,7 +233,7 @@ TEST(TlsParadigms, AClientThatIsGoneBeforeItHasShakenHandsIsNotWorthALine) {
 }
 
 TEST(TlsParadigms, ClientsThatNeverShakeHandsAreClosedAfterTheHeadTimeout) {
-    options.timeouts.head = 50ms;
+    options.timeouts.head = test_support::patience(50ms);
     for (const Paradigm paradigm : kAll) {
         start(paradigm);
         plainly([](Client& c) { CHECK(c.ends()); });

@@ -91,6 +91,7 @@ int main(int argc, char** argv) {
     bool good = false;
     loop.spawn("fetch", [&] { good = fetch(loop, names, page); });
     loop.run();
+    if (pool.figures().running == 0) return good ? 0 : 1;
     // A lookup that nobody waits for any more cannot be interrupted: the pool's end would wait for it.
     std::fflush(nullptr);
     std::_Exit(good ? 0 : 1);
