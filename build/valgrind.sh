@@ -17,7 +17,6 @@ while [ $# -gt 0 ]; do
     --jobs) at_a_time=${2:?} && shift ;;
     --limit) limit=${2:?} && shift ;;
     --only) only=${2:?} && shift ;;
-    --help | -h) sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "build/valgrind.sh" && exit 0 ;;
     -*) echo "valgrind.sh: what is $1? See build/valgrind.sh --help" >&2 && exit 2 ;;
     *) programs+=("$(basename "${1#test_}" | sed 's/^test_//')") ;;
     esac

@@ -259,8 +259,8 @@ EvParking::Next CoroutineDriver::converse(Stream& stream, Connection& connection
     const SessionEnd end = session.run();
     if (end == SessionEnd::close) [[unlikely]] {
         if (exchange->engine().must_reset()) break_off(socket.fd(), LoopSocket<Stream>::kKeepsOutput);
-        exchange
-            ->abandon();  // an earlier answer could not be sent: who makes this one must not tell us of it
+        // An earlier answer could not be sent: who makes this one must not tell us of it.
+        exchange->abandon();
         exchange->broke_off(conversation.sent);
     }
     lines_added();
