@@ -144,6 +144,7 @@ TEST(Dump, SaysWhoHoldsACrossMutex) {
         (void)this_evthread::delay(1h);
         mutex.unlock();
     });
+    run_ready();
     go("second", [&] {
         CHECK(!mutex.lock(3h));
         mutex.unlock();
@@ -187,6 +188,7 @@ TEST(Dump, SaysWhetherOffloadedWorkHasBegun) {
     run_ready();
     CHECK(!begun.wait(20s));
     go("second", [&] { (void)offload(pool, job, Deadline::never); });
+    run_ready();
     go("third", [&] { (void)offload(pool, job, Deadline::never); });
     run_ready();
     CHECK_EQUAL("has begun", report_of("first").detail);
