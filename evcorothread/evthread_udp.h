@@ -61,7 +61,7 @@ EVC_API EVUDP* EVUDP_bind(EVLOOP* loop, const SOCKADDR* local, const EVUDP_OPTIO
 EVC_API EVUDP* EVUDP_connect(EVLOOP* loop, const SOCKADDR* peer,
                              const EVUDP_OPTIONS* options) EVTHREAD_NOTHROW;
 
-// Takes over `fd`, a datagram socket, and makes it non-blocking.
+// Takes over `fd`, a datagram socket (which may get another number), and makes it non-blocking.
 // Errors: EBADF, ENOTSOCK, EINVAL for a stream, ENOMEM; `fd` stays the caller's then.
 EVC_API EVUDP* EVUDP_init(EVLOOP* loop, int fd) EVTHREAD_NOTHROW;
 

@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -46,7 +47,9 @@ SignalWatch::SignalWatch(EvLoop& loop, std::span<const int> signals, std::functi
     : impl_(std::make_unique<Impl>(loop.core(), std::move(function))) {
     loop.core().check_thread();
     impl_->watches.reserve(signals.size());
-    for (const int signal : signals) impl_->add(signal);
+    // One that is named twice would be told of twice.
+    for (auto signal = signals.begin(); signal != signals.end(); ++signal)
+        if (std::find(signals.begin(), signal, *signal) == signal) impl_->add(*signal);
 }
 SignalWatch::SignalWatch(SignalWatch&&) noexcept = default;
 SignalWatch& SignalWatch::operator=(SignalWatch&&) noexcept = default;

@@ -32,11 +32,11 @@ void warn_if_not_valid_now(const X509* certificate, const std::string& file) {
     const SystemTime begin = to_time(X509_get0_notBefore(certificate));
     const SystemTime end = to_time(X509_get0_notAfter(certificate));
     if (now > end)
-        cutils::log(cutils::LogLevel::warning, "certificate %s expired at %s: clients will refuse it",
+        cutils::log(cutils::LogLevel::warning, "certificate %s expired at %s: the other side will refuse it",
                     file.c_str(), to_text(end).c_str());
     else if (now < begin)
         cutils::log(cutils::LogLevel::warning,
-                    "certificate %s is not valid before %s: clients will refuse it", file.c_str(),
+                    "certificate %s is not valid before %s: the other side will refuse it", file.c_str(),
                     to_text(begin).c_str());
 }
 

@@ -28,6 +28,13 @@ TEST(Signals, CallTheFunctionWithTheirNumber) {
     CHECK(seen == std::vector<int>({SIGUSR2, SIGUSR1}));
 }
 
+TEST(Signals, OneThatIsNamedTwiceIsToldOfOnce) {
+    const SignalWatch watch(loop, {SIGUSR1, SIGUSR2, SIGUSR1}, [&](int signal) { seen.push_back(signal); });
+    ::raise(SIGUSR1);
+    run_ready();
+    CHECK(seen == std::vector<int>({SIGUSR1}));
+}
+
 TEST(Signals, TheFunctionRunsOnTheLoopAndMaySpawn) {
     bool ran = false;
     const SignalWatch watch(loop, {SIGUSR1}, [&](int) {
