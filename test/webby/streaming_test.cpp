@@ -183,7 +183,23 @@ TEST(Streaming, AnExceptionIsOneLineThatEndsWithTheRequestsId) {
     CHECK_EQUAL(said.find('\n'), said.size() - 1);
     STRCMP_CONTAINS("GET /a?error forged", said.c_str());
     STRCMP_CONTAINS("first?error forged", said.c_str());
-    STRCMP_CONTAINS("-1]\n", said.c_str());
+    STRCMP_CONTAINS(" [request ", said.c_str());
+    CHECK(said.ends_with("]\n"));
+}
+
+TEST(Streaming, ASourceThatThrowsIsALineWithTheRequestsId) {
+    class Throwing final : public BodySource {
+        nutils::IoResult read(std::span<char>) override { throw 7; }
+    };
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/", [](Request&, Response& r) { r.source(std::make_unique<Throwing>()); });
+        server->start().value();
+        (void)talk(get("/"));
+        server.reset();
+        STRCMP_CONTAINS("broke off: its source threw what is not a std::exception [request ",
+                        log->text().c_str());
+        CHECK(log->text().ends_with("]\n"));
+    }
 }
 
 TEST(Streaming, ABodyIsReadAndAnsweredAtTheSameTime) {
