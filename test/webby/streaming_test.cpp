@@ -377,6 +377,26 @@ TEST(Streaming, ACompressedStreamComesAsSoonAsItIsThere) {
     }
 }
 
+TEST(Streaming, WhoHasLeftTakesNobodysPlace) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.most_listeners = 2});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        for (int i = 0; i < 5; ++i) {
+            BlockingSocket a = client(), b = client();
+            for (BlockingSocket* const c : {&a, &b}) {
+                CHECK(c->send_all(get("/news"), 10s));
+                (void)hear_until(*c, ":\n\n");
+            }
+            STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/news")).c_str());
+            CHECK(a.shutdown_send().error == std::error_code());
+            CHECK(b.shutdown_send().error == std::error_code());
+            CHECK(soon([&] { return hub.counts().listeners == 0; }));
+        }
+        server.reset();
+    }
+}
+
 TEST(Streaming, AListenerThatIsTooSlowIsDropped) {
     for (const Paradigm paradigm : kAllParadigms) {
         EventHub hub({.most_waiting = 50'000});
