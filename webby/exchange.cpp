@@ -150,14 +150,15 @@ inline bool Exchange::serve() {
 }
 
 bool Exchange::serve_until(cutils::Duration time) {
-    const cutils::TimePoint end = wire_->now() + time;
+    const cutils::TimePoint end = wire_->precise_now() + time;
     request_.set_deadline(end);
     {
         std::optional<evcorothread::DeadlineScope> scope;
         if (evcorothread::this_evthread::in_evthread()) scope.emplace(end);
         failed_ = !context_->application.serve(match_, request_, response_);
     }
-    const bool in_time = wire_->now() < end;
+    // What the loop last saw of the clock is from before a servlet that computed.
+    const bool in_time = wire_->precise_now() < end;
     if (response_.deferred() != nullptr && (in_time || is_pinned())) return settle();
     if (in_time) return true;
     count_timeout(TimeoutKind::answer);

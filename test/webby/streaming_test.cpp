@@ -574,6 +574,20 @@ TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
     }
 }
 
+TEST(Streaming, AServletThatKeepsItsThreadForTooLongIsLateAllTheSame) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/busy",
+                           [](Request&, Response& r) {
+                               ::usleep(60'000);
+                               r.text("at last");
+                           },
+                           {.deadline = 30ms});
+        server->start().value();
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/busy")).c_str());
+        server.reset();
+    }
+}
+
 // Whoever made the answer: it is the servlet that is late.
 TEST(Streaming, AServletThatTakesTooLongIsLateThoughItsAnswerIsComplete) {
     for (const Paradigm paradigm : kAllParadigms) {
