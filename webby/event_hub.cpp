@@ -50,7 +50,15 @@ struct EventHub::Impl {
     // False: there is more than may wait for one listener.
     [[nodiscard]] bool replay(std::string_view last_seen, ResponseStream& stream);
 
+    // Not at each newcomer: with thousands of listeners, that would be most of what one costs.
+    void forget_who_left() {
+        if (listeners.size() < std::min(look_again_at, options.most_listeners)) return;
+        std::erase_if(listeners, [](const ResponseStream& one) { return !one.wanted(); });
+        look_again_at = std::max<std::size_t>(2 * listeners.size(), 64);
+    }
+
     const EventHubOptions options;
+    std::size_t look_again_at = 64;  // listeners
     mutable std::mutex mutex;
     std::vector<ResponseStream> listeners;
     std::deque<Kept> history;
@@ -64,7 +72,7 @@ EventHub::~EventHub() { close(); }
 
 void EventHub::subscribe(Request& request, Response& response) {
     const std::lock_guard lock(impl_->mutex);
-    std::erase_if(impl_->listeners, [](const ResponseStream& one) { return !one.wanted(); });
+    impl_->forget_who_left();
     if (impl_->closed || impl_->listeners.size() >= impl_->options.most_listeners) {
         response.error(Status::service_unavailable, "No room for another listener.");
         response.add_header("Retry-After", "5");

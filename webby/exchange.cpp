@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cutils/check.h"
+#include "cutils/log.h"
 #include "evcorothread/ev_thread.h"
 #include "webby/deferred_internal.h"
 #include "webby/file_source_internal.h"
@@ -23,7 +24,20 @@ namespace {
 constexpr std::uint64_t kAllOfIt = std::numeric_limits<std::uint64_t>::max();
 }
 
-Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) { request_.set_source(*this); }
+Exchange::Exchange(const Limits& limits) : engine_(limits, request_.head()) {
+    request_.set_source(*this);
+    engine_.tell_of_broken_bodies(*this);
+}
+
+void Exchange::body_broke_off(const char* why) noexcept {
+    std::string_view id;
+    try {
+        id = request_.id();
+    } catch (...) {  // no memory for it
+    }
+    cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %.1000s [request %.*s]",
+                why, static_cast<int>(id.size()), id.data());
+}
 
 void Exchange::begin(ExchangeContext& context, Wire& wire, ConnectionMemory& memory, AnswerWaiter* waiter) {
     resume(context, wire);
@@ -136,14 +150,15 @@ inline bool Exchange::serve() {
 }
 
 bool Exchange::serve_until(cutils::Duration time) {
-    const cutils::TimePoint end = wire_->now() + time;
+    const cutils::TimePoint end = wire_->precise_now() + time;
     request_.set_deadline(end);
     {
         std::optional<evcorothread::DeadlineScope> scope;
         if (evcorothread::this_evthread::in_evthread()) scope.emplace(end);
         failed_ = !context_->application.serve(match_, request_, response_);
     }
-    const bool in_time = wire_->now() < end;
+    // What the loop last saw of the clock is from before a servlet that computed.
+    const bool in_time = wire_->precise_now() < end;
     if (response_.deferred() != nullptr && (in_time || is_pinned())) return settle();
     if (in_time) return true;
     count_timeout(TimeoutKind::answer);

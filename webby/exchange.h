@@ -108,7 +108,7 @@ class Wire {
 //
 // Owner: whoever drives the connection, while it works; large, so it is reused for the next (ExchangePool),
 //        and an idle connection has none. One thread.
-class EVC_API Exchange final : public RequestSource, public ResponseSink {
+class EVC_API Exchange final : public RequestSource, public ResponseSink, public BrokenBody {
   public:
     enum class Want { input, send, close, deferred, source };
 
@@ -232,6 +232,9 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink {
     std::optional<evcorothread::TlsInfo> tls() const override;
     bool client_gone() const override { return wire_->peer_gone(); }
     StateMap& connection_state() const override { return memory_->state; }
+
+    // For the engine.
+    void body_broke_off(const char* why) noexcept override;
 
     // For Response.
     nutils::IoResult write(std::string_view piece, cutils::Deadline deadline) override;

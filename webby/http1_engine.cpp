@@ -372,8 +372,9 @@ void Http1Engine::end_source() {
 // then.
 std::size_t Http1Engine::fill(std::span<char> room) {
     const auto fail = [this](const char* why) {
-        cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
         source_failed_ = true;
+        if (told_ != nullptr) return told_->body_broke_off(why);
+        cutils::log(cutils::LogLevel::warning, "webby: the body of a response broke off: %s", why);
     };
     std::size_t size = 0, work = 0;
     const auto may_give = [&] {

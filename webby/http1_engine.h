@@ -25,6 +25,15 @@
 
 namespace webby {
 
+// Who is told why a body broke off in the middle, and knows whose it was. Must not throw.
+class BrokenBody {
+  public:
+    virtual void body_broke_off(const char* why) noexcept = 0;
+
+  protected:
+    ~BrokenBody() = default;
+};
+
 // Whoever drives it turns this crank:
 //
 //   for (;;) switch (engine.next()) {
@@ -52,6 +61,8 @@ class EVC_API Http1Engine {
 
     // Lifetime: both must outlive the engine. Requests are read into `head`.
     Http1Engine(const Limits& limits, RequestHead& head);
+    // Instead of a line in the log. Lifetime: outlives the engine.
+    void tell_of_broken_bodies(BrokenBody& told) { told_ = &told; }
 
     // For a connection that has just come, or comes back from being idle and has made so many requests.
     void reset(std::uint64_t requests = 0);
@@ -266,6 +277,7 @@ class EVC_API Http1Engine {
     bool closing_soon_ = false;
     bool lingers_ = false;
     bool was_cut_ = false;
+    BrokenBody* told_ = nullptr;
 };
 
 }  // namespace webby

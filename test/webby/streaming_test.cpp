@@ -183,7 +183,23 @@ TEST(Streaming, AnExceptionIsOneLineThatEndsWithTheRequestsId) {
     CHECK_EQUAL(said.find('\n'), said.size() - 1);
     STRCMP_CONTAINS("GET /a?error forged", said.c_str());
     STRCMP_CONTAINS("first?error forged", said.c_str());
-    STRCMP_CONTAINS("-1]\n", said.c_str());
+    STRCMP_CONTAINS(" [request ", said.c_str());
+    CHECK(said.ends_with("]\n"));
+}
+
+TEST(Streaming, ASourceThatThrowsIsALineWithTheRequestsId) {
+    class Throwing final : public BodySource {
+        nutils::IoResult read(std::span<char>) override { throw 7; }
+    };
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/", [](Request&, Response& r) { r.source(std::make_unique<Throwing>()); });
+        server->start().value();
+        (void)talk(get("/"));
+        server.reset();
+        STRCMP_CONTAINS("broke off: its source threw what is not a std::exception [request ",
+                        log->text().c_str());
+        CHECK(log->text().ends_with("]\n"));
+    }
 }
 
 TEST(Streaming, ABodyIsReadAndAnsweredAtTheSameTime) {
@@ -358,6 +374,26 @@ TEST(Streaming, ACompressedStreamComesAsSoonAsItIsThere) {
         }
         streams.clear();
         CHECK(hear_all(c).ends_with("0\r\n\r\n"));
+    }
+}
+
+TEST(Streaming, WhoHasLeftTakesNobodysPlace) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        EventHub hub({.most_listeners = 2});
+        make(paradigm).get("/news", [&](Request& q, Response& r) { hub.subscribe(q, r); });
+        server->start().value();
+        for (int i = 0; i < 5; ++i) {
+            BlockingSocket a = client(), b = client();
+            for (BlockingSocket* const c : {&a, &b}) {
+                CHECK(c->send_all(get("/news"), 10s));
+                (void)hear_until(*c, ":\n\n");
+            }
+            STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/news")).c_str());
+            CHECK(a.shutdown_send().error == std::error_code());
+            CHECK(b.shutdown_send().error == std::error_code());
+            CHECK(soon([&] { return hub.counts().listeners == 0; }));
+        }
+        server.reset();
     }
 }
 
@@ -558,6 +594,20 @@ TEST(Streaming, ADeferredResponseHasUntilItsRoutesDeadline) {
         STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/later")).c_str());
         CHECK_FALSE(answer->wanted());
         answer.reset();
+        server.reset();
+    }
+}
+
+TEST(Streaming, AServletThatKeepsItsThreadForTooLongIsLateAllTheSame) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/busy",
+                           [](Request&, Response& r) {
+                               ::usleep(60'000);
+                               r.text("at last");
+                           },
+                           {.deadline = 30ms});
+        server->start().value();
+        STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/busy")).c_str());
         server.reset();
     }
 }
