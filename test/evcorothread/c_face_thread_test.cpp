@@ -214,7 +214,7 @@ TEST(CFaceThread, DelaysEndInTheOrderOfTheirTimes) {
     std::string order;
     for (const int wait : {9, 3, 6}) {
         start([&order, wait](EVTHREAD* self, EVSOCKET*) {
-            EVTHREAD_delay(self, EVTIMEOUT_ms(wait));
+            EVTHREAD_delay(self, EVTIMEOUT_ms(test_support::patience(wait)));
             order += std::to_string(wait);
         });
     }

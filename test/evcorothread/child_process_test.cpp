@@ -267,7 +267,8 @@ TEST(ChildProcesses, OtherChildrenAreNotTouched) {
 
 TEST(ChildProcesses, SomebodyElseWhoReapsIsReported) {
     in_coroutine([&] {
-        ChildProcess child = shell("exit 0");
+        ChildProcess child = shell("read line", {.input = Stdio::pipe()});
+        child.input().close();  // only now it ends: without pidfds, one that has ended is reaped at once
         CHECK_EQUAL(child.pid(), ::waitpid(child.pid(), nullptr, 0));
         CHECK(child.wait(kSoon).error() == std::errc::no_child_process);
     });
@@ -285,8 +286,10 @@ TEST(ChildProcesses, AnyChildCanBeAdopted) {
 }
 
 TEST(ChildProcesses, ReleaseGivesTheProcessAway) {
-    ChildProcess child = shell("exit 6");
+    nutils::PipeEnds ends = nutils::make_pipe().value();
+    ChildProcess child = shell("read line; exit 6", {.input = Stdio::fd(ends.reading.get())});
     const pid_t pid = child.release();
+    ends.writing.reset();
     CHECK_EQUAL(0, child.pid());
     int status = 0;
     CHECK_EQUAL(pid, ::waitpid(pid, &status, 0));
