@@ -130,6 +130,8 @@ TEST(Program, BadArgumentsAreOneLineAndExitCode2) {
     STRCMP_CONTAINS("2 webby: --forwarded needs --trust", refuses({"--forwarded"}).c_str());
     STRCMP_CONTAINS("2 webby: --metrics and --health are the same path: /x",
                     refuses({"--health", "/x", "--status", "/y", "--metrics", "/x"}).c_str());
+    STRCMP_CONTAINS("2 webby: --status: \"/:a\" is a pattern", refuses({"--status", "/:a"}).c_str());
+    STRCMP_CONTAINS("2 webby: --health: \"x\" is no path", refuses({"--health", "x"}).c_str());
     STRCMP_CONTAINS("2 webby: ", refuses({"surplus"}).c_str());
     auto taken = nutils::BlockingListener::listen(nutils::SockAddr::loopback(0)).value();
     STRCMP_CONTAINS("2 webby: ", refuses({"--listen", taken.address().value().to_string()}).c_str());

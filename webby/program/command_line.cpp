@@ -99,8 +99,11 @@ void CommandLine::seconds(const char* name, double& value, double least, const c
 void CommandLine::path(const char* name, std::string& value, const char* help) {
     text({name, "PATH", help}, value);
     parser_->get_option(name)->check(checked([](const std::string& text) -> std::string {
-        return text.starts_with("/") && text.size() > 1 ? ""
-                                                        : "\"" + text + "\" is no path: begin with \"/\"";
+        if (!text.starts_with("/") || text.size() == 1)
+            return "\"" + text + "\" is no path: begin with \"/\"";
+        if (text.find("/:") != std::string::npos || text.find("/*") != std::string::npos)
+            return "\"" + text + "\" is a pattern, and has to be one path";
+        return "";
     }));
 }
 
