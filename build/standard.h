@@ -1,5 +1,5 @@
-// What most files include of the standard library, to be parsed once: see PRECOMPILED in build/rules.mk. No file
-// includes this one by name, and none may rely on it: the released build is compiled without.
+// What most files include of the standard library, to be parsed once: see PRECOMPILED in build/rules.mk. No
+// file includes this one by name, and none may rely on it: the released build is compiled without.
 #include <algorithm>
 #include <array>
 #include <atomic>
