@@ -20,9 +20,10 @@ fi
 cp /etc/resolv.conf "$system/etc/"
 cp -r /etc/apt/apt.conf.d/. "$system/etc/apt/apt.conf.d/"
 echo force-unsafe-io >"$system/etc/dpkg/dpkg.cfg.d/unsafe-io"  # nobody misses it when the machine crashes
-rm -rf "$system/root/try" && mkdir -p "$system/root/try/test"
+rm -rf "$system/root/try" && mkdir -p "$system/root/try/test" "$system/root/try/build"
 cp "$debs"/*.deb "$system/root/try/"
 cp -r test/consumers "$system/root/try/test/"
+cp build/help.sh "$system/root/try/build/"
 cp -r tutorial "$system/root/try/"
 
 cat >"$system/root/try/inside.sh" <<'END'
