@@ -55,7 +55,7 @@ class EVC_API FormReader {
 // All fields of a form, decoded, in the order in which they came.
 //
 //   cutils::Result<FormFields> form = request.form();
-//   if (!form) return response.error(body_status(form.error().code()));
+//   if (!form) return refuse_body(request, response, form.error());
 //   for (const FormField& field : *form) …
 //   for (std::string_view tag : form->all("tag")) …
 class EVC_API FormFields {

@@ -53,7 +53,7 @@ struct EVC_API MultipartForm {
 //
 //   server.post("/upload", [](Request& request, Response& response) {
 //       auto form = read_multipart(request, {.folder = "/var/tmp"}, 60s);
-//       if (!form) return response.error(body_status(form.error().code()), form.error().context());
+//       if (!form) return refuse_body(request, response, form.error());
 //       if (ReceivedPart* photo = form->find("photo"); photo && photo->file) …
 //   }, {.body_limit = 100'000'000, .stream_body = true});
 //

@@ -97,7 +97,7 @@ class EVC_API Request {
     //
     // Before: not a route that reads its body itself.
     // Errors: errc::not_supported when Content-Type says it is something else; those of FormFields::parse().
-    //         body_status() says what to answer.
+    //         refuse_body() answers them.
     [[nodiscard]] cutils::Result<FormFields> form(const FormLimits& limits = {}) const;
 
     // Content-Length; nothing when there is none or the body is chunked.
