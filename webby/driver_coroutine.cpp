@@ -13,6 +13,7 @@
 #include "evcorothread/tls_context.h"
 #include "evcorothread/tls_socket.h"
 #include "webby/exchange.h"
+#include "webby/forget_input_internal.h"
 #include "webby/full_answer_internal.h"
 #include "webby/loop_driver_internal.h"
 #include "webby/loop_socket_internal.h"
@@ -193,13 +194,9 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         return {};
     }
     Next forget_input() {
-        std::array<char, 1024> forgotten;
-        for (;;) {
-            const nutils::IoResult got = socket().try_recv(forgotten);
-            if (got.would_block()) return Next::wait(conversation_.until);
-            conversation_.lingered += static_cast<std::uint32_t>(got.bytes);
-            if (!got || conversation_.lingered >= kLingerBytes) return Next::close();
-        }
+        const bool more = webby::forget_input(
+            conversation_.lingered, [this](std::span<char> room) { return socket().try_recv(room); });
+        return more ? Next::wait(conversation_.until) : Next::close();
     }
 
     ConnectionTicket place_;

@@ -20,6 +20,7 @@
 #include "nutils/unsent_queue.h"
 #include "webby/deferred_internal.h"
 #include "webby/exchange.h"
+#include "webby/forget_input_internal.h"
 #include "webby/full_answer_internal.h"
 #include "webby/loop_driver_internal.h"
 #include "webby/metrics_board_internal.h"
@@ -529,13 +530,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         linger();
     }
     void linger() {
-        std::array<char, 2048> forgotten;
-        for (;;) {
-            const IoResult got = try_recv(forgotten);
-            if (got.would_block()) return;
-            lingered_ += got.bytes;
-            if (!got || lingered_ >= kLingerBytes) return end();
-        }
+        if (!forget_input(lingered_, [this](std::span<char> room) { return try_recv(room); })) end();
     }
 
     static constexpr int kTurns = 32;  // of reading, in one callback
@@ -550,7 +545,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     nutils::UnsentQueue queue_;
     Exchange* exchange_ = nullptr;
     std::uint64_t sent_ = 0;  // of the engine's output
-    std::uint64_t lingered_ = 0;
+    std::uint32_t lingered_ = 0;
     ConnectionMemory memory_;
     Exchange::Want want_ = Exchange::Want::input;  // what comes after writing
     State state_ = State::fresh;

@@ -21,6 +21,7 @@
 #include "evcorothread/ev_watch.h"
 #include "nutils/socket_ops.h"
 #include "webby/driver_base_internal.h"
+#include "webby/forget_input_internal.h"
 #include "webby/full_answer_internal.h"
 #include "webby/handshake_report_internal.h"
 #include "webby/metrics_board_internal.h"
@@ -214,7 +215,7 @@ class ThreadDriver final : public DriverBase {
     void work(Worker& worker);
     Connection* next(Worker& worker);
     Connection* next_ready();
-    static void begin_to_serve(Connection& connection);
+    void begin_to_serve(Connection& connection);
     void serve(Worker& worker, Connection& connection);
     SessionEnd converse(Worker& worker, Connection& connection);
     bool shake_hands(Worker& worker, Connection& connection, ThreadTlsSocket& socket);
@@ -473,14 +474,10 @@ void ThreadDriver::forget_input(Connection& connection) {
         const std::lock_guard lock(mutex);
         unpark(connection);
     }
-    std::array<char, 1024> forgotten;
-    nutils::IoResult got{};
-    while (connection.conversation.lingered < kLingerBytes) {
-        got = nutils::recv_some(connection.socket.fd(), forgotten);
-        if (!got) break;
-        connection.conversation.lingered += static_cast<std::uint32_t>(got.bytes);
-    }
-    if (!got.would_block() || !park(connection, SessionEnd::wait)) remove(connection);
+    const bool more = webby::forget_input(connection.conversation.lingered, [&](std::span<char> room) {
+        return nutils::recv_some(connection.socket.fd(), room);
+    });
+    if (!more || !park(connection, SessionEnd::wait)) remove(connection);
 }
 
 void ThreadDriver::connections_have_gone() {
@@ -604,12 +601,13 @@ Connection* ThreadDriver::next_ready() {
         return nullptr;
     }
     Connection& connection = ready.front();
-    unpark(connection);
     begin_to_serve(connection);
     return &connection;
 }
 
+// With the lock held.
 void ThreadDriver::begin_to_serve(Connection& connection) {
+    unpark(connection);
     connection.served = true;
     connection.waits_for_answer = connection.goes_on = false;
 }
@@ -634,7 +632,6 @@ void ThreadDriver::take(Connection& connection) {
     bool last = false;
     {
         const std::lock_guard lock(mutex);
-        unpark(connection);
         begin_to_serve(connection);
         last = --waiting_workers == 0 && workers.size() < options.threads;
         if (waiting_workers == 0 && !last && busy && !is_looked_at) let_loop_look();

@@ -16,6 +16,7 @@
 #include "nutils/sock_addr.h"
 #include "nutils/unsent_queue.h"
 #include "webby/exchange.h"
+#include "webby/forget_input_internal.h"
 #include "webby/limits.h"
 #include "webby/output_steps_internal.h"
 #include "webby/peer_gone_internal.h"
@@ -227,8 +228,7 @@ class Session final : public Wire {
         return SessionEnd::wait;
     }
 
-    // Waits for the client to close first, forgetting what it still sends: closing a socket with unread input
-    // resets the connection, and the reset may overtake the answer.
+    // Waits for the client to close first, forgetting what it still sends.
     SessionEnd begin_to_linger() {
         if (!socket_.shutdown_send()) return SessionEnd::close;
         conversation_.lingering = true;
@@ -236,13 +236,9 @@ class Session final : public Wire {
         return linger();
     }
     SessionEnd linger() {
-        std::array<char, 2048> forgotten;
-        for (;;) {
-            const IoResult got = socket_.try_recv(forgotten);
-            if (got.would_block()) return SessionEnd::wait;
-            conversation_.lingered += static_cast<std::uint32_t>(got.bytes);
-            if (!got || conversation_.lingered >= kLingerBytes) return SessionEnd::close;
-        }
+        const bool more = forget_input(conversation_.lingered,
+                                       [this](std::span<char> room) { return socket_.try_recv(room); });
+        return more ? SessionEnd::wait : SessionEnd::close;
     }
 
     const Timeouts& timeouts_;

@@ -45,6 +45,21 @@ class StreamingFixture : public StartedServerFixture {
         server->stop();
         return c;
     }
+    // A client whose request has been answered by defer(); the server has just been started.
+    BlockingSocket client_of_deferred(Paradigm paradigm, std::optional<Deferred>& answer) {
+        make(paradigm).get("/later", [&](Request&, Response& r) {
+            const std::lock_guard lock(mutex);
+            answer = r.defer();
+        });
+        server->start().value();
+        BlockingSocket c = client();
+        CHECK(c.send_all(get("/later"), 10s));
+        CHECK(soon([&] {
+            const std::lock_guard lock(mutex);
+            return answer.has_value();
+        }));
+        return c;
+    }
     void teardown() override {
         streams.clear();
         StartedServerFixture::teardown();
@@ -537,17 +552,7 @@ TEST(Streaming, ADeferredResponseThatIsNotWantedAnyMoreMayBeCompleted) {
     for (const Paradigm paradigm : kAllParadigms) {
         std::optional<Deferred> answer;
         options.drain = 1ms;
-        make(paradigm).get("/later", [&](Request&, Response& r) {
-            const std::lock_guard lock(mutex);
-            answer = r.defer();
-        });
-        server->start().value();
-        BlockingSocket c = client();
-        CHECK(c.send_all(get("/later"), 10s));
-        CHECK(soon([&] {
-            const std::lock_guard lock(mutex);
-            return answer.has_value();
-        }));
+        BlockingSocket c = client_of_deferred(paradigm, answer);
         server->stop();
         server->join();
         CHECK_FALSE(answer->wanted());
@@ -560,17 +565,7 @@ TEST(Streaming, ADeferredResponseThatIsNotWantedAnyMoreMayBeCompleted) {
 TEST(Streaming, WhoOwesADeferredResponseSeesThatTheClientHasGone) {
     for (const Paradigm paradigm : kAllParadigms) {
         std::optional<Deferred> answer;
-        make(paradigm).get("/later", [&](Request&, Response& r) {
-            const std::lock_guard lock(mutex);
-            answer = r.defer();
-        });
-        server->start().value();
-        BlockingSocket c = client();
-        CHECK(c.send_all(get("/later"), 10s));
-        CHECK(soon([&] {
-            const std::lock_guard lock(mutex);
-            return answer.has_value();
-        }));
+        BlockingSocket c = client_of_deferred(paradigm, answer);
         CHECK_FALSE(answer->client_gone());
         c.close();
         CHECK(soon([&] { return answer->client_gone(); }));
