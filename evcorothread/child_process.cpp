@@ -1,7 +1,6 @@
 #include "evcorothread/child_process.h"
 
 #include <signal.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "evcorothread/fd_watch_internal.h"
+#include "evcorothread/signal_name_internal.h"
 #include "evcorothread/signal_watch.h"
 #include "nutils/net_error.h"
 
@@ -37,9 +37,7 @@ ExitStatus status_of(const siginfo_t& info) {
 
 std::string ExitStatus::to_string() const {
     if (signal == 0) return "exited with " + std::to_string(code);
-    const char* const name = ::sigabbrev_np(signal);
-    return "killed by " + (name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal)) +
-           (core_dumped ? " (core dumped)" : "");
+    return "killed by " + signal_name(signal) + (core_dumped ? " (core dumped)" : "");
 }
 
 // One process until it is reaped. It belongs to its ChildProcess, and to the loop when that has gone.

@@ -22,8 +22,7 @@ struct Holder {
         name[whole.copy(name.data(), name.size() - 1)] = '\0';
     }
     [[nodiscard]] std::string to_string() const {
-        if (id == 0) return "held by an OS thread";
-        return "held by \"" + std::string(name.data()) + "\" (id " + std::to_string(id) + ")";
+        return id != 0 ? held_by(name.data(), id) : "held by an OS thread";
     }
 };
 

@@ -115,6 +115,9 @@ struct WaitDetail {
     ~WaitDetail() = default;
 };
 
+// "held by "writer" (id 3)".
+[[nodiscard]] std::string held_by(std::string_view name, std::uint64_t id);
+
 // A wait of the current coroutine at something that can be asked.
 struct DescribedPoint : ObjectPoint {
     DescribedPoint(const char* reason, const WaitDetail& what);

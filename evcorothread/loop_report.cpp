@@ -48,11 +48,14 @@ std::string channel(const ChannelCore& at) {
 }
 
 std::string mutex(const Mutex& at) {
-    return at.locked() ? "held by " + quoted(at.owner_name()) + " (id " + std::to_string(at.owner_id()) + ")"
-                       : "held by nobody";
+    return at.locked() ? held_by(at.owner_name(), at.owner_id()) : "held by nobody";
 }
 
 }  // namespace
+
+std::string held_by(std::string_view name, std::uint64_t id) {
+    return "held by " + quoted(name) + " (id " + std::to_string(id) + ")";
+}
 
 std::string ChannelArm::what() const {
     return (side_ == Side::recv ? "recv of " : "send to ") + channel(channel_);

@@ -2,13 +2,13 @@
 
 #include <array>
 #include <csignal>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cutils/intrusive.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/signal_name_internal.h"
 #include "evcorothread/signal_watch.h"
 #include "nutils/net_error.h"
 
@@ -60,11 +60,7 @@ struct SignalQueue::Impl final : WaitDetail {
 
     std::string wait_detail() const override {
         std::string all;
-        for (const int signal : watched) {
-            const char* const name = ::sigabbrev_np(signal);
-            all.append(all.empty() ? "" : ", ")
-                .append(name != nullptr ? std::string("SIG") + name : std::to_string(signal));
-        }
+        for (const int signal : watched) all.append(all.empty() ? "" : ", ").append(signal_name(signal));
         return all;
     }
 
