@@ -179,7 +179,6 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
     // For the exchange. Bodies are complete before servlets run, so nobody asks for more.
     IoResult refill(Deadline) override { return {0, nutils::NetError::eof}; }
     std::error_code flush(Deadline) override { return {}; }
-    bool peer_gone() const override { return webby::peer_gone(watch_.fd()); }
     int fd() const override { return watch_.fd(); }
     nutils::SockAddr peer() const override {
         return nutils::SockAddr::peer_of(watch_.fd()).value_or(nutils::SockAddr());
@@ -258,7 +257,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
                 if (std::exchange(resume_writing_, false)) go_on(want_);
                 return;
             case State::streaming:
-                if (webby::peer_gone(watch_.fd())) end();
+                if (peer_gone(watch_.fd())) end();
                 return;
             case State::fresh:
             case State::deferred: return;  // in its turn

@@ -13,6 +13,7 @@
 #include "evcorothread/ev_thread.h"
 #include "webby/deferred_internal.h"
 #include "webby/file_source_internal.h"
+#include "webby/peer_gone_internal.h"
 
 namespace webby {
 
@@ -655,7 +656,7 @@ bool Exchange::wait_for_source() {
         }
         const std::error_code error = engine_.source().wait(wire_->now() + kLook);
         if (!error) return true;
-        if (error != NetError::timed_out || wire_->peer_gone()) return false;
+        if (error != NetError::timed_out || peer_gone(wire_->fd())) return false;
         if (looks % kSlowSource.count() != 0) continue;
         engine_.source().nothing_came();
         return true;
@@ -673,6 +674,7 @@ bool Exchange::watch_source() {
 
 nutils::SockAddr Exchange::peer() const { return memory_->peer != nullptr ? *memory_->peer : wire_->peer(); }
 std::optional<evcorothread::TlsInfo> Exchange::tls() const { return wire_->tls(); }
+bool Exchange::client_gone() const { return peer_gone(wire_->fd()); }
 
 ExchangePool::~ExchangePool() {
     while (free_ != nullptr) delete std::exchange(free_, free_->next_free_);

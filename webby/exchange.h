@@ -82,8 +82,6 @@ class Wire {
     virtual std::error_code flush(cutils::Deadline deadline) = 0;
     // What was agreed on with the peer; nothing without TLS.
     virtual std::optional<evcorothread::TlsInfo> tls() const { return {}; }
-    // The client has closed, or at least will ask nothing more.
-    virtual bool peer_gone() const { return false; }
     // The connection's descriptor; -1: there is none.
     virtual int fd() const { return -1; }
     // The driver's clock, as of lately; and read now.
@@ -230,7 +228,7 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink, public
     nutils::SockAddr peer() const override;
     const ForwardedTrust* trust() const override { return context_->trust; }
     std::optional<evcorothread::TlsInfo> tls() const override;
-    bool client_gone() const override { return wire_->peer_gone(); }
+    bool client_gone() const override;
     StateMap& connection_state() const override { return memory_->state; }
 
     // For the engine.

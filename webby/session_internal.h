@@ -106,7 +106,6 @@ class Session final : public Wire {
         return {};
     }
     std::error_code flush(cutils::Deadline deadline) override { return send_output(deadline).error; }
-    bool peer_gone() const override { return webby::peer_gone(socket_.fd()); }
     int fd() const override { return socket_.fd(); }
     nutils::SockAddr peer() const override { return socket_.peer().value_or(nutils::SockAddr()); }
     std::optional<evcorothread::TlsInfo> tls() const override { return socket_.tls(); }
@@ -190,7 +189,7 @@ class Session final : public Wire {
             return true;
         }
         if (late) exchange_.source_is_slow();
-        return !peer_gone();
+        return !peer_gone(socket_.fd());
     }
 
     // For a servlet that waits. The socket's I/O timeout limits each wait: a client that takes a little now
