@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "cutils/export.h"
+#include "cutils/result.h"
+
 namespace webby {
 
 //   server.files("/", "./site", {.spa_fallback = "index.html", .cache_control = "max-age=60"});
 struct FilesOptions {
-    // What stands for a folder: the first of these names that is there.
+    // What stands for a folder: the first of these that is there, a name or a path below that folder.
     std::vector<std::string> index{"index.html"};
     // A folder without one is answered with a page that lists it; else it is a 404.
     bool listing = false;
@@ -27,5 +30,9 @@ struct FilesOptions {
     std::uint64_t compress_minimum = 1024;         // bytes; smaller files stay as they are …
     std::uint64_t compress_maximum = 1024 * 1024;  // … and larger ones: those are better compressed once
 };
+
+// Errors: errc::invalid_argument, with which of them cannot be meant so: an index that is empty, leads out of
+//         its folder, or is one; a cache_control that is not the value of a field.
+[[nodiscard]] EVC_API cutils::Result<void> check(const FilesOptions& options);
 
 }  // namespace webby

@@ -137,6 +137,12 @@ struct Server::Impl {
     Counts counts_of_fleet() const;
     void end_fleet();
     void close();
+    // Whoever answers reads routes and filters without a lock.
+    void check_not_serving() {
+        const std::lock_guard lock(mutex);
+        EVC_CHECK(loop == nullptr,
+                  "webby::Server: routes, filters and hosts come before run(), start() or attach()");
+    }
     cutils::Result<void> serve(const std::function<void()>& ready);
     // Only coroutines need some.
     [[nodiscard]] std::size_t stack_count() const {
@@ -522,6 +528,7 @@ void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servle
 void Server::Impl::add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
                        const RouteOptions& how) {
     EVC_CHECK(servlet != nullptr, "webby::Server::add() without a servlet");
+    check_not_serving();
     if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {
         if (options.threads == 0) return remember(no_threads());
         if (offload_pool == nullptr)
@@ -538,18 +545,31 @@ void Server::Impl::add(Site& site, Method method, std::string_view pattern, std:
     remember(site.add(method, pattern, std::move(servlet), how));
 }
 
-void Server::add_filter(std::unique_ptr<Filter> filter) { impl_->application.add_filter(std::move(filter)); }
+void Server::add_filter(std::unique_ptr<Filter> filter) {
+    impl_->check_not_serving();
+    impl_->application.add_filter(std::move(filter));
+}
 
 void Server::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
     impl_->files(impl_->application.default_site(), prefix, folder, std::move(options));
 }
 
+namespace {
+// It may still come; but what asks for it is a 404 until then.
+void warn_of_missing_fallback(const Directory& root, const std::string& folder, std::string_view name) {
+    while (name.starts_with('/')) name.remove_prefix(1);
+    if (name.empty() || root.open_beneath(name)) return;
+    cutils::log(cutils::LogLevel::warning, "webby: there is no %s in %s for what is not there (spa_fallback)",
+                std::string(name).c_str(), folder.c_str());
+}
+}  // namespace
+
 void Server::Impl::files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how) {
     cutils::Result<Directory> root = Directory::open(folder);
     if (!root) return remember(root.error());
-    if (!ascii::kFieldValue.has_all(how.cache_control))
-        return remember(cutils::Error(std::make_error_code(std::errc::invalid_argument), "cache_control"));
+    if (cutils::Result<void> checked = webby::check(how); !checked) return remember(checked);
     if (prefix.ends_with('/')) prefix.remove_suffix(1);
+    warn_of_missing_fallback(*root, folder, how.spa_fallback);
     add(site, Method::get, std::string(prefix) + "/*path",
         std::make_unique<StaticFiles>(std::move(*root), std::move(how)), {});
     if (prefix.empty()) return;
@@ -561,6 +581,7 @@ void Server::Impl::files(Site& site, std::string_view prefix, const std::string&
 }
 
 VirtualHost Server::host(std::string_view name) {
+    impl_->check_not_serving();
     cutils::Result<Site*> site = impl_->application.add_host(name);
     if (!site) impl_->remember(site.error());
     return {*this, site ? *site : nullptr};
@@ -573,10 +594,17 @@ void VirtualHost::add(Method method, std::string_view pattern, std::unique_ptr<S
     if (site_ != nullptr) server_->impl_->add(*site_, method, pattern, std::move(servlet), options);
 }
 void VirtualHost::add_filter(std::unique_ptr<Filter> filter) {
-    if (site_ != nullptr) server_->impl_->application.add_filter(*site_, std::move(filter));
+    if (site_ == nullptr) return;
+    server_->impl_->check_not_serving();
+    server_->impl_->application.add_filter(*site_, std::move(filter));
 }
 void VirtualHost::files(std::string_view prefix, const std::string& folder, FilesOptions options) {
     if (site_ != nullptr) server_->impl_->files(*site_, prefix, folder, std::move(options));
+}
+
+cutils::Result<void> Server::check() const {
+    if (impl_->broken) return *impl_->broken;
+    return {};
 }
 
 cutils::Result<void> Server::run() {

@@ -94,8 +94,8 @@ struct ServerOptions {
     // is cut; a single answer may be larger. Files are sent by the kernel and hold nothing; a
     // Response::stream() has its own limit. Units: bytes; 0: any number.
     std::uint64_t max_unsent = 512 * 1024 * 1024;
-    // Connections at max_connections, and requests at max_active; in the thread paradigm those wait for a
-    // thread.
+    // Connections at max_connections, and requests at max_active; in the thread paradigm requests for which
+    // there is no thread.
     WhenFull when_full = WhenFull::wait;
     // Every connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client
     // is. Only from forwarded.networks; others are closed.
@@ -135,8 +135,9 @@ struct ServerOptions {
 //         start(), that of the attached loop. With several workers, or attached to a group, they run on
 //         several OS threads at a time; so they do in the thread paradigm. stop() may be called from
 //         anywhere.
-// Errors: what was wrong with a route or a folder is kept and returned by run(), start() and attach(). In the
-//         event paradigm, a route with {.blocking = true} is wrong.
+// Errors: what was wrong with a route or a folder is kept and returned by check(), run(), start() and
+//         attach(). In the event paradigm, a route with {.blocking = true} is wrong. Routes, filters and
+//         hosts that come while it serves abort: what reads them takes no lock.
 class EVC_API Server : public Routes<Server> {
   public:
     explicit Server(ServerOptions options = {});
@@ -155,9 +156,10 @@ class EVC_API Server : public Routes<Server> {
     // What is served under this name; under names without a host() of their own everything is served that was
     // added to the server itself, unless ServerOptions::strict_hosts.
     //
-    //   VirtualHost docs = server.host("docs.example.org");    // "*.example.org", "example.org:8443",
-    //   "[::1]" docs.files("/", "./docs");
+    //   VirtualHost docs = server.host("docs.example.org");
+    //   docs.files("/", "./docs");
     //
+    // `name` may be "*.example.org" (any name below it), "example.org:8443" or "[::1]", too.
     // The first one before those that fit less well: names before "*.", with a port before without.
     [[nodiscard]] VirtualHost host(std::string_view name);
     // What is served under all other names, as the same kind of thing.
@@ -170,6 +172,9 @@ class EVC_API Server : public Routes<Server> {
     // What load balancers ask, at the path `path` under every name: 200 "ok", and from stop() on 503
     // "draining". No filter sees it. See ServerOptions::drain_delay.
     void health(std::string_view path);
+
+    // What was wrong so far with a route, a host or a folder, or with the options: the first such thing.
+    [[nodiscard]] cutils::Result<void> check() const;
 
     // Serves in the calling thread until stop().
     // Errors: also logged, so that a program that does not look still says why it ended. Nothing was served

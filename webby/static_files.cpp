@@ -88,8 +88,8 @@ struct Found {
 struct StaticFiles::Impl {
     Impl(Directory the_root, FilesOptions the_options)
         : root(std::move(the_root)), options(std::move(the_options)) {
-        EVC_CHECK(ascii::kFieldValue.has_all(options.cache_control),
-                  "FilesOptions::cache_control is not the value of a field");
+        const cutils::Result<void> checked = check(options);
+        EVC_CHECK(checked.ok(), checked.error().context().c_str());
         while (options.spa_fallback.starts_with('/')) options.spa_fallback.erase(0, 1);
     }
 

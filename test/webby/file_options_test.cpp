@@ -9,6 +9,7 @@
 #include "cutils/log.h"
 #include "test/support/allocation_faults.h"
 #include "test/support/death.h"
+#include "test/support/log_capture.h"
 #include "test/webby/files_fixture.h"
 #include "webby/file_cache_internal.h"
 #include "webby/folder_listing_internal.h"
@@ -328,4 +329,34 @@ TEST(FileCache, OnlyWhatWasNotChangedJustNowHasSettled) {
     CHECK_FALSE(stamp.has_settled(1003));
     stamp.modified.tv_sec = 5000;  // from the future: never
     CHECK_FALSE(stamp.has_settled(1010));
+}
+
+TEST(FileOptions, AnIndexIsTheNameOfAFile) {
+    const auto said = [](const std::string& index) {
+        const cutils::Result<void> checked = check(FilesOptions{.index = {"index.html", index}});
+        return checked ? std::string("ok") : checked.error().message();
+    };
+    for (const char* good : {"index.html", "start", "html/start.html", "..html", ".start"})
+        STRCMP_EQUAL("ok", said(good).c_str());
+    for (const char* bad : {"", ".", "..", "/index.html", "a/../index.html", "a/", "a//b"})
+        STRCMP_CONTAINS(("FilesOptions::index \"" + std::string(bad) + "\"").c_str(), said(bad).c_str());
+    CHECK_FALSE(check(FilesOptions{.index = {std::string("a\0b", 3)}}).ok());
+    STRCMP_CONTAINS("cache_control",
+                    check(FilesOptions{.cache_control = "a\r\nb"}).error().message().c_str());
+}
+
+TEST(FileOptions, AServerSaysWhatIsWrongWithThem) {
+    Server web({.listen = {"127.0.0.1:0"}});
+    web.files("/", folder.path(), {.index = {".."}});
+    STRCMP_CONTAINS("FilesOptions::index \"..\"", web.start().error().message().c_str());
+}
+
+TEST(FileOptions, ASinglePageThatIsMissingIsToldWhenTheServerIsMade) {
+    const test_support::LogCapture log;
+    Server web({.listen = {"127.0.0.1:0"}});
+    web.files("/", folder.path(), {.spa_fallback = "/index.html"});
+    STRCMP_EQUAL("", log.text().c_str());
+    web.files("/app", folder.path(), {.spa_fallback = "/none.html"});
+    STRCMP_CONTAINS("there is no none.html in ", log.text().c_str());
+    CHECK(web.check().ok());
 }

@@ -54,6 +54,13 @@ TEST(ProgramConfig, TheCommandLineWins) {
     STRCMP_CONTAINS("\nlisting = true\n", text.c_str());
 }
 
+TEST(ProgramConfig, AnIndexThatIsNoFileNamesItsLine) {
+    if (program_path().empty()) return;
+    refuses("listing = true\nindex = \"..\"\n", "2: ");
+    STRCMP_CONTAINS("\"a/../b\" is not the name of a file", refusal_of({"--index", "a/../b"}).c_str());
+    STRCMP_CONTAINS("--cache-control", refusal_of({"--cache-control", "a\nb"}).c_str());
+}
+
 TEST(ProgramConfig, WhatIsPrintedCanBeReadAgain) {
     if (program_path().empty()) return;
     const std::string once = printed(

@@ -95,7 +95,25 @@ TEST(ProgramPlugins, WhatCannotBeLoadedIsOneLineAndExitCode2) {
     refuses({"--filter", "a.example," + stamp}, "there is no --vhost a.example");
     refuses({"--vhost", "a.example,b"}, "2 webby: --vhost: \"a.example,b\": not HOST[,PORT][,DIR]");
     refuses({"--vhost", "not a host"}, "not the name of a host");
-    refuses({"--servlet", hello, "--servlet", hello}, "2 webby: ");  // the same route twice
+}
+
+TEST(ProgramPlugins, ARouteThatIsThereAlreadyNamesTheLibraryThatBringsItAgain) {
+    if (!can_run()) return;
+    refuses({"--servlet", hello, "--servlet", hello},
+            "2 webby: --servlet " + hello + ": route \"/hello/:name\"");
+}
+
+TEST(ProgramPlugins, AFileThatIsCutOffIsRefusedWhereverItEnds) {
+    if (!can_run()) return;
+    const std::string cut = folder.path() + "/cut.so";
+    // What is behind the parts that are loaded, symbols for debuggers, nobody misses.
+    for (const std::uintmax_t size : {8193, 4097, 1000, 100}) {
+        std::filesystem::copy_file(hello, cut, std::filesystem::copy_options::overwrite_existing);
+        std::filesystem::resize_file(cut, size);
+        refuses({"--servlet", cut}, "2 webby: --servlet " + cut + ": the file is cut off");
+    }
+    std::filesystem::resize_file(cut, 10);
+    refuses({"--servlet", cut}, cut + ": file too short");
 }
 
 TEST(ProgramPlugins, OneThatLacksASymbolIsRefusedBeforeItServes) {

@@ -1,5 +1,7 @@
 // How servers begin and end, alone and several together.
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "test/support/death.h"
 #include "test/webby/server_fixture.h"
 #include "test/webby/temp_folder.h"
+#include "webby/filter.h"
 
 #include "test/support/harness.h"
 
@@ -191,4 +194,38 @@ TEST(ServerLife, WrongUseAborts) {
                                             Server web;
                                             web.add_filter(nullptr);
                                         }).c_str());
+}
+
+TEST(ServerLife, WhatComesWhileItServesAborts) {
+    const auto said = [](const std::function<void(Server&, VirtualHost&)>& too_late) {
+        return test_support::abort_message([&] {
+            Server web({.listen = {"127.0.0.1:0"}});
+            VirtualHost host = web.host("a.example");
+            CHECK(web.start().ok());
+            too_late(web, host);
+        });
+    };
+    const char* const words = "come before run(), start() or attach()";
+    const auto nothing = [](Request&, Response&) {};
+    struct Passing final : Filter {};
+    STRCMP_CONTAINS(words, said([&](Server& web, VirtualHost&) { web.get("/late", nothing); }).c_str());
+    STRCMP_CONTAINS(words, said([&](Server&, VirtualHost& host) { host.get("/late", nothing); }).c_str());
+    STRCMP_CONTAINS(words, said([](Server& web, VirtualHost&) { (void)web.host("b.example"); }).c_str());
+    STRCMP_CONTAINS(words, said([](Server& web, VirtualHost&) { web.health("/late"); }).c_str());
+    STRCMP_CONTAINS(
+        words, said([](Server& web, VirtualHost&) { web.add_filter(std::make_unique<Passing>()); }).c_str());
+    STRCMP_CONTAINS(words, said([](Server&, VirtualHost& host) {
+                               host.add_filter(std::make_unique<Passing>());
+                           }).c_str());
+}
+
+TEST(ServerLife, CheckSaysWhatStartWouldSay) {
+    Server web({.listen = {"127.0.0.1:0"}});
+    const auto nothing = [](Request&, Response&) {};
+    web.get("/twice", nothing);
+    CHECK(web.check().ok());
+    web.get("/twice", nothing);
+    web.files("/", "/nowhere/at/all");
+    STRCMP_CONTAINS("/twice", web.check().error().message().c_str());
+    STRCMP_EQUAL(web.check().error().message().c_str(), web.start().error().message().c_str());
 }

@@ -190,6 +190,12 @@ void describe_checks(CommandLine& line) {
     line.check("--vhost", wrong_with_host);
     line.check("--servlet", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
     line.check("--filter", [](const std::string& text) { return wrong_with(PluginSpec::parse(text)); });
+    line.check("--index", [](const std::string& text) -> std::string {
+        return check(FilesOptions{.index = {text}}) ? "" : "\"" + text + "\" is not the name of a file";
+    });
+    line.check("--cache-control", [](const std::string& text) -> std::string {
+        return check(FilesOptions{.cache_control = text}) ? "" : "a field's value has no control characters";
+    });
     line.check("--trust", [](const std::string& text) {
         return text.empty() ? std::string() : wrong_with(nutils::IpNetworkList::parse(text));
     });

@@ -7,6 +7,8 @@
 #include <exception>
 #include <system_error>
 
+#include "webby/program/elf_file.h"
+
 namespace webby::program {
 namespace {
 
@@ -46,6 +48,7 @@ Plugins::~Plugins() {
 }
 
 cutils::Result<void> Plugins::load(const PluginSpec& spec, PluginHost host) {
+    if (is_cut_off(spec.library)) return failed(spec.library, "the file is cut off: copy it again");
     // What is missing is said now, not in the middle of a request.
     void* const library = ::dlopen(spec.library.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) return failed(spec.library, loader_says(spec.library));

@@ -41,6 +41,8 @@ cutils::Result<void> load(Server& server, const Hosts& hosts, const char* option
     }
     const cutils::Result<void> loaded = plugins.load(*spec, PluginHost(host, everywhere, spec->arguments));
     if (!loaded) return wrong(option, words(loaded.error()));
+    if (const cutils::Result<void> taken = server.check(); !taken)
+        return wrong(option, spec->library + ": " + words(taken.error()));
     return {};
 }
 
