@@ -201,6 +201,8 @@ class ThreadDriver final : public DriverBase {
     std::optional<SessionEnd> read_proxy_header(Connection& connection);
     void connections_have_gone();
     void close_expired();
+    void lose(Connection& connection);
+    void remove_lost();
     [[nodiscard]] cutils::Duration tick() const;
     void start_worker_if_needed();
     void look_again_soon();
@@ -246,6 +248,7 @@ class ThreadDriver final : public DriverBase {
     cutils::List<Connection, ParkedTag> idle;     // the one that expires first in front
     cutils::List<Connection, ParkedTag> waiting;  // for more of a request; few, in no order
     cutils::List<Connection, ParkedTag> ready;    // for a thread, of which there is none free
+    cutils::List<Connection, ParkedTag> lost;     // the kernel would not watch them: the loop removes them
     std::vector<std::unique_ptr<Worker>> workers;
     // One for all: a request may be begun by one thread and finished by another, and pools of their own would
     // fill up at those who finish.
@@ -449,7 +452,7 @@ void ThreadDriver::wait_for_thread(Connection& connection, std::uint32_t events)
         if (!patience_timer.running()) patience_timer.start(kPatience);
     } else {
         waiting.push_back(connection);
-        (void)watch(connection, events & EPOLLOUT ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
+        if (!watch(connection, events & EPOLLOUT ? EPOLLOUT : EPOLLIN | EPOLLRDHUP)) lose(connection);
     }
 }
 
@@ -497,6 +500,7 @@ void ThreadDriver::connections_have_gone() {
 // The timeout is the same for all that are idle, so those that have been so longest stand in front.
 void ThreadDriver::close_expired() {
     if (lacks_worker) start_worker_if_needed();
+    remove_lost();
     const std::lock_guard lock(mutex);
     const TimePoint now = cutils::monotonic_now();
     while (!idle.empty() && idle.front().expires <= now) {
@@ -761,7 +765,7 @@ bool ThreadDriver::park(Connection& connection, SessionEnd how) {
     return watch(connection, how == SessionEnd::wait_writable ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
 }
 
-// With the lock held. False: it is not wanted any more.
+// With the lock held. False: no thread will hear of it.
 bool ThreadDriver::watch(Connection& connection, std::uint32_t events) {
     epoll_event event{};
     event.events = EPOLLONESHOT | events;
@@ -808,7 +812,25 @@ void ThreadDriver::wake(Connection& connection) {
     }
     if (std::exchange(connection.listens, false))
         (void)::epoll_ctl(listeners.fd(), EPOLL_CTL_DEL, connection.socket.fd(), nullptr);
-    if (!go_on(connection)) connection.cut();
+    if (!go_on(connection)) lose(connection);
+}
+
+// On the loop, with the lock held.
+void ThreadDriver::lose(Connection& connection) {
+    unpark(connection);
+    lost.push_back(connection);
+    idle_timer.start(cutils::Duration::zero());
+}
+
+void ThreadDriver::remove_lost() {
+    for (;;) {
+        std::unique_lock lock(mutex);
+        if (lost.empty()) return;
+        Connection& connection = lost.front();
+        unpark(connection);
+        lock.unlock();
+        remove(connection);
+    }
 }
 
 // With the lock held. A client that takes nothing of what it has got so far has no more time than another.
