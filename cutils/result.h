@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -38,9 +39,10 @@ class EVC_API Error {
     [[noreturn]] void raise() const;
 
     friend bool operator==(const Error& error, const std::error_code& code) { return error.code_ == code; }
-    friend bool operator==(const Error& error, std::errc condition) {
-        return error.code_ == std::make_error_condition(condition);
-    }
+    // Of a kind of error: std::errc::…, TlsError::….
+    template <class Condition>
+    requires std::is_error_condition_enum_v<Condition>
+    friend bool operator==(const Error& error, Condition condition) { return error.code_ == condition; }
 
   private:
     std::error_code code_;
