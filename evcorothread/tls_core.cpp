@@ -32,6 +32,12 @@ long control_bio(BIO* bio, int what, long, void*) {
     }
 }
 
+// SSL_get_error() would ask the queue, too, whether the peer's alert was the ordinary end.
+void hear_alert(const SSL* ssl, int where, int alert) {
+    if (where == SSL_CB_READ_ALERT && (alert & 0xff) == SSL_AD_CLOSE_NOTIFY)
+        engine_of(SSL_get_rbio(ssl)).peer_said_goodbye = true;
+}
+
 // For ever: connections may end in any order.
 const BIO_METHOD* bio_method() {
     static BIO_METHOD* const method = [] {
@@ -46,9 +52,25 @@ const BIO_METHOD* bio_method() {
 }
 
 // What other code has left in this OS thread's queue would be taken for ours. Looking is cheaper than
-// clearing.
+// clearing, but not for nothing: reading and writing look afterwards, when they have failed.
 void forget_old_errors() {
     if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
+// Why a call failed; what follows are consequences. Forgets all.
+unsigned long take_first_error() {
+    const unsigned long first = ERR_get_error();
+    ERR_clear_error();
+    return first;
+}
+
+// Why a call failed before which nobody has looked: what came last, as what other code has left came before;
+// but others follow when there was no memory. Forgets all.
+unsigned long take_newest_error() {
+    unsigned long newest = 0;
+    while (const unsigned long packed = ERR_get_error())
+        if (ERR_GET_REASON(newest) != ERR_R_MALLOC_FAILURE) newest = packed;
+    return newest;
 }
 
 std::error_code no_memory() { return std::make_error_code(std::errc::not_enough_memory); }
@@ -64,6 +86,7 @@ std::error_code TlsCore::begin(ssl_ctx_st* context, bool server) {
     BIO_set_data(bio, this);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl.get(), bio, bio);  // owns it
+    SSL_set_info_callback(ssl.get(), hear_alert);
     if (server)
         SSL_set_accept_state(ssl.get());
     else
@@ -96,7 +119,7 @@ std::error_code TlsCore::shake_hands() {
     if (outcome == SSL_ERROR_WANT_READ)
         error = NetError::would_block;
     else if (outcome != SSL_ERROR_NONE)
-        error = failure();
+        error = failure(take_first_error());
     shaking_ = false;
     const std::error_code flushed = flush();
     // Who has told us why it hangs up has our answers refused: its reason is the better one.
@@ -108,30 +131,24 @@ std::error_code TlsCore::shake_hands() {
 
 IoResult TlsCore::read(std::span<char> buffer) {
     if (receive_end) return {0, receive_end};
-    forget_old_errors();
+    hungry_ = false;
     std::size_t bytes = 0;
-    const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &bytes);
-    if (result == 1) [[likely]] {
-        hungry_ = false;
+    if (SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &bytes) == 1) [[likely]]
         return {bytes, {}};
-    }
-    switch (SSL_get_error(ssl.get(), result)) {
-        case SSL_ERROR_WANT_READ: hungry_ = true; return {0, NetError::would_block};
-        case SSL_ERROR_ZERO_RETURN: receive_end = NetError::eof; break;
-        default: receive_end = failure();
-    }
+    if (hungry_) return {0, NetError::would_block};
+    const std::error_code why = failure(take_newest_error());
+    receive_end = peer_said_goodbye ? make_error_code(NetError::eof) : why;
     return {0, receive_end};
 }
 
 IoResult TlsCore::write(std::string_view data) {
     if (send_error) return {0, send_error};
     if (goodbye_) return {0, std::make_error_code(std::errc::broken_pipe)};
-    forget_old_errors();
     std::size_t bytes = 0;
     const int result = SSL_write_ex(ssl.get(), data.data(), std::min(data.size(), kRecord), &bytes);
     if (result != 1) {
         // What ended receiving explains it better than that OpenSSL will not write any more.
-        const std::error_code error = failure();
+        const std::error_code error = failure(take_newest_error());
         return {0, receive_end && receive_end != NetError::eof ? receive_end : error};
     }
     if (send_error) return {0, send_error};
@@ -147,7 +164,7 @@ std::error_code TlsCore::why_not_sent() {
     const int result = SSL_peek_ex(ssl.get(), &byte, 1, &bytes);
     const int outcome = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl.get(), result);
     if (outcome != SSL_ERROR_SSL) return send_error;
-    receive_end = failure();
+    receive_end = failure(take_first_error());
     return receive_end == TlsError::refused_by_peer ? receive_end : send_error;
 }
 
@@ -189,6 +206,7 @@ int TlsCore::bio_read(bio_st* bio, char* buffer, int size) {
         return static_cast<int>(got.bytes);
     }
     if (got.would_block()) {
+        hungry_ = true;
         BIO_set_retry_read(bio);
         return -1;
     }
@@ -230,21 +248,17 @@ void TlsCore::ask_for_room() {
     if (const std::error_code error = wait_for_room()) send_error = error;
 }
 
-// Why OpenSSL has failed.
-std::error_code TlsCore::failure() {
-    const unsigned long packed = ERR_peek_error();
-    const int reason = ERR_GET_REASON(packed);
-    if (transport_error_) return ERR_clear_error(), transport_error_;
-    if (plain_text_ && shaking_ && SSL_is_server(ssl.get()) != 0) {
-        ERR_clear_error();
+// What OpenSSL's `packed` means here.
+std::error_code TlsCore::failure(unsigned long packed) {
+    if (transport_error_) return transport_error_;
+    if (plain_text_ && shaking_ && SSL_is_server(ssl.get()) != 0)
         return openssl_error(ERR_PACK(ERR_LIB_SSL, 0, SSL_R_HTTP_REQUEST));
-    }
-    if (transport_ended) return ERR_clear_error(), NetError::truncated;
+    if (transport_ended) return NetError::truncated;
     const long verified = SSL_get_verify_result(ssl.get());
-    if (ERR_GET_LIB(packed) == ERR_LIB_SSL && reason == SSL_R_CERTIFICATE_VERIFY_FAILED &&
+    if (ERR_GET_LIB(packed) == ERR_LIB_SSL && ERR_GET_REASON(packed) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
         verified != X509_V_OK)
-        return ERR_clear_error(), verify_error(verified);
-    return take_openssl_error();
+        return verify_error(verified);
+    return openssl_error(packed);
 }
 
 }  // namespace evcorothread

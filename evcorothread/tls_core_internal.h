@@ -69,6 +69,7 @@ class TlsCore {
     std::error_code receive_end;   // receiving is over: what read() says from now on
     std::string session_key;       // of a client: under what its sessions are kept
     bool transport_ended = false;  // the stream below has
+    bool peer_said_goodbye = false;
 
   private:
     // What the transport has, and takes, now.
@@ -83,7 +84,7 @@ class TlsCore {
     // without taking the answers is let go.
     static constexpr std::size_t kMaxWaiting = 64 * 1024;
 
-    std::error_code failure();
+    std::error_code failure(unsigned long packed);
     void put(std::string_view data);
     void ask_for_room();
 
