@@ -19,7 +19,8 @@ build() {
     [ "$1" != fuzz ] || { build_fuzz; return; }
     local targets=(all tests tutorial)
     [ "$1" = release ] && targets+=(scenario)
-    [ "$1" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread)
+    [ "$1" = tsan ] && targets=(out/tsan/test/test_cutils out/tsan/test/test_corothread out/tsan/test/test_evcorothread \
+        out/tsan/test/test_webby)
     make -s -j"$jobs" MODE="$1" "${targets[@]}"
 }
 say "building the tests, MODE=${modes[0]}"
