@@ -31,7 +31,8 @@ struct LoopCore;
 enum class LoopClock {
     monotonic,  // CLOCK_MONOTONIC
     // Time stands still while anything is ready, then jumps to the next deadline: a test of an hour takes a
-    // millisecond, the same way every time.
+    // millisecond, the same way every time. It does not know of what goes on elsewhere (offload(), another
+    // OS thread or process): there any deadline passes first, so wait for that with Deadline::never.
     virtual_time,
 };
 
