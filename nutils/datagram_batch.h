@@ -8,6 +8,7 @@
 #include <memory>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cutils/export.h"
@@ -51,8 +52,13 @@ class EVC_API DatagramBatch {
     // `count` rooms of `size` bytes. A longer datagram is cut off when it is received.
     // Before: both above zero; size <= kCoalesced.
     DatagramBatch(std::size_t count, std::size_t size);
-    DatagramBatch(DatagramBatch&&) noexcept = default;
-    DatagramBatch& operator=(DatagramBatch&&) noexcept = default;
+    // What was moved from is empty and has no rooms.
+    DatagramBatch(DatagramBatch&& other) noexcept : DatagramBatch() { swap(other); }
+    DatagramBatch& operator=(DatagramBatch&& other) noexcept {
+        DatagramBatch taken(std::move(other));
+        swap(taken);
+        return *this;
+    }
     ~DatagramBatch() = default;
 
     class Iterator;
@@ -129,6 +135,8 @@ class EVC_API DatagramBatch {
     struct Control {
         alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
     };
+    DatagramBatch() = default;
+    void swap(DatagramBatch& other) noexcept;
     static std::size_t pieces(const Room& room) {
         return room.piece == 0 || room.piece >= room.bytes ? 1 : (room.bytes + room.piece - 1) / room.piece;
     }
@@ -160,6 +168,7 @@ class EVC_API DatagramBatch {
 
 // Takes what is there, as many messages as the batch has rooms, instead of what the batch held before.
 //
+// Before: the batch has rooms: it was not moved from.
 // After:  on success at least one datagram is in it.
 // Errors: would_block; the errno of recvmmsg(2), ECONNREFUSED among them. A datagram that did not fit is no
 //         error; it says so itself.
