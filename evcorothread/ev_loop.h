@@ -69,8 +69,8 @@ class EVC_API EvLoop {
 
     // A loop inside an event_base that the application runs itself (event_base_dispatch): coroutines run from
     // its callbacks. The base is neither configured nor freed; it must use epoll (edge-triggered events) and
-    // outlive the loop. Our events keep the base's dispatch going only while there is work (see run), or an
-    // open socket that was waited on. Not for virtual time.
+    // outlive the loop. Our events keep the base's dispatch going only while there is work (see run), an open
+    // socket that was waited on, a signal that is watched, or a child process. Not for virtual time.
     EvLoop(corothread::StackPool& stacks, event_base* adopted, Options options = {});
 
     EvLoop(const EvLoop&) = delete;
