@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cutils/check.h"
 #include "cutils/export.h"
 #include "nutils/net_error.h"
 #include "nutils/sock_addr.h"
@@ -109,7 +110,10 @@ class EVC_API DatagramBatch {
     [[nodiscard]] std::size_t size() const { return datagrams_; }
     [[nodiscard]] bool empty() const { return datagrams_ == 0; }
     // Whom the n-th goes to. Before: n < size().
-    [[nodiscard]] SockAddr peer_of_datagram(std::size_t n) const { return from(n)->peer(); }
+    [[nodiscard]] SockAddr peer_of_datagram(std::size_t n) const {
+        EVC_CHECK(n < datagrams_, "DatagramBatch::peer_of_datagram() of one that is not there");
+        return from(n)->peer();
+    }
     // How many rooms it has: at least so many datagrams fit; and how many of them hold something.
     [[nodiscard]] std::size_t rooms() const { return rooms_.size(); }
     [[nodiscard]] std::size_t rooms_used() const { return used_; }

@@ -245,6 +245,7 @@ TEST(DatagramBatch, AMovedOneLeavesNothingBehind) {
     CHECK_EQUAL(1, moved.size());
     CHECK(batch.empty());
     CHECK(batch.begin() == batch.end());
+    STRCMP_CONTAINS("not there", abort_message([this] { (void)batch.peer_of_datagram(0); }).c_str());
     CHECK_EQUAL(0, batch.rooms());
     CHECK(!batch.add("b", two_address));
     STRCMP_CONTAINS("moved away", abort_message([this] { (void)recv_batch(one.get(), batch); }).c_str());
