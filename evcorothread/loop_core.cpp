@@ -389,11 +389,9 @@ void LoopCore::pass(bool may_block) {
             const TimePoint next = timers.next_due();
             if (next <= virtual_now)  // due already: time stands still for it
                 io_events += timers.run_due(virtual_now);
-            else if (!may_block || !has_work())
-                ;
-            else if (next == TimePoint::max())
+            else if (may_block && has_work() && next == TimePoint::max())
                 poll(true);
-            else
+            else if (may_block && has_work())
                 advance_to(next);
         }
     } else {
