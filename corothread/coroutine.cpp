@@ -33,6 +33,7 @@ struct CoroutineBase::Block {
     Side resumer{};
     ThreadLocals locals{};
     CoroutineState state = CoroutineState::created;
+    const char* os_thread = nullptr;  // that resumed it first
     bool killing = false;
     bool ended = false;  // the body is over; the stack waits to be left
     void* in = nullptr;
@@ -52,6 +53,9 @@ struct CoroutineBase::Block {
 };
 
 namespace {
+// Tells OS threads apart, by its address.
+__thread char t_os_thread __attribute__((tls_model("initial-exec")));
+
 char* align_down(char* p, std::size_t alignment) {
     return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(p) & ~(alignment - 1));
 }
@@ -106,7 +110,12 @@ void CoroutineBase::resume_with(void* in, void* out) {
     block.move_to(CoroutineState::running);
     block.in = in;
     block.out = out;
-    if (block.locals.exceptions == nullptr) block.locals = ThreadLocals::of_this_thread();
+    if (block.os_thread == nullptr) {
+        block.os_thread = &t_os_thread;
+        block.locals = ThreadLocals::of_this_thread();
+    }
+    EVC_CHECK(block.os_thread == &t_os_thread,
+              "a coroutine is resumed, or destroyed while it is suspended, on another OS thread than before");
     switch_to(block.resumer, block.context, block.locals);
     if (!block.ended) return;
     block.move_to(CoroutineState::finished);

@@ -84,7 +84,8 @@ class EVC_API CoroutineBase {
 //   std::optional<int> n = parser.resume("abc");   // 3; empty once the body has returned
 //
 // Owner:   the Coroutine object; destroying it kills what is suspended (see kill). Movable.
-// Thread:  resumed only on the OS thread that first resumed it.
+// Thread:  resumed, and killed while suspended, only on the OS thread that first resumed it; anything else
+// aborts.
 // Errors:  the constructor throws std::system_error when the pool has no free stack. An exception that leaves
 // the body
 //          comes out of the resume() that was under way; the coroutine is finished then.

@@ -40,7 +40,9 @@ class Deadline {
         const double seconds =
             static_cast<double>(timeout->tv_sec) + static_cast<double>(timeout->tv_usec) * 1e-6;
         if (seconds >= 9.2e9 || seconds <= -9.2e9) return Deadline(std::chrono::duration<double>(seconds));
-        return Deadline(std::chrono::seconds(timeout->tv_sec) + std::chrono::microseconds(timeout->tv_usec));
+        // Whole seconds first: in microseconds what outweighs each other here need not have room.
+        return Deadline(std::chrono::seconds(timeout->tv_sec + timeout->tv_usec / 1'000'000) +
+                        std::chrono::microseconds(timeout->tv_usec % 1'000'000));
     }
 
     [[nodiscard]] constexpr bool is_never() const noexcept { return ns_ == kNever; }

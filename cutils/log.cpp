@@ -1,8 +1,10 @@
 #include "cutils/log.h"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -12,12 +14,23 @@
 namespace cutils {
 namespace {
 
+iovec piece(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+
+// In one call, so that lines of several threads and processes do not mix: it may be many, a dump for
+// instance. Only what the kernel left over takes another one. Nobody to tell if it fails.
 void write_to_stderr(LogLevel level, std::string_view line, void*) {
-    char text[2200];
-    const int length = std::snprintf(text, sizeof text, "%s %.*s\n", to_string(level),
-                                     static_cast<int>(line.size() > 2100 ? 2100 : line.size()), line.data());
-    // One write, so that lines of several threads and processes do not mix. Nobody to tell if it fails.
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, static_cast<size_t>(length));
+    iovec pieces[] = {piece(to_string(level)), piece(" "), piece(line), piece("\n")};
+    for (std::span<iovec> left(pieces); !left.empty();) {
+        const ssize_t result = ::writev(STDERR_FILENO, left.data(), static_cast<int>(left.size()));
+        if (result < 0 && errno == EINTR) continue;
+        if (result <= 0) return;
+        auto written = static_cast<std::size_t>(result);
+        for (; !left.empty() && written >= left.front().iov_len; left = left.subspan(1))
+            written -= left.front().iov_len;
+        if (left.empty()) return;
+        left.front().iov_base = static_cast<char*>(left.front().iov_base) + written;
+        left.front().iov_len -= written;
+    }
 }
 
 struct Sink {

@@ -98,13 +98,17 @@ class [[nodiscard]] Result {
     std::variant<T, Error> state_;
 };
 
-// A Result without a value: success, or the reason.
+// A Result without a value: success, or the reason. A std::error_code that says "no error" is success:
+//
+//   Result<void> greet(EvSocket& peer) { return peer.send_all("hello\n", 3s).error; }
 template <>
 class [[nodiscard]] Result<void> {
   public:
     Result() = default;
     Result(Error error) : error_(std::make_unique<Error>(std::move(error))) {}  // NOLINT
-    Result(std::error_code code) : Result(Error(code)) {}                       // NOLINT
+    Result(std::error_code code) {                                              // NOLINT
+        if (code) error_ = std::make_unique<Error>(code);
+    }
 
     [[nodiscard]] bool ok() const { return error_ == nullptr; }
     explicit operator bool() const { return ok(); }

@@ -73,8 +73,9 @@ class EVC_API TimerHeap {
     }
 
     // Calls on_due of every node due at `now`, disarmed first, in order of time; a callback may arm, disarm
-    // and remove any node. Returns how many. Nodes armed meanwhile for a time already passed wait for the
-    // next call.
+    // and remove any node. Returns how many. Nodes armed meanwhile for a time already passed wait for a
+    // call with a later `now`, if only by a nanosecond; but for those that stand in the heap with such a time
+    // anyway. So it ends, whatever they do.
     std::size_t run_due(TimePoint now);
 
     [[nodiscard]] std::size_t size() const { return entries_.size(); }

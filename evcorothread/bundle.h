@@ -101,8 +101,9 @@ class EVC_API Bundle {
     void cancel();
     [[nodiscard]] bool canceled() const { return canceled_; }
 
-    // cancel(), then waits until all have ended. The caller's own cancel does not cut this wait short: what
-    // the children use must not go away under them.
+    // cancel(), then waits until all have ended. Neither the caller's own cancel nor a deadline from outside
+    // (its bundle's, a DeadlineScope's) cuts this wait short: what the children use must not go away under
+    // them.
     // Suspends: while there are children.
     // Errors:   timed_out, and children are left: wait again, or let the destructor wait. Failures of the
     //           children are not reported any more.

@@ -90,11 +90,11 @@ struct SpawnOptions {
 // Fork:    in a child of fork_child, this process's other children are siblings: wait() says ECHILD.
 class EVC_API ChildProcess {
   public:
-    // Starts a program. A name without a slash is looked up in PATH.
+    // Starts a program. A name without a slash is looked up in this process's PATH.
     // Before: argv not empty.
     // Errors: ENOENT, EACCES and the like when the program, or the directory, cannot be had: of execve(2) and
-    //         chdir(2), told here and not as an exit code; EAGAIN, ENOMEM, EMFILE. The message names the
-    //         program.
+    //         chdir(2), told here and not as an exit code; EAGAIN, ENOMEM, EMFILE; EINVAL for a zero byte
+    //         in any of the texts. The message names the program.
     // Cost:   a vfork: this OS thread stands still until the child has called execve, half a millisecond.
     [[nodiscard]] static cutils::Result<ChildProcess> spawn(EvLoop& loop,
                                                             const std::vector<std::string>& argv,

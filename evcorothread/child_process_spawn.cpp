@@ -5,10 +5,12 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cutils/check.h"
 #include "evcorothread/child_process.h"
@@ -114,6 +116,14 @@ class StdioPlan {
     std::array<nutils::UniqueFd, 3> theirs_;  // open until the child has its copies
 };
 
+namespace {
+// What execve(2) would cut off there.
+bool holds_zero_byte(const std::vector<std::string>& texts) {
+    return std::any_of(texts.begin(), texts.end(),
+                       [](const std::string& text) { return text.find('\0') != std::string::npos; });
+}
+}  // namespace
+
 cutils::Result<ChildProcess> ChildProcess::spawn(EvLoop& loop, const std::vector<std::string>& argv,
                                                  SpawnOptions options) {
     EVC_CHECK(!argv.empty(), "ChildProcess::spawn() without a program");
@@ -122,6 +132,9 @@ cutils::Result<ChildProcess> ChildProcess::spawn(EvLoop& loop, const std::vector
         if (!options.directory.empty()) what += " in " + options.directory;
         return cutils::Error(error, std::move(what));
     };
+    if (holds_zero_byte(argv) || (options.environment && holds_zero_byte(*options.environment)) ||
+        holds_zero_byte({options.directory}))
+        return failed(std::make_error_code(std::errc::invalid_argument));
     ChildProcess child = prepare(loop);
     FileActions actions;
     StdioPlan plan(actions);

@@ -36,6 +36,7 @@ bool CrossEvent::is_set() const {
 }
 
 std::error_code CrossEvent::wait(Deadline deadline) {
+    if (const std::error_code refused = CrossWaiter::refusal()) return refused;
     std::unique_lock lock(impl_->mutex);
     if (impl_->is_set) return {};
     CrossWaiter waiter("event");

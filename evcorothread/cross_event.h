@@ -35,7 +35,7 @@ class EVC_API CrossEvent {
     // Waits until it is set.
     // Before:   in a coroutine, or outside any loop (there, the OS thread blocks).
     // Suspends: unless it is set.
-    // Errors:   timed_out, canceled.
+    // Errors:   timed_out, canceled (in a canceled coroutine also when it is set).
     [[nodiscard]] std::error_code wait(Deadline deadline);
 
   private:

@@ -54,6 +54,7 @@ CrossMutex::~CrossMutex() {
 }
 
 std::error_code CrossMutex::lock(Deadline deadline) {
+    if (const std::error_code refused = CrossWaiter::refusal()) return refused;
     std::unique_lock lock(impl_->mutex);
     if (!impl_->locked) {
         impl_->take();

@@ -31,7 +31,7 @@ class EVC_API CrossMutex {
 
     // Before:   in a coroutine, or outside any loop (there, the OS thread blocks).
     // Suspends: while it is locked.
-    // Errors:   timed_out, canceled; then it is not ours.
+    // Errors:   timed_out, canceled (in a canceled coroutine also when it is free); then it is not ours.
     [[nodiscard]] std::error_code lock(Deadline deadline);
     // The same, or false. Never suspends.
     [[nodiscard]] bool try_lock();

@@ -1,5 +1,6 @@
 #include "evcorothread/cross_semaphore.h"
 
+#include <limits>
 #include <mutex>
 
 #include "evcorothread/cross_waiter_internal.h"
@@ -22,6 +23,7 @@ CrossSemaphore::~CrossSemaphore() {
 }
 
 std::error_code CrossSemaphore::acquire(Deadline deadline) {
+    if (const std::error_code refused = CrossWaiter::refusal()) return refused;
     std::unique_lock lock(impl_->mutex);
     if (impl_->permits > 0) {
         --impl_->permits;
@@ -41,6 +43,8 @@ bool CrossSemaphore::try_acquire() {
 void CrossSemaphore::release(std::size_t permits) {
     const std::lock_guard lock(impl_->mutex);
     for (; permits > 0 && !impl_->waiters.empty(); --permits) impl_->waiters.pop().wake();
+    EVC_CHECK(permits <= std::numeric_limits<std::size_t>::max() - impl_->permits,
+              "a CrossSemaphore is given more permits than it can count");
     impl_->permits += permits;
 }
 

@@ -31,7 +31,8 @@ class EVC_API CrossSemaphore {
     // Takes a permit.
     // Before:   in a coroutine, or outside any loop (there, the OS thread blocks).
     // Suspends: when there is none, or others wait.
-    // Errors:   timed_out, canceled; then none was taken.
+    // Errors:   timed_out, canceled (in a canceled coroutine also when there are permits); then none was
+    //           taken.
     [[nodiscard]] std::error_code acquire(Deadline deadline);
     // The same, or false. Never suspends.
     [[nodiscard]] bool try_acquire();

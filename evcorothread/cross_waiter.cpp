@@ -10,12 +10,26 @@ CrossWaiter::Parked::Parked(const char* reason, const WaitDetail* detail)
       delivery(point),
       loop(*t_here.loop) {}
 
+namespace {
+void check_may_block() {
+    EVC_CHECK(t_here.loop == nullptr,
+              "this may wait, and is called in a function that a loop calls: use EvLoop::spawn");
+}
+}  // namespace
+
+std::error_code CrossWaiter::refusal() {
+    if (t_here.thread == nullptr)
+        check_may_block();
+    else if (t_here.thread->refuses_waits())
+        return nutils::NetError::canceled;
+    return {};
+}
+
 CrossWaiter::CrossWaiter(const char* reason, const WaitDetail* detail) {
-    if (t_here.thread != nullptr)
-        parked_.emplace(reason, detail);
+    if (t_here.thread == nullptr)
+        check_may_block();
     else
-        EVC_CHECK(t_here.loop == nullptr,
-                  "this may wait, and is called in a function that a loop calls: use EvLoop::spawn");
+        parked_.emplace(reason, detail);
 }
 
 bool CrossWaiter::take() { return guard_ == nullptr || guard_->take(); }

@@ -18,6 +18,7 @@ struct SelectGuard;
 // Of a coroutine, which parks, or of an OS thread outside any loop, which blocks. What is waited on has a
 // lock and, under it, a list of these:
 //
+//   if (const auto refused = CrossWaiter::refusal()) return refused;
 //   std::unique_lock lock(mutex_);                     // in the waiter
 //   if (have_one) return {};
 //   CrossWaiter waiter("a ticket");
@@ -37,8 +38,12 @@ struct SelectGuard;
 // Owner: the waiter, as a local. Cost: no allocation.
 class CrossWaiter : public cutils::ListHook<CrossWaiter> {
   public:
-    // Before: in a coroutine, or outside any loop. In a function that a loop calls it aborts: it would block
-    // the loop.
+    // What every call with a deadline asks first, whether it will have to wait or not: `canceled` in a
+    // coroutine that may not wait any more. In a function that a loop calls it aborts: it might block the
+    // loop.
+    [[nodiscard]] static std::error_code refusal();
+
+    // Before: in a coroutine, or outside any loop; anything else aborts.
     explicit CrossWaiter(const char* reason, const WaitDetail* detail = nullptr);
     // An arm of a select, whose wait others may end, too: it does not wait() itself.
     explicit CrossWaiter(SelectGuard& guard) : guard_(&guard) {}

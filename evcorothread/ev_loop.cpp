@@ -23,7 +23,10 @@ EvLoop::~EvLoop() {
     // In a coroutine of another loop it may be, once it has no coroutine any more.
     EVC_CHECK(t_here.thread == nullptr || (&t_here.thread->loop != core_.get() && core_->thread_count == 0),
               "an EvLoop is destroyed inside one of its coroutines");
-    if (core_->thread_count > 0) shutdown(Deadline::never);
+    do {
+        if (core_->thread_count > 0) shutdown(Deadline::never);
+        core_->inbox.drop();
+    } while (core_->thread_count > 0);
 }
 
 namespace {

@@ -31,7 +31,8 @@ struct LoopCore;
 enum class LoopClock {
     monotonic,  // CLOCK_MONOTONIC
     // Time stands still while anything is ready, then jumps to the next deadline: a test of an hour takes a
-    // millisecond, the same way every time.
+    // millisecond, the same way every time. It does not know of what goes on elsewhere (offload(), another
+    // OS thread or process): there any deadline passes first, so wait for that with Deadline::never.
     virtual_time,
 };
 
@@ -68,8 +69,8 @@ class EVC_API EvLoop {
 
     // A loop inside an event_base that the application runs itself (event_base_dispatch): coroutines run from
     // its callbacks. The base is neither configured nor freed; it must use epoll (edge-triggered events) and
-    // outlive the loop. Our events keep the base's dispatch going only while there is work (see run), or an
-    // open socket that was waited on. Not for virtual time.
+    // outlive the loop. Our events keep the base's dispatch going only while there is work (see run), an open
+    // socket that was waited on, a signal that is watched, or a child process. Not for virtual time.
     EvLoop(corothread::StackPool& stacks, event_base* adopted, Options options = {});
 
     EvLoop(const EvLoop&) = delete;

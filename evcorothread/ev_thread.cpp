@@ -96,7 +96,11 @@ ShieldedWait shielded(const ThreadCore& self, Deadline deadline) {
     const TimePoint now = self.loop.precise_now();
     deadline = deadline.resolved(now);
     const TimePoint shield_end = self.shield != nullptr ? self.shield->deadline_.at() : TimePoint::min();
-    if (self.has(kLimited)) deadline = Deadline(std::min(deadline.at(), std::max(self.limit(), shield_end)));
+    if (self.has(kLimited)) {
+        const bool by_scope_inside = self.shield != nullptr && self.shield->limited_;
+        const TimePoint limit = by_scope_inside ? self.limit() : std::max(self.limit(), shield_end);
+        deadline = Deadline(std::min(deadline.at(), limit));
+    }
     if (!self.canceled()) return {deadline, Wake::timed_out};
     if (shield_end <= now) return {kPassed, Wake::canceled};  // none, or over
     if (shield_end < deadline.at()) return {Deadline(shield_end), Wake::canceled};
@@ -115,10 +119,16 @@ bool shield_over(const ThreadCore& self) {
 DeadlineScope::DeadlineScope(Deadline deadline) : outer_(this_evthread::deadline()) {
     ThreadCore& self = ThreadCore::current();
     deadline = deadline.resolved(self.loop.precise_now());
-    if (deadline.is_never() || outer_.at() <= deadline.at()) return;
+    CancelShield* const shield = self.shield != nullptr && !self.shield->limited_ ? self.shield : nullptr;
+    // What is around the shield waits for the shield's end.
+    const TimePoint around = shield != nullptr ? std::max(outer_.at(), shield->deadline_.at()) : outer_.at();
+    if (deadline.is_never() || around <= deadline.at()) return;
     self.limit_to(deadline.at());
+    if (shield != nullptr) shield->limited_ = true;
+    shield_ = shield;
 }
 DeadlineScope::~DeadlineScope() {
+    if (shield_ != nullptr) shield_->limited_ = false;
     ThreadCore& self = ThreadCore::current();
     self.limit_to(outer_.at());
     if (outer_.is_never()) self.flags &= static_cast<std::uint8_t>(~kLimited);

@@ -16,6 +16,7 @@
 namespace evcorothread {
 
 class Bundle;
+class CancelShield;
 class EvLoop;
 class EvThread;
 struct PendingSpawn;
@@ -116,7 +117,8 @@ namespace this_evthread {
 // Is there a current coroutine thread?
 EVC_API bool in_evthread();
 
-// Lets every other ready coroutine run once, and I/O be looked at. Suspends: when others are ready.
+// Lets every other ready coroutine run once, and I/O be looked at. (With EvLoopOptions::shuffle_seed the
+// order is drawn, and this one's turn may come before some of theirs.) Suspends: when others are ready.
 EVC_API void yield();
 
 // Waits for the time to pass. Errors: canceled; timed_out when the deadline of its bundle came first.
@@ -143,7 +145,8 @@ EVC_API std::size_t stack_left();
 //   DeadlineScope all(5s);
 //   handle(request);            // whatever it waits for
 //
-// Nests: the earliest counts. A local of the coroutine. Before: called in a coroutine thread.
+// Nests: the earliest counts; but under a CancelShield made inside of it, it waits for the shield's end. A
+// scope made under the shield counts at once. A local of the coroutine. Before: called in a coroutine thread.
 class EVC_API DeadlineScope {
   public:
     explicit DeadlineScope(Deadline deadline);
@@ -153,15 +156,16 @@ class EVC_API DeadlineScope {
 
   private:
     Deadline outer_;
+    CancelShield* shield_ = nullptr;  // under which this is the first one, if it is
 };
 
-// While it lives, waits of this coroutine go on although it is canceled, until the shield's own deadline: for
-// the last I/O of a clean-up.
+// While it lives, waits of this coroutine go on although it is canceled, or the deadline of its bundle, or of
+// a DeadlineScope around, has passed, until the shield's own deadline: for the last I/O of a clean-up.
 //
 //   CancelShield shield(1s);
 //   (void)socket.send_all("bye\r\n", 1s);
 //
-// Nests; a local of the shielded coroutine.
+// Nests: the innermost counts. A local of the shielded coroutine.
 class EVC_API CancelShield {
   public:
     explicit CancelShield(Deadline deadline) : CancelShield(deadline, false) {}
@@ -170,6 +174,7 @@ class EVC_API CancelShield {
     ~CancelShield();
 
   private:
+    friend class DeadlineScope;
     friend class LastingShield;
     friend ShieldedWait shielded(const ThreadCore& self, Deadline deadline);
     friend bool shield_over(const ThreadCore& self);
@@ -178,7 +183,8 @@ class EVC_API CancelShield {
 
     CancelShield* outer_;
     Deadline deadline_;
-    bool lasts_;  // in a forked child, too
+    bool lasts_;            // in a forked child, too
+    bool limited_ = false;  // by a DeadlineScope under it
 };
 
 }  // namespace evcorothread

@@ -46,7 +46,7 @@ class EVC_API Event {
     [[nodiscard]] std::error_code wait(Deadline deadline);
 
     // Lets those pass that wait now, even when reset() comes before they run, and those that come until then
-    // (automatic: one of them). Setting it twice is setting it once. Never suspends.
+    // (automatic: one of them, each time). Setting what is set changes nothing. Never suspends.
     void set();
     void reset() { set_ = false; }
     [[nodiscard]] bool is_set() const { return set_; }

@@ -159,8 +159,23 @@ void GroupListener::close() {
 }
 
 bool GroupListener::is_open() const { return impl_ != nullptr && impl_->port->is_open.load(); }
-const nutils::SockAddr& GroupListener::local_address() const { return impl_->port->local; }
-std::uint64_t GroupListener::accepted(std::size_t loop) const { return impl_->port->accepted[loop].load(); }
-std::size_t GroupListener::live(std::size_t loop) const { return impl_->port->balance.live[loop].load(); }
+const nutils::SockAddr& GroupListener::local_address() const {
+    static const nutils::SockAddr none;
+    return impl_ != nullptr ? impl_->port->local : none;
+}
+
+namespace {
+constexpr const char* kNoSuchLoop = "a GroupListener is asked about a loop that its group does not have";
+}
+std::uint64_t GroupListener::accepted(std::size_t loop) const {
+    if (impl_ == nullptr) return 0;
+    EVC_CHECK(loop < impl_->port->loop_count, kNoSuchLoop);
+    return impl_->port->accepted[loop].load();
+}
+std::size_t GroupListener::live(std::size_t loop) const {
+    if (impl_ == nullptr) return 0;
+    EVC_CHECK(loop < impl_->port->loop_count, kNoSuchLoop);
+    return impl_->port->balance.live[loop].load();
+}
 
 }  // namespace evcorothread

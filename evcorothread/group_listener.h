@@ -73,7 +73,8 @@ class EVC_API GroupListener {
 
     [[nodiscard]] bool is_open() const;
     [[nodiscard]] const nutils::SockAddr& local_address() const;
-    // How many connections that loop has been given so far, and how many of them it has now.
+    // How many connections that loop has been given so far, and how many of them it has now. Of a listener
+    // that was not made, or was moved away: none, and no address. Before: the group has such a loop.
     [[nodiscard]] std::uint64_t accepted(std::size_t loop) const;
     [[nodiscard]] std::size_t live(std::size_t loop) const;
 

@@ -81,4 +81,12 @@ void Inbox::empty() {
     if (functions.capacity() <= kKeep) spare_ = std::move(functions);
 }
 
+void Inbox::drop() {
+    for (std::vector<std::function<void()>> unrun;; unrun.clear()) {  // not under the lock
+        const std::lock_guard lock(mutex_);
+        unrun.swap(posted_);
+        if (unrun.empty()) return;
+    }
+}
+
 }  // namespace evcorothread

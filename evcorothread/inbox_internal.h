@@ -57,6 +57,10 @@ class Inbox {
     bool may_sleep();
     void awake() { asleep_.store(false, std::memory_order_relaxed); }
 
+    // Destroys what is posted and has not run, and what that posts while it is destroyed: while the loop is
+    // still all there, since sockets of its own may be in it.
+    void drop();
+
     // Around a fork, which must not leave it locked by a thread that is no more. Then, in the child: the
     // functions posted so far, which are the parent's. (Those of the batch that runs are dropped behind it.)
     [[nodiscard]] std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }

@@ -385,11 +385,13 @@ void LoopCore::pass(bool may_block) {
         const std::uint64_t before = io_events;
         poll(false);
         // What came may lead to more without anybody being ready yet: look again before time jumps.
-        if (may_block && idle && has_work() && io_events == before && !anything_ready()) {
+        if (idle && io_events == before && !anything_ready()) {
             const TimePoint next = timers.next_due();
-            if (next == TimePoint::max())
+            if (next <= virtual_now)  // due already: time stands still for it
+                io_events += timers.run_due(virtual_now);
+            else if (may_block && has_work() && next == TimePoint::max())
                 poll(true);
-            else
+            else if (may_block && has_work())
                 advance_to(next);
         }
     } else {

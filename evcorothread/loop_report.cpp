@@ -16,6 +16,7 @@
 #include "evcorothread/fd_watch_internal.h"
 #include "evcorothread/loop_watch_internal.h"
 #include "evcorothread/mutex.h"
+#include "evcorothread/printable_internal.h"
 #include "evcorothread/select_arm.h"
 #include "nutils/sock_addr.h"
 
@@ -31,7 +32,7 @@ namespace {
     return buffer;
 }
 
-std::string quoted(std::string_view name) { return std::string(1, '"').append(name).append(1, '"'); }
+std::string quoted(std::string_view name) { return '"' + printable(name) + '"'; }
 
 std::string descriptor(int fd) {
     std::string what = "descriptor " + std::to_string(fd);

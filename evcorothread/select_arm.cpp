@@ -16,6 +16,10 @@ namespace {
 
 // Does poll(2) say that `fd` may be read, or written? `error`: why that cannot be known.
 bool polled(int fd, short what, std::error_code& error) {
+    if (fd < 0) {  // poll(2) looks away
+        error.assign(EBADF, std::generic_category());
+        return true;
+    }
     pollfd state{fd, what, 0};
     int ready;
     do ready = ::poll(&state, 1, 0);

@@ -74,6 +74,8 @@ SharedChannelBase::~SharedChannelBase() {
 }
 
 std::error_code SharedChannelBase::send_item(void* item, const Deadline* deadline) {
+    if (deadline != nullptr)
+        if (const std::error_code refused = CrossWaiter::refusal()) return refused;
     Impl& channel = *impl_;
     std::unique_lock lock(channel.mutex);
     if (channel.closed) return NetError::closed;
@@ -95,6 +97,8 @@ std::error_code SharedChannelBase::send_item(void* item, const Deadline* deadlin
 }
 
 std::error_code SharedChannelBase::recv_item(void* place, const Deadline* deadline) {
+    if (deadline != nullptr)
+        if (const std::error_code refused = CrossWaiter::refusal()) return refused;
     Impl& channel = *impl_;
     std::unique_lock lock(channel.mutex);
     const bool had_one = channel.count > 0;

@@ -76,6 +76,8 @@ class EVC_API SharedChannelBase {
 // has no lock and wakes nobody's OS thread.
 //
 // T:      may be move-only; moving it must not throw. It is moved, and destroyed, by whichever thread has it.
+// Cancel: in a canceled coroutine, send and recv return `canceled` and move nothing; the try_ calls go on
+//         working.
 // Owner:  the application; must outlive the calls. What is still queued is destroyed with it.
 // Thread: any: in a coroutine, or outside any loop. In a function that a loop calls (a posted one, a
 // timer's),

@@ -19,6 +19,7 @@
 #include "cutils/check.h"
 #include "cutils/log.h"
 #include "evcorothread/loop_core_internal.h"
+#include "evcorothread/printable_internal.h"
 #include "evcorothread/quiet_thread_internal.h"
 
 namespace evcorothread {
@@ -136,8 +137,8 @@ double milliseconds(Duration time) { return std::chrono::duration<double, std::m
 std::string to_string(const StallReport& report) {
     char text[160];
     std::snprintf(text, sizeof text, "%s%s%s%s has kept the loop for %.1f ms",
-                  report.id != 0 ? "coroutine \"" : "a function that the loop calls", report.name.c_str(),
-                  report.id != 0 ? "\"" : "",
+                  report.id != 0 ? "coroutine \"" : "a function that the loop calls",
+                  printable(report.name).c_str(), report.id != 0 ? "\"" : "",
                   report.id != 0 ? (" (id " + std::to_string(report.id) + ")").c_str() : "",
                   milliseconds(report.lasted));
     std::string all = text;

@@ -45,6 +45,22 @@ DatagramBatch::DatagramBatch(std::size_t count, std::size_t size)
     }
 }
 
+void DatagramBatch::swap(DatagramBatch& other) noexcept {
+    std::swap(size_, other.size_);
+    std::swap(used_, other.used_);
+    std::swap(datagrams_, other.datagrams_);
+    bytes_.swap(other.bytes_);
+    rooms_.swap(other.rooms_);
+    peers_.swap(other.peers_);
+    in_.swap(other.in_);
+    in_pieces_.swap(other.in_pieces_);
+    in_control_.swap(other.in_control_);
+    out_.swap(other.out_);
+    out_pieces_.swap(other.out_pieces_);
+    out_control_.swap(other.out_control_);
+    out_counts_.swap(other.out_counts_);
+}
+
 DatagramBatch::Iterator DatagramBatch::at(std::size_t room, std::size_t offset) const {
     Iterator it;
     it.at_.batch_ = this;
@@ -126,6 +142,7 @@ void DatagramBatch::take(std::size_t messages) {
 }
 
 BatchResult recv_batch(int fd, DatagramBatch& batch) noexcept {
+    EVC_CHECK(!batch.rooms_.empty(), "datagrams are received into a batch that was moved away");
     batch.clear();
     int result = -1;
     do

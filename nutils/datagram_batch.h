@@ -8,8 +8,10 @@
 #include <memory>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
+#include "cutils/check.h"
 #include "cutils/export.h"
 #include "nutils/net_error.h"
 #include "nutils/sock_addr.h"
@@ -51,8 +53,13 @@ class EVC_API DatagramBatch {
     // `count` rooms of `size` bytes. A longer datagram is cut off when it is received.
     // Before: both above zero; size <= kCoalesced.
     DatagramBatch(std::size_t count, std::size_t size);
-    DatagramBatch(DatagramBatch&&) noexcept = default;
-    DatagramBatch& operator=(DatagramBatch&&) noexcept = default;
+    // What was moved from is empty and has no rooms.
+    DatagramBatch(DatagramBatch&& other) noexcept : DatagramBatch() { swap(other); }
+    DatagramBatch& operator=(DatagramBatch&& other) noexcept {
+        DatagramBatch taken(std::move(other));
+        swap(taken);
+        return *this;
+    }
     ~DatagramBatch() = default;
 
     class Iterator;
@@ -103,7 +110,10 @@ class EVC_API DatagramBatch {
     [[nodiscard]] std::size_t size() const { return datagrams_; }
     [[nodiscard]] bool empty() const { return datagrams_ == 0; }
     // Whom the n-th goes to. Before: n < size().
-    [[nodiscard]] SockAddr peer_of_datagram(std::size_t n) const { return from(n)->peer(); }
+    [[nodiscard]] SockAddr peer_of_datagram(std::size_t n) const {
+        EVC_CHECK(n < datagrams_, "DatagramBatch::peer_of_datagram() of one that is not there");
+        return from(n)->peer();
+    }
     // How many rooms it has: at least so many datagrams fit; and how many of them hold something.
     [[nodiscard]] std::size_t rooms() const { return rooms_.size(); }
     [[nodiscard]] std::size_t rooms_used() const { return used_; }
@@ -129,6 +139,8 @@ class EVC_API DatagramBatch {
     struct Control {
         alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
     };
+    DatagramBatch() = default;
+    void swap(DatagramBatch& other) noexcept;
     static std::size_t pieces(const Room& room) {
         return room.piece == 0 || room.piece >= room.bytes ? 1 : (room.bytes + room.piece - 1) / room.piece;
     }
@@ -160,6 +172,7 @@ class EVC_API DatagramBatch {
 
 // Takes what is there, as many messages as the batch has rooms, instead of what the batch held before.
 //
+// Before: the batch has rooms: it was not moved from.
 // After:  on success at least one datagram is in it.
 // Errors: would_block; the errno of recvmmsg(2), ECONNREFUSED among them. A datagram that did not fit is no
 //         error; it says so itself.

@@ -50,11 +50,32 @@ cutils::Result<UniqueFd> bind_datagram(const SockAddr& address, const DatagramOp
     return made;
 }
 
+namespace {
+
+SockAddr local_address(int fd) noexcept {
+    sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+    return SockAddr::from_sockaddr(reinterpret_cast<sockaddr*>(&address), size);
+}
+
+// The kernel takes a port that it has chosen itself back when the connection ends; the socket would be deaf.
+std::error_code keep_port(int fd, const SockAddr& before) noexcept {
+    if (!before.is_ip() || before.port() == 0) return {};
+    const SockAddr now = local_address(fd);
+    if (!now.is_ip() || now.port() != 0) return {};
+    const SockAddr again = SockAddr::from(now.ip(), before.port());
+    return ::bind(fd, again.data(), again.size()) == 0 ? std::error_code() : errno_code(errno);
+}
+
+}  // namespace
+
 std::error_code connect_datagram(int fd, const SockAddr& peer) noexcept {
+    const SockAddr before = peer.is_none() ? local_address(fd) : SockAddr();
     int result = -1;
     do result = ::connect(fd, peer.data(), peer.size());
     while (result != 0 && errno == EINTR);
-    return result == 0 ? std::error_code() : errno_code(errno);
+    return result == 0 ? keep_port(fd, before) : errno_code(errno);
 }
 
 DatagramResult recv_from(int fd, std::span<char> buffer, SockAddr* from) noexcept {

@@ -43,7 +43,7 @@ struct DatagramOptions {
 
 // Connects: from now on the socket hears only `peer`, sends to it when no other target is given, and is told
 // when nobody is there (ECONNREFUSED). Never waits; says nothing to the peer. No address (SockAddr()) ends
-// it.
+// it; the socket stays bound to its port.
 [[nodiscard]] EVC_API std::error_code connect_datagram(int fd, const SockAddr& peer) noexcept;
 
 // What recv_from returns: also how long the datagram was when it was sent. Longer than `bytes` when it did

@@ -41,6 +41,14 @@ std::error_code reason(int failed, int number) {
     return {number, std::generic_category()};
 }
 
+// A number that is one, in getaddrinfo(3)'s eyes, is cut to 16 bits there.
+bool may_be_service(const std::string& service) {
+    if (service.find_first_not_of("0123456789") != std::string::npos)
+        return service.find('\0') == std::string::npos && service.find_first_of("+- \t\n\v\f\r") != 0;
+    return service.size() - std::min(service.find_first_not_of('0'), service.size()) <= 5 &&
+           (service.empty() || std::stoul(service) <= 65535);
+}
+
 }  // namespace
 
 cutils::Error lookup_error(const std::error_code& code, const std::string& host, const std::string& service) {
@@ -55,6 +63,9 @@ cutils::Error lookup_error(const std::error_code& code, const std::string& host,
 }
 
 cutils::Result<std::vector<SockAddr>> look_up_name(const std::string& host, const std::string& service) {
+    // What is behind a zero byte would not be looked at.
+    if (host.find('\0') != std::string::npos) return lookup_error(NameError::not_found, host, service);
+    if (!may_be_service(service)) return lookup_error(NameError::no_such_service, host, service);
     addrinfo hints = {};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;  // else each address comes once for every kind of socket

@@ -18,7 +18,7 @@ namespace nutils {
 //
 // In coroutines use evcorothread::Resolver instead, which does this on other OS threads.
 //
-// `service`: a number, a name of /etc/services, or empty for port 0. A numeric host is itself.
+// `service`: a number up to 65535, a name of /etc/services, or empty for port 0. A numeric host is itself.
 // Suspends: never; it blocks, for seconds when no server answers, and cannot be interrupted. Any thread.
 // Errors:   a NameError, or the errno behind EAI_SYSTEM; EMFILE, ENFILE, ENOMEM where the system says that
 // there is no

@@ -91,7 +91,9 @@ IoResult read_at(int file, std::span<char> buffer, off_t offset) noexcept {
     do result = ::pread(file, buffer.data(), buffer.size(), offset);
     while (interrupted(result));
     if (result > 0) return success(result);
-    return result == 0 ? IoResult{0, NetError::eof} : failure();
+    if (result < 0) return failure();
+    EVC_CHECK(!buffer.empty(), "read into an empty buffer, which looks like the end of the file");
+    return {0, NetError::eof};
 }
 
 cutils::Result<UniqueFd> socket_stream(int family) {

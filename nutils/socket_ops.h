@@ -98,7 +98,7 @@ inline constexpr std::size_t kMaxPieces = 1024;
 [[nodiscard]] EVC_API IoResult sendfile_some(int out, int in, off_t& offset, std::size_t count) noexcept;
 
 // Reads what is at `offset` of a file; the file's own position stays.
-// Before: buffer not empty. The disk may make it wait.
+// Before: buffer not empty (as recv_some). The disk may make it wait.
 // Errors: eof when the file ends at or before offset; the errno of pread(2).
 [[nodiscard]] EVC_API IoResult read_at(int file, std::span<char> buffer, off_t offset) noexcept;
 

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -21,11 +22,11 @@ std::error_code set(int fd, int level, int option, const T& value) noexcept {
     return errno_code(errno);
 }
 
-// Too large for the kernel's int is as good as the largest: both mean "very long".
+// Too large for the kernel's int is as good as the largest: both mean "very long". So is any negative number.
 template <class Rep, class Period>
 int to_int(std::chrono::duration<Rep, Period> value) noexcept {
     constexpr Rep kLargest = std::numeric_limits<int>::max();
-    return static_cast<int>(value.count() < kLargest ? value.count() : kLargest);
+    return static_cast<int>(std::clamp<Rep>(value.count(), -1, kLargest));
 }
 
 std::error_code change_membership(int fd, int option, const IpAddress& group, unsigned interface) noexcept {
@@ -104,8 +105,9 @@ cutils::Result<PeerCredentials> peer_credentials(int fd) {
     socklen_t size = sizeof credentials;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
         return cutils::Error::from_errno("SO_PEERCRED");
-    // What the kernel says of a socket that is not a unix socket.
-    if (credentials.pid == 0)
+    // What the kernel says of a socket that has no such peer. (Of one in another pid namespace the pid is 0,
+    // too.)
+    if (credentials.pid == 0 && credentials.uid == static_cast<uid_t>(-1))
         return cutils::Error(std::make_error_code(std::errc::operation_not_supported), "SO_PEERCRED");
     return PeerCredentials{credentials.pid, credentials.uid, credentials.gid};
 }

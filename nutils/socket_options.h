@@ -24,7 +24,7 @@ namespace nutils {
 
 // Asks a silent peer whether it is still there: after `idle`, then every `interval`, and gives it up with
 // ETIMEDOUT after `count` questions without an answer.
-// Units: whole seconds, at least one; less is EINVAL.
+// Units: whole seconds, from 1 to 32,767; the count to 127. Anything else is EINVAL.
 struct KeepAlive {
     std::chrono::seconds idle{60};
     std::chrono::seconds interval{10};
@@ -74,11 +74,12 @@ struct KeepAlive {
 
 // Who is at the other end of a unix socket, as the kernel saw it when the connection was made.
 struct PeerCredentials {
-    pid_t pid = 0;
+    pid_t pid = 0;  // 0: a process that this one cannot see, in another pid namespace (a container)
     uid_t uid = 0;
     gid_t gid = 0;
 };
-// Errors: the errno of getsockopt(2); errc::operation_not_supported when fd is not a unix socket.
+// Errors: the errno of getsockopt(2); errc::operation_not_supported when fd is not a connected unix
+// socket.
 [[nodiscard]] EVC_API cutils::Result<PeerCredentials> peer_credentials(int fd);
 
 }  // namespace nutils

@@ -241,7 +241,9 @@ bool Exchange::is_pinned() const {
 bool Exchange::has_answer() const { return response_.deferred()->is_complete(); }
 
 void Exchange::abandon_deferred() {
-    if (is_pinned()) (void)response_.deferred()->wait(cutils::Deadline::never);
+    // On a loop that calls functions it is never waited for: there it has ended.
+    if (is_pinned() && response_.deferred()->is_wanted())
+        (void)response_.deferred()->wait(cutils::Deadline::never);
     response_.clear();
 }
 

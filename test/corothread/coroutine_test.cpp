@@ -2,9 +2,11 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,31 @@ TEST_GROUP_BASE(Coroutine, Fixture) {
     StackPool pool{{.count = 4}};
     void teardown() override { CHECK_EQUAL(0, pool.in_use()); }
 };
+
+TEST(Coroutine, StaysOnTheOsThreadThatResumedItFirst) {
+    const auto elsewhere = [this](auto&& f) {
+        return abort_message([&] {
+            Coroutine<int> coroutine(pool, [](auto& yield) {
+                yield(1);
+                yield(2);
+            });
+            coroutine.resume();
+            std::thread([&] { f(coroutine); }).join();
+        });
+    };
+    STRCMP_CONTAINS("on another OS thread", elsewhere([](auto& c) { c.resume(); }).c_str());
+    STRCMP_CONTAINS("on another OS thread", elsewhere([](auto& c) { c.kill(); }).c_str());
+}
+
+TEST(Coroutine, MayBeMadeOnAnotherOsThread) {
+    Coroutine<int> coroutine(pool, [](auto& yield) { yield(1); });
+    std::optional<int> got;
+    std::thread([&] {
+        got = coroutine.resume();
+        coroutine.resume();
+    }).join();
+    CHECK_EQUAL(1, got.value_or(0));
+}
 
 TEST(Coroutine, DoesNotRunBeforeItIsResumed) {
     bool ran = false;

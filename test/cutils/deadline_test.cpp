@@ -114,6 +114,8 @@ TEST(Deadline, OfAnEndlessTimevalIsNever) {
     constexpr long kLongest = std::numeric_limits<long>::max();
     for (const timeval& timeout : {timeval{kLongest, 0}, timeval{kLongest, kLongest}, timeval{0, kLongest}})
         CHECK(Deadline::from(&timeout).is_never() || !Deadline::from(&timeout).passed(now));
+    const timeval balanced = {9'223'372'036'856, -9'223'372'036'800'000'000};
+    CHECK(Deadline::from(&balanced).resolved(now).at() == now + 56s);
     const timeval past = {-kLongest, 0};
     CHECK(Deadline::from(&past).passed(now));
 }

@@ -107,6 +107,13 @@ TEST(Log, AVeryLongLineOnStderrIsStillALine) {
     LONGS_EQUAL(said.size() - 1, said.find('\n'));
 }
 
+TEST(Log, StderrGetsALineWholeAsADumpMayBe) {
+    using namespace std::string_literals;
+    set_log_sink(nullptr);
+    const std::string dump = "loop\n" + std::string(20'000, 'x') + "\0end"s;
+    CHECK_EQUAL("info " + dump + "\n", stderr_of([&] { log_line(LogLevel::info, dump); }));
+}
+
 TEST(Log, LinesOfSeveralThreadsDoNotMix) {
     set_log_sink(nullptr);
     const std::string said = stderr_of([] {

@@ -126,6 +126,11 @@ TEST(ResultVoid, GivesItsError) {
     CHECK_EQUAL(kDenied, coded.error().code());
 }
 
+TEST(ResultVoid, ACodeWithoutAnErrorIsASuccess) {
+    const Result<void> done = std::error_code();
+    CHECK(done);
+}
+
 TEST(ResultVoid, ValueOfAnErrorThrowsIt) {
     bool thrown = false;
     try {

@@ -444,6 +444,18 @@ TEST(ChildProcesses, ADirectoryThatIsNotThereIsAnErrorThatNamesIt) {
     STRCMP_CONTAINS("/no/such/folder", child.error().message().c_str());
 }
 
+TEST(ChildProcesses, NothingIsCutOffAtAZeroByte) {
+    using namespace std::string_literals;
+    const auto error_of = [this](const std::vector<std::string>& argv, SpawnOptions options = {}) {
+        return ChildProcess::spawn(loop, argv, std::move(options)).error().code();
+    };
+    const std::error_code invalid = std::make_error_code(std::errc::invalid_argument);
+    CHECK(error_of({"true\0x"s}) == invalid);
+    CHECK(error_of({"true", "a\0b"s}) == invalid);
+    CHECK(error_of({"true"}, {.environment = {{"A=b\0c"s}}}) == invalid);
+    CHECK(error_of({"true"}, {.directory = "/\0x"s}) == invalid);
+}
+
 TEST(ChildProcesses, ADescriptorThatIsNotOpenIsAnError) {
     CHECK(ChildProcess::spawn(loop, {"true"}, {.output = Stdio::fd(3999)}).error() ==
           std::errc::bad_file_descriptor);

@@ -1,5 +1,6 @@
 // CrossEvent, CrossMutex, CrossSemaphore: between coroutines of several loops, and OS threads.
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -59,6 +60,39 @@ TEST(CrossSync, ACanceledCoroutineStopsWaiting) {
     run_loop();
     CHECK_EQUAL(std::error_code(NetError::canceled), *ended);
     event.set();  // nobody is left to be woken
+}
+
+TEST(CrossSync, ACanceledCoroutineGetsNothingThatIsToBeHadAtOnce) {
+    event.set();
+    permits.release();
+    in_coroutine([&] {
+        EvThread self = go([&] {
+            this_evthread::yield();
+            CHECK_EQUAL(std::error_code(NetError::canceled), event.wait(1h));
+            CHECK_EQUAL(std::error_code(NetError::canceled), mutex.lock(1h));
+            CHECK_EQUAL(std::error_code(NetError::canceled), permits.acquire(1h));
+            CHECK(mutex.try_lock());
+            mutex.unlock();
+            const CancelShield shield(1h);
+            CHECK(!event.wait(0s));
+            CHECK(!permits.acquire(0s));
+        });
+        self.cancel();
+        CHECK(!self.join(1h));
+    });
+}
+
+TEST(CrossSync, WhatMayWaitAbortsInAFunctionOfTheLoopAlsoWhenItNeedNot) {
+    event.set();
+    STRCMP_CONTAINS("use EvLoop::spawn", abort_message([this] {
+                                             loop.post([this] { (void)event.wait(1h); });
+                                             run_ready();
+                                         }).c_str());
+}
+
+TEST(CrossSync, MorePermitsThanCanBeCountedAbort) {
+    permits.release(std::numeric_limits<std::size_t>::max());
+    STRCMP_CONTAINS("more permits than it can count", abort_message([this] { permits.release(); }).c_str());
 }
 
 TEST(CrossSync, AnEventBeforeTheWokenHasRunWinsOverACancel) {

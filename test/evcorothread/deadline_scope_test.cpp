@@ -104,3 +104,61 @@ TEST(DeadlineScopes, AreOfOneCoroutineOnly) {
     });
     CHECK_EQUAL(1h, other);
 }
+
+TEST(DeadlineScopes, UnderAShieldTheyCountAtOnce) {
+    in_coroutine([&] {
+        const CancelShield shield(Deadline::never);
+        {
+            const DeadlineScope all(5s);
+            CHECK_EQUAL(5s, an_hour());
+        }
+        CHECK_EQUAL(1h, an_hour());
+    });
+}
+
+TEST(DeadlineScopes, UnderAShieldTheyMayEndBehindTheOneAroundIt) {
+    in_coroutine([&] {
+        const DeadlineScope around(1s);
+        const CancelShield shield(1min);
+        {
+            const DeadlineScope inside(5s);
+            CHECK_EQUAL(5s, an_hour());
+            {
+                const DeadlineScope later(10s);
+                CHECK_EQUAL(0s, an_hour());
+            }
+            const CancelShield again(10s);
+            CHECK_EQUAL(10s, an_hour());
+        }
+        CHECK_EQUAL(45s, an_hour());  // the shield's end
+    });
+}
+
+TEST(DeadlineScopes, AShieldInsideGoesBeforeThem) {
+    in_coroutine([&] {
+        const DeadlineScope all(5s);
+        {
+            const CancelShield shield(1min);
+            CHECK_EQUAL(1min, an_hour());
+        }
+        CHECK_EQUAL(0s, an_hour());
+    });
+}
+
+TEST(DeadlineScopes, UnderAShieldOfACanceledOneTheEarlierEnds) {
+    EvThread self = go([&] {
+        this_evthread::yield();
+        const CancelShield shield(10s);
+        {
+            const DeadlineScope all(5s);
+            CHECK(this_evthread::delay(1h) == std::errc::timed_out);
+        }
+        const DeadlineScope all(1h);
+        CHECK(this_evthread::delay(1h) == std::errc::operation_canceled);
+    });
+    run_ready();
+    self.cancel();
+    const TimePoint begin = loop.now();
+    run_loop();
+    CHECK_EQUAL(10s, loop.now() - begin);
+}

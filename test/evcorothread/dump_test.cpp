@@ -16,6 +16,7 @@
 #include "evcorothread/offload.h"
 #include "evcorothread/select.h"
 #include "evcorothread/signal_queue.h"
+#include "evcorothread/stall_detector.h"
 #include "evcorothread/wait_fd.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/log_capture.h"
@@ -79,6 +80,18 @@ TEST(Dump, OfTheRunningOneSaysWhereItIs) {
         CHECK(stands_in(report, "report_threads"));
         CHECK(report.stack_used > 100);
     });
+}
+
+TEST(Dump, ANameMakesNoSecondLineAndSpeaksToNoTerminal) {
+    go("GET /\n  9 \"forged\x1b[2J", [] { fetch_slowly(); });
+    run_ready();
+    STRCMP_CONTAINS("\"GET /?  9 \"forged?[2J\"", loop.dump().c_str());
+    CHECK_EQUAL("GET /\n  9 \"forged\x1b[2J", loop.report_threads().front().name);
+    run_loop();
+    StallReport stall;
+    stall.id = 1;
+    stall.name = "a\nb";
+    STRCMP_CONTAINS("coroutine \"a?b\"", to_string(stall).c_str());
 }
 
 TEST(Dump, SaysWhenTheDeadlineIs) {

@@ -54,6 +54,25 @@ TEST(Timer, ThatHasPassedRunsInTheNextPassNotAtOnce) {
     CHECK_EQUAL(1, calls);
 }
 
+TEST(Timer, ThatIsDueIsReady) {
+    timer->start(0s);
+    const TimePoint before = loop.now();
+    run_ready();
+    CHECK_EQUAL(1, calls);
+    CHECK(loop.now() == before);
+}
+
+TEST(Timer, ThatIsStartedAgainForNowByItsFunctionDoesNotKeepRunReady) {
+    timer.emplace(loop, [this] {
+        ++calls;
+        timer->start(0s);
+    });
+    timer->start(0s);
+    run_ready();
+    CHECK_EQUAL(1, calls);
+    timer->stop();
+}
+
 TEST(Timer, ForNeverDoesNotRun) {
     timer->start(1s);
     timer->start(Deadline::never);

@@ -561,10 +561,21 @@ TEST(LoopGroup, WhereItCannotListenSaysWhere) {
 TEST(LoopGroup, AListenerThatWasNotMadeIsClosed) {
     GroupListener none;
     CHECK(!none.is_open());
+    CHECK(none.local_address().is_none());
+    CHECK_EQUAL(0, none.accepted(0));
+    CHECK_EQUAL(0, none.live(0));
     none.close();
     start(1);
     none = group->listen(SockAddr::loopback(0), echo).value();
     CHECK(none.is_open());
+}
+
+TEST(LoopGroup, ItsListenerAbortsWhenAskedAboutALoopThatIsNotThere) {
+    start(2);
+    const GroupListener listener = group->listen(SockAddr::loopback(0), echo).value();
+    CHECK_EQUAL(0, listener.accepted(1));
+    STRCMP_CONTAINS("does not have", abort_message([&] { (void)listener.accepted(2); }).c_str());
+    STRCMP_CONTAINS("does not have", abort_message([&] { (void)listener.live(2); }).c_str());
 }
 
 TEST(LoopGroup, AClosedListenerTakesNobodyAndItsConnectionsGoOn) {

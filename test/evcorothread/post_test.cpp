@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "evcorothread/ev_tcp_acceptor.h"
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/ev_timer.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/support/log_capture.h"
 
@@ -79,6 +81,33 @@ TEST(Post, IsDestroyedUnrunWhenTheLoopEnds) {
     }
     CHECK(!ran);
     CHECK_EQUAL(1, token.use_count());
+}
+
+TEST(Post, WhatIsDestroyedUnrunMayHoldThingsOfTheLoop) {
+    EvLoop mortal(stacks, any_order());
+    auto acceptor = std::make_shared<EvTcpAcceptor>(
+        EvTcpAcceptor::listen(mortal, SockAddr::loopback(0), [](EvSocket) {}).value());
+    auto socket = std::make_shared<EvSocket>(mortal, std::move(unix_pair().near));
+    auto timer = std::make_shared<EvTimer>(mortal, [] {});
+    timer->start(1h);
+    mortal.post([a = std::move(acceptor), s = std::move(socket), t = std::move(timer)] {});
+}
+
+TEST(Post, WhatIsDestroyedUnrunMayUseTheLoop) {
+    struct Parting {
+        EvLoop* loop;
+        int* ran;
+        ~Parting() {
+            loop->post([] {});
+            loop->spawn([ran = ran] { ++*ran; });
+        }
+    };
+    int ran = 0;
+    {
+        EvLoop mortal(stacks, any_order());
+        mortal.post([parting = std::shared_ptr<Parting>(new Parting{&mortal, &ran})] {});
+    }
+    CHECK_EQUAL(1, ran);
 }
 
 TEST(Post, IsDestroyedOnceItHasRun) {

@@ -751,10 +751,12 @@ TEST(Select, WaitsOnADescriptorOfSomebodyElses) {
 }
 
 TEST(Select, ADescriptorThatIsNotOpenIsEbadf) {
-    in_coroutine([&] { result = select(on_readable(4000, note("r")), kNever); });
-    CHECK(result.error == std::errc::bad_file_descriptor);
-    CHECK_EQUAL(0, result.arm);
-    CHECK_EQUAL("", called);
+    for (const int fd : {4000, -1}) {
+        in_coroutine([&] { result = select(on_readable(fd, note("r")), 1h); });
+        CHECK(result.error == std::errc::bad_file_descriptor);
+        CHECK_EQUAL(0, result.arm);
+        CHECK_EQUAL("", called);
+    }
 }
 
 TEST(Select, DataAndTheDeadlineInOnePassAreData) {

@@ -171,6 +171,22 @@ TEST(SharedChannel, WhatWasHandedToACanceledReceiverIsNotLost) {
     CHECK(got == std::vector<int>({9}));
 }
 
+TEST(SharedChannel, ACanceledCoroutineMovesNothing) {
+    Ints channel(2);
+    CHECK(!channel.try_send(1));
+    in_coroutine([&] {
+        EvThread self = go([&] {
+            CHECK_EQUAL(code(NetError::canceled), channel.recv(1h).error().code());
+            CHECK_EQUAL(code(NetError::canceled), channel.send(2, 1h));
+            CHECK_EQUAL(1, channel.try_recv().value());
+            CHECK(!channel.try_send(3));
+        });
+        self.cancel();
+        CHECK(!self.join(1h));
+    });
+    CHECK_EQUAL(3, channel.try_recv().value());
+}
+
 TEST(SharedChannel, ACanceledReceiverLeavesTheNextOneItsTurn) {
     Ints channel(0);
     EvThread first = go([&] { ended = channel.recv(1h).error().code(); });

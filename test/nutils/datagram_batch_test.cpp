@@ -239,6 +239,20 @@ TEST(DatagramBatch, HandsOutTheErrno) {
     CHECK_EQUAL(errno_code(EBADF), set_coalescing(-1, true));
 }
 
+TEST(DatagramBatch, AMovedOneLeavesNothingBehind) {
+    CHECK(batch.add("a", two_address));
+    DatagramBatch moved = std::move(batch);
+    CHECK_EQUAL(1, moved.size());
+    CHECK(batch.empty());
+    CHECK(batch.begin() == batch.end());
+    STRCMP_CONTAINS("not there", abort_message([this] { (void)batch.peer_of_datagram(0); }).c_str());
+    CHECK_EQUAL(0, batch.rooms());
+    CHECK(!batch.add("b", two_address));
+    STRCMP_CONTAINS("moved away", abort_message([this] { (void)recv_batch(one.get(), batch); }).c_str());
+    batch = std::move(moved);
+    CHECK_EQUAL("a,", joined(batch));
+}
+
 TEST(DatagramBatch, MovesWithWhatItHolds) {
     CHECK(batch.add("kept", two_address));
     DatagramBatch moved = std::move(batch);

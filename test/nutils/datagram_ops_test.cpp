@@ -124,3 +124,16 @@ TEST(DatagramOps, ConnectsAndDisconnects) {
     CHECK(!SockAddr::peer_of(one.get()));
     CHECK_EQUAL(errno_code(EBADF), connect_datagram(-1, two_address));
 }
+
+// Linux takes a port back that it has chosen itself.
+TEST(DatagramOps, KeepsItsPortWhenItDisconnects) {
+    for (const SockAddr& where :
+         {SockAddr::loopback(0), SockAddr::any(0), SockAddr::loopback6(0), SockAddr::any6(0)}) {
+        const UniqueFd socket = bind_datagram(where).value();
+        const SockAddr before = SockAddr::local_of(socket.get()).value();
+        CHECK(!connect_datagram(socket.get(),
+                                where.family() == AF_INET ? SockAddr::loopback(9) : SockAddr::loopback6(9)));
+        CHECK(!connect_datagram(socket.get(), SockAddr()));
+        CHECK_EQUAL(before, SockAddr::local_of(socket.get()).value());
+    }
+}

@@ -56,6 +56,19 @@ TEST(LookUpName, OfAnUnknownServiceSaysSo) {
                     failed.error().message().c_str());
 }
 
+TEST(LookUpName, OfANumberThatIsNoPortSaysSo) {
+    for (const char* const service : {"65536", "99999", "18446744073709551616", "+80", " 80", "-1"})
+        CHECK(look_up_name("127.0.0.1", service).error() == make_error_code(NameError::no_such_service));
+    CHECK(look_up_name("127.0.0.1", "65535").value().front() == SockAddr::loopback(65535));
+    CHECK(look_up_name("127.0.0.1", "000080").value().front() == SockAddr::loopback(80));
+}
+
+TEST(LookUpName, LooksAtWhatIsBehindAZeroByte) {
+    using namespace std::string_literals;
+    CHECK(look_up_name("127.0.0.1\0.example.org"s, "80").error() == make_error_code(NameError::not_found));
+    CHECK(look_up_name("127.0.0.1", "80\0x"s).error() == make_error_code(NameError::no_such_service));
+}
+
 // RFC 6761: nobody may have a name under "invalid". Without a network the system cannot know that.
 TEST(LookUpName, OfWhatCannotExistFails) {
     const auto failed = look_up_name("nobody.invalid", "");

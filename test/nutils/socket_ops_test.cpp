@@ -506,6 +506,7 @@ TEST(SocketOps, ReadsAtAnyPlaceOfAFile) {
     CHECK_EQUAL("ELF", std::string(magic, 3));
     CHECK(read_at(file.get(), magic, off_t{1} << 40).eof());
     CHECK_EQUAL(errno_code(EBADF), read_at(-1, magic, 0).error);
+    STRCMP_CONTAINS("empty buffer", abort_message([&] { (void)read_at(file.get(), {}, 0); }).c_str());
 }
 
 TEST_GROUP_BASE(UnsentBytes, Fixture){};

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -127,6 +129,32 @@ TEST(SocketOptions, KnowsWhoIsAtTheOtherEndOfAUnixSocket) {
     LONGS_EQUAL(::getpid(), peer.pid);
     LONGS_EQUAL(::getuid(), peer.uid);
     LONGS_EQUAL(::getgid(), peer.gid);
+}
+
+// As the other side of a container's socket is: the process is out of sight, its user is known.
+TEST(SocketOptions, KnowsTheUserOfAProcessInAnotherPidNamespace) {
+    const SocketPair pair = unix_pair();
+    const pid_t outer = ::fork();
+    if (outer == 0) {
+        if (::unshare(CLONE_NEWPID) != 0) ::_exit(2);  // not allowed here
+        const pid_t inner = ::fork();
+        if (inner == 0) {
+            const auto peer = peer_credentials(pair.near.get());
+            ::_exit(peer && peer->pid == 0 && peer->uid == ::getuid() ? 0 : 1);
+        }
+        int status = 0;
+        ::waitpid(inner, &status, 0);
+        ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    int status = 0;
+    ::waitpid(outer, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) != 1);
+}
+
+TEST(SocketOptions, ThereAreNoCredentialsWithoutAPeer) {
+    const UniqueFd alone(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    CHECK(peer_credentials(alone.get()).error() == std::errc::operation_not_supported);
 }
 
 TEST(SocketOptions, ThereAreNoCredentialsOverTcp) {
