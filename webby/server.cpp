@@ -548,7 +548,9 @@ void Server::Impl::files(Site& site, std::string_view prefix, const std::string&
     cutils::Result<Directory> root = Directory::open(folder);
     if (!root) return remember(root.error());
     if (!ascii::kFieldValue.has_all(how.cache_control))
-        return remember(cutils::Error(std::make_error_code(std::errc::invalid_argument), "cache_control"));
+        return remember(
+            cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                          "\"" + how.cache_control + "\" cannot be a Cache-Control: a control character"));
     if (prefix.ends_with('/')) prefix.remove_suffix(1);
     add(site, Method::get, std::string(prefix) + "/*path",
         std::make_unique<StaticFiles>(std::move(*root), std::move(how)), {});

@@ -5,6 +5,7 @@
 #include "nutils/ip_network.h"
 #include "nutils/sock_addr.h"
 #include "webby/application.h"
+#include "webby/ascii.h"
 #include "webby/cors_filter.h"
 #include "webby/program/plugin_spec.h"
 #include "webby/program/ready_filters.h"
@@ -180,6 +181,7 @@ std::string wrong_with_host(const std::string& text) {
 
 // Descriptors, and the names of those that were passed to us, are looked at when all is known.
 std::string wrong_with_address(const std::string& text) {
+    if (text == "fd:") return "address \"fd:\": neither a number nor a name";
     return text.starts_with("fd:") ? std::string() : wrong_with(nutils::SockAddr::parse(text));
 }
 
@@ -194,6 +196,12 @@ void describe_checks(CommandLine& line) {
         return text.empty() ? std::string() : wrong_with(nutils::IpNetworkList::parse(text));
     });
     line.check("--rate-limit", [](const std::string& text) { return wrong_with(parse_rate(text)); });
+    line.check("--root", [](const std::string& text) -> std::string {
+        return text.empty() ? "it names no folder" : "";
+    });
+    line.check("--cache-control", [](const std::string& text) -> std::string {
+        return ascii::kFieldValue.has_all(text) ? "" : "a control character stands in it";
+    });
     // An empty variable in a script must not open the door.
     line.check("--auth-file",
                [](const std::string& text) -> std::string { return text.empty() ? "it names no file" : ""; });
