@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <thread>
 
@@ -261,9 +262,15 @@ cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& te
 
 template <class F>
 cutils::Result<void> Server::Impl::for_each_address(F f) {
+    std::set<int> taken;
     const auto all = [&](const std::vector<std::string>& texts, const TlsContext* with) {
         for (const std::string& text : texts) {
             cutils::Result<Place> place = place_of(text, with);
+            if (place && place->listener && !taken.insert(place->listener.get()).second) {
+                (void)place->listener.release();  // it has an owner
+                place = cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                                      "address \"" + text + "\": it is there twice");
+            }
             const cutils::Result<nutils::SockAddr> local = place ? f(*std::move(place)) : place.error();
             if (!local) return cutils::Result<void>(local.error());
             addresses.push_back(*local);
