@@ -330,7 +330,11 @@ void CoroutineDriver::end_idle() {
 }
 
 Driver::Counts CoroutineDriver::counts() const {
-    return {parking.size(), parking.parked(), parking.waiting(), context.requests, 0, refused};
+    return {.connections = parking.size(),
+            .idle = parking.parked(),
+            .waiting = parking.waiting(),
+            .requests = context.requests,
+            .refused = refused};
 }
 
 }  // namespace

@@ -599,7 +599,9 @@ void EventDriver::end_idle() {
     });
 }
 
-Driver::Counts EventDriver::counts() const { return {count, idle, 0, context.requests, 0, refused}; }
+Driver::Counts EventDriver::counts() const {
+    return {.connections = count, .idle = idle, .requests = context.requests, .refused = refused};
+}
 
 }  // namespace
 

@@ -905,7 +905,11 @@ Driver::Counts ThreadDriver::counts() const {
     const std::lock_guard lock(mutex);
     std::uint64_t requests = 0;
     for (const auto& worker : workers) requests += worker->context.requests;
-    return {count, idle_count, 0, requests, workers.size(), refused};
+    return {.connections = count,
+            .idle = idle_count,
+            .requests = requests,
+            .refused = refused,
+            .threads = workers.size()};
 }
 
 }  // namespace
