@@ -98,10 +98,23 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
     std::size_t left;
 };
 
+// As good as for ever; what is longer could not be said in nanoseconds, or be added to the time.
+constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365);
+
+void shorten(std::chrono::milliseconds& time) { time = std::min(time, kForEver); }
+
+ServerOptions sane(ServerOptions options) {
+    Timeouts& timeouts = options.timeouts;
+    for (std::chrono::milliseconds* time : {&timeouts.head, &timeouts.io, &timeouts.idle, &timeouts.linger,
+                                            &options.drain, &options.drain_delay, &options.stall_limit})
+        shorten(*time);
+    return options;
+}
+
 }  // namespace
 
 struct Server::Impl {
-    explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {
+    explicit Impl(ServerOptions the_options) : options(sane(std::move(the_options))) {
         if (options.metrics) count();
     }
 
@@ -144,7 +157,7 @@ struct Server::Impl {
         return options.paradigm == Paradigm::coroutine ? options.max_active : 1;
     }
     void add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
-             const RouteOptions& how);
+             RouteOptions how);
     void files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
@@ -527,7 +540,8 @@ void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servle
 }
 
 void Server::Impl::add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
-                       const RouteOptions& how) {
+                       RouteOptions how) {
+    shorten(how.deadline);
     EVC_CHECK(servlet != nullptr, "webby::Server::add() without a servlet");
     if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {
         if (options.threads == 0) return remember(no_threads());
