@@ -1,23 +1,43 @@
 #include "cutils/log.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 #include <span>
 
 namespace cutils {
 namespace {
 
+// Who read our stderr may have gone: that must not end the process. (nutils::SigpipeGuard is a floor above.)
+void write_without_sigpipe(std::string_view text) {
+    const int saved = errno;
+    sigset_t sigpipe, before;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    const bool blocked = pthread_sigmask(SIG_BLOCK, &sigpipe, &before) == 0;
+    const bool failed = ::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EPIPE;
+    if (blocked && sigismember(&before, SIGPIPE) == 0) {
+        const timespec at_once = {};
+        while (failed && sigtimedwait(&sigpipe, nullptr, &at_once) < 0 && errno == EINTR) {
+        }
+        pthread_sigmask(SIG_UNBLOCK, &sigpipe, nullptr);
+    }
+    errno = saved;
+}
+
 void write_to_stderr(LogLevel level, std::string_view line, void*) {
     char text[2200];
     const int length = std::snprintf(text, sizeof text, "%s %.*s\n", to_string(level),
                                      static_cast<int>(line.size() > 2100 ? 2100 : line.size()), line.data());
     // One write, so that lines of several threads and processes do not mix. Nobody to tell if it fails.
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, static_cast<size_t>(length));
+    write_without_sigpipe({text, static_cast<size_t>(length)});
 }
 
 struct Sink {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cutils/log.h"
+#include "nutils/sigpipe_guard.h"
 
 namespace webby {
 namespace {
@@ -109,6 +110,7 @@ void AccessLog::add(const AccessLine& line) {
 
 void AccessLog::flush() {
     if (lines_.empty()) return;
+    nutils::SigpipeGuard guard;  // it may be a pipe
     bool mends = state_->torn.exchange(false);
     for (std::size_t done = 0; done < lines_.size();) {
         char newline = '\n';
@@ -117,6 +119,7 @@ void AccessLog::flush() {
         const ssize_t written = ::writev(fd_, parts, 2);
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) {
+            guard.consume();
             if (!state_->complained.exchange(true))
                 cutils::log(cutils::LogLevel::warning, "access log: %s; lines are dropped",
                             std::strerror(errno));

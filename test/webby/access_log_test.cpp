@@ -160,6 +160,24 @@ TEST(AccessLog, ALineThatWasCutForWantOfRoomIsNotPartOfTheNext) {
     CHECK_EQUAL(3, std::count(heard.begin(), heard.end(), '\n'));
 }
 
+TEST(AccessLog, OfAPipeThatNobodyReadsAnyMoreIsDropped) {
+    test_support::LogCapture log_lines;
+    int ends[2];
+    CHECK_EQUAL(0, ::pipe2(ends, O_CLOEXEC));
+    nutils::UniqueFd reader(ends[0]), writer(ends[1]);
+    Application app;
+    const AccessLogFile file = AccessLogFile::open("/proc/self/fd/" + std::to_string(writer.get())).value();
+    AccessLog log(file);
+    Conversation talk(app);
+    talk.context().access_log = &log;
+    reader.reset();
+    talk.say("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    talk.say("GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    CHECK_EQUAL("warning: access log: Broken pipe; lines are dropped\n", log_lines.text());
+}
+
 TEST(AccessLog, StaysWhereItWasWhenItCannotBeReopened) {
     TempFolder folder;
     const std::string path = folder.path() + "/sub";
