@@ -1,5 +1,6 @@
 #include "cutils/log.h"
 
+#include <signal.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 #include <span>
 
@@ -16,21 +18,44 @@ namespace {
 
 iovec piece(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
 
+// False: it failed, and nobody can be told.
+bool write_all(std::span<iovec> left) {
+    while (!left.empty()) {
+        const ssize_t result = ::writev(STDERR_FILENO, left.data(), static_cast<int>(left.size()));
+        if (result < 0 && errno == EINTR) continue;
+        if (result <= 0) return false;
+        auto written = static_cast<std::size_t>(result);
+        for (; !left.empty() && written >= left.front().iov_len; left = left.subspan(1))
+            written -= left.front().iov_len;
+        if (left.empty()) return true;
+        left.front().iov_base = static_cast<char*>(left.front().iov_base) + written;
+        left.front().iov_len -= written;
+    }
+    return true;
+}
+
+// Who read our stderr may have gone: that must not end the process. (nutils::SigpipeGuard is a floor above.)
+void write_without_sigpipe(std::span<iovec> pieces) {
+    const int saved = errno;
+    sigset_t sigpipe, before;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    const bool blocked = pthread_sigmask(SIG_BLOCK, &sigpipe, &before) == 0;
+    const bool failed = !write_all(pieces) && errno == EPIPE;
+    if (blocked && sigismember(&before, SIGPIPE) == 0) {
+        const timespec at_once = {};
+        while (failed && sigtimedwait(&sigpipe, nullptr, &at_once) < 0 && errno == EINTR) {
+        }
+        pthread_sigmask(SIG_UNBLOCK, &sigpipe, nullptr);
+    }
+    errno = saved;
+}
+
 // In one call, so that lines of several threads and processes do not mix: it may be many, a dump for
 // instance. Only what the kernel left over takes another one. Nobody to tell if it fails.
 void write_to_stderr(LogLevel level, std::string_view line, void*) {
     iovec pieces[] = {piece(to_string(level)), piece(" "), piece(line), piece("\n")};
-    for (std::span<iovec> left(pieces); !left.empty();) {
-        const ssize_t result = ::writev(STDERR_FILENO, left.data(), static_cast<int>(left.size()));
-        if (result < 0 && errno == EINTR) continue;
-        if (result <= 0) return;
-        auto written = static_cast<std::size_t>(result);
-        for (; !left.empty() && written >= left.front().iov_len; left = left.subspan(1))
-            written -= left.front().iov_len;
-        if (left.empty()) return;
-        left.front().iov_base = static_cast<char*>(left.front().iov_base) + written;
-        left.front().iov_len -= written;
-    }
+    write_without_sigpipe(pieces);
 }
 
 struct Sink {

@@ -19,6 +19,9 @@ namespace {
 
 constexpr int kFirstPassed = 3;
 constexpr int kMostPassed = 1024;  // beyond that, the number is a mistake
+// Beyond that it is none: nanoseconds could not say it.
+constexpr auto kLongestWatchdog =
+    std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::nanoseconds::max());
 
 std::string_view variable(const char* name) {
     const char* const value = std::getenv(name);
@@ -82,7 +85,8 @@ ServiceNotifier ServiceNotifier::from_environment() {
     ServiceNotifier manager{std::string(variable("NOTIFY_SOCKET"))};
     const std::optional<long long> micros = number(variable("WATCHDOG_USEC"));
     const std::string_view pid = variable("WATCHDOG_PID");
-    if (micros && *micros > 0 && (pid.empty() || number(pid) == ::getpid()))
+    if (micros && *micros > 0 && *micros <= kLongestWatchdog.count() &&
+        (pid.empty() || number(pid) == ::getpid()))
         manager.watchdog_ = std::chrono::microseconds(*micros);
     return manager;
 }

@@ -1,6 +1,7 @@
 #include "webby/access_log.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "cutils/log.h"
+#include "nutils/sigpipe_guard.h"
 
 namespace webby {
 namespace {
@@ -39,6 +41,7 @@ cutils::Result<void> AccessLogFile::reopen() const {
     const nutils::UniqueFd file = open_file(path_);
     if (!file || ::dup3(file.get(), fd_.get(), O_CLOEXEC) < 0)
         return cutils::Error::from_errno("access log " + path_);
+    state_->torn = state_->complained = false;
     return {};
 }
 
@@ -106,16 +109,24 @@ void AccessLog::add(const AccessLine& line) {
 }
 
 void AccessLog::flush() {
+    if (lines_.empty()) return;
+    nutils::SigpipeGuard guard;  // it may be a pipe
+    bool mends = state_->torn.exchange(false);
     for (std::size_t done = 0; done < lines_.size();) {
-        const ssize_t written = ::write(fd_, lines_.data() + done, lines_.size() - done);
+        char newline = '\n';
+        const iovec parts[] = {{&newline, mends ? std::size_t{1} : 0},
+                               {lines_.data() + done, lines_.size() - done}};
+        const ssize_t written = ::writev(fd_, parts, 2);
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) {
-            if (!std::exchange(complained_, true))
+            guard.consume();
+            if (!state_->complained.exchange(true))
                 cutils::log(cutils::LogLevel::warning, "access log: %s; lines are dropped",
                             std::strerror(errno));
+            if (mends || (done > 0 && lines_[done - 1] != '\n')) state_->torn = true;
             break;
         }
-        done += static_cast<std::size_t>(written);
+        done += static_cast<std::size_t>(written) - (std::exchange(mends, false) ? 1 : 0);
     }
     lines_.clear();
 }

@@ -1,6 +1,7 @@
 // AccessLog: one line for every request.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
@@ -33,20 +34,29 @@ class EVC_API AccessLogFile {
     [[nodiscard]] int fd() const { return fd_.get(); }
 
   private:
-    AccessLogFile(std::string path, nutils::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+    friend class AccessLog;
+    // What all who write know of it.
+    struct State {
+        std::atomic<bool> torn{false};  // it ends with a part of a line
+        std::atomic<bool> complained{false};
+    };
+    AccessLogFile(std::string path, nutils::UniqueFd fd)
+        : path_(std::move(path)), fd_(std::move(fd)), state_(std::make_unique<State>()) {}
     std::string path_;
     nutils::UniqueFd fd_;
+    std::unique_ptr<State> state_;
 };
 
 // Owner:  one for each loop or thread. Lines gather and are written with one write(2) at flush().
-// Errors: what cannot be written is dropped, with a line in the log the first time.
+// Errors: what cannot be written is dropped, with a line in the log the first time, and again after reopen().
+//         What can be written later begins on a line of its own.
 class EVC_API AccessLog {
   public:
     explicit AccessLog(const AccessLogFile& file, AccessLogFormat format = AccessLogFormat::common)
-        : fd_(file.fd()), format_(format) {}
+        : AccessLog(file.fd(), file.state_.get(), format) {}
 
     // Another one, for another thread, that writes to the same file in the same format.
-    [[nodiscard]] cutils::Result<AccessLog> duplicate() const { return AccessLog(fd_, format_); }
+    [[nodiscard]] cutils::Result<AccessLog> duplicate() const { return AccessLog(fd_, state_, format_); }
 
     // took: since the end of its head; nothing for a request that was refused.
     void add(const Request& request, Status status, std::uint64_t body_bytes, std::time_t when,
@@ -64,16 +74,17 @@ class EVC_API AccessLog {
     void flush();
 
   private:
-    AccessLog(int fd, AccessLogFormat format) : fd_(fd), format_(format) {}
+    AccessLog(int fd, AccessLogFile::State* state, AccessLogFormat format)
+        : fd_(fd), state_(state), format_(format) {}
     [[nodiscard]] AccessLine line_of(const Request& request, std::string_view peer) const;
     void add(const AccessLine& line);
 
     static constexpr std::size_t kFlushAt = 16 * 1024;
 
     int fd_;
+    AccessLogFile::State* state_;
     AccessLogFormat format_;
     std::string lines_;
-    bool complained_ = false;
 };
 
 }  // namespace webby

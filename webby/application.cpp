@@ -106,7 +106,7 @@ void Application::rebuild_lines() {
 
 cutils::Result<Site*> Application::add_host(std::string_view host) {
     const std::string_view plain = host.starts_with("*.") ? host.substr(2) : host;
-    if (plain.empty() || !is_valid_host(plain) || plain.find('*') != std::string_view::npos ||
+    if (name_of(plain).empty() || !is_valid_host(plain) || plain.find('*') != std::string_view::npos ||
         !is_port_or_none(port_of(plain)))
         return cutils::Error(std::make_error_code(std::errc::invalid_argument),
                              "virtual host \"" + std::string(host) + "\": not the name of a host");

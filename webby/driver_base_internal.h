@@ -26,12 +26,19 @@ class DriverBase : public Driver {
     void when_finished(std::function<void()> function) final;
 
   protected:
-    DriverBase(evcorothread::EvLoop& the_loop, const DriverOptions& the_options)
-        : loop(the_loop), options(the_options) {}
+    DriverBase(evcorothread::EvLoop& the_loop, const DriverOptions& the_options,
+               std::unique_ptr<AccessLog> log)
+        : loop(the_loop), options(the_options), access_log(std::move(log)) {}
 
     // A connection has come, from a listener or from adopt().
     virtual void accepted(nutils::UniqueFd connection, const nutils::SockAddr& peer,
                           evcorothread::ConnectionTicket place, const evcorothread::TlsContext* tls) = 0;
+
+    // Whether somebody will want to know who a connection's peer was: the access log, and filters that hear
+    // of its end. When a client has reset it, the kernel does not know any more.
+    [[nodiscard]] bool somebody_asks_late(const Application& application) const {
+        return access_log != nullptr || application.wants_close();
+    }
 
     // No more connections until resume(). Idempotent, both.
     void pause();
@@ -43,6 +50,7 @@ class DriverBase : public Driver {
 
     evcorothread::EvLoop& loop;
     const DriverOptions options;
+    const std::unique_ptr<AccessLog> access_log;
 
   private:
     std::vector<evcorothread::EvTcpAcceptor> acceptors_;

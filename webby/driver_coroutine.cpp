@@ -108,6 +108,9 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
         conversation_.memory.tell_closed(driver_.context.application);
         if (driver_.context.metrics != nullptr) driver_.count_closed();
     }
+    void remember(const nutils::SockAddr& peer) {
+        conversation_.memory.peer = std::make_unique<nutils::SockAddr>(peer);
+    }
     [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
         AddressLimit* const limit = driver_.options.per_address;
         return limit == nullptr || limit->enter(client, place_of_address_);
@@ -188,9 +191,11 @@ class CoroutineDriver::Connection : public cutils::ListHook<CoroutineDriver::Con
             case ProxyReader::Step::refused: return Next::close();
             case ProxyReader::Step::done: break;
         }
-        conversation_.memory.peer = proxy_->client();
+        std::unique_ptr<nutils::SockAddr> client = proxy_->client();
         proxy_.reset();
-        if (conversation_.memory.peer != nullptr && !take_place(*conversation_.memory.peer)) return refuse();
+        if (client == nullptr) return {};
+        conversation_.memory.peer = std::move(client);
+        if (!take_place(*conversation_.memory.peer)) return refuse();
         return {};
     }
     Next forget_input() {
@@ -302,6 +307,7 @@ void CoroutineDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer
     std::unique_ptr<Connection> connection =
         tls == nullptr ? std::make_unique<Connection>(std::move(socket), *this, std::move(place))
                        : std::make_unique<TlsConnection>(std::move(socket), *this, std::move(place), *tls);
+    if (somebody_asks_late(context.application)) connection->remember(peer);
     Deadline until = tls == nullptr && !options.proxy_protocol ? idle : Deadline(options.timeouts.head);
     if (is_full || (!options.proxy_protocol && !connection->take_place(peer))) {
         (void)connection->refuse();
@@ -324,7 +330,11 @@ void CoroutineDriver::end_idle() {
 }
 
 Driver::Counts CoroutineDriver::counts() const {
-    return {parking.size(), parking.parked(), parking.waiting(), context.requests, 0, refused};
+    return {.connections = parking.size(),
+            .idle = parking.parked(),
+            .waiting = parking.waiting(),
+            .requests = context.requests,
+            .refused = refused};
 }
 
 }  // namespace

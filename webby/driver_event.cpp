@@ -139,6 +139,7 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
         }
         return {};
     }
+    void remember(const nutils::SockAddr& peer) { memory_.peer = std::make_unique<nutils::SockAddr>(peer); }
     // False: its address has as many as it may.
     [[nodiscard]] bool take_place(const nutils::SockAddr& client) {
         AddressLimit* const limit = driver_.options.per_address;
@@ -413,9 +414,12 @@ class EventDriver::Connection final : public cutils::ListHook<Connection>,
             case ProxyReader::Step::refused: return end();
             case ProxyReader::Step::done: break;
         }
-        memory_.peer = proxy_->client();
+        std::unique_ptr<nutils::SockAddr> client = proxy_->client();
         proxy_.reset();
-        if (memory_.peer != nullptr && !take_place(*memory_.peer)) return refuse();
+        if (client != nullptr) {
+            memory_.peer = std::move(client);
+            if (!take_place(*memory_.peer)) return refuse();
+        }
         greet();
         on_readable();
     }
@@ -565,6 +569,7 @@ void EventDriver::accepted(nutils::UniqueFd fd, const nutils::SockAddr& peer, Co
     const bool is_full = !make_room();
     if (is_full && count >= options.max_connections + kMostRefused) return count_refused();
     auto made = std::make_unique<Connection>(*this, std::move(fd), std::move(place));
+    if (somebody_asks_late(context.application)) made->remember(peer);
     if (const std::error_code error = made->start(tls))
         return cutils::log(cutils::LogLevel::warning, "webby: a connection was dropped: %s",
                            error.message().c_str());
@@ -593,7 +598,9 @@ void EventDriver::end_idle() {
     });
 }
 
-Driver::Counts EventDriver::counts() const { return {count, idle, 0, context.requests, 0, refused}; }
+Driver::Counts EventDriver::counts() const {
+    return {.connections = count, .idle = idle, .requests = context.requests, .refused = refused};
+}
 
 }  // namespace
 

@@ -239,7 +239,6 @@ class ThreadDriver final : public DriverBase {
     void tell_loop();
 
     const Application& application;
-    std::unique_ptr<AccessLog> access_log;
     UniqueFd epoll, ending_event;
     MetricsCell* metrics = nullptr;  // with the lock held, whoever it is that counts; none: null
 
@@ -278,9 +277,8 @@ void Waker::answer_goes_on() {
 
 ThreadDriver::ThreadDriver(EvLoop& the_loop, const Application& the_application,
                            const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
-    : DriverBase(the_loop, the_options),
+    : DriverBase(the_loop, the_options, std::move(log)),
       application(the_application),
-      access_log(std::move(log)),
       epoll(::epoll_create1(EPOLL_CLOEXEC)),
       ending_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       exchanges(options.limits),
@@ -359,10 +357,12 @@ std::optional<SessionEnd> ThreadDriver::read_proxy_header(Connection& connection
         case ProxyReader::Step::refused: return SessionEnd::close;
         case ProxyReader::Step::done: break;
     }
-    ConnectionMemory& memory = connection.conversation.memory;
-    memory.peer = connection.proxy->client();
+    std::unique_ptr<nutils::SockAddr> client = connection.proxy->client();
     connection.proxy.reset();
-    if (memory.peer == nullptr || take_place(connection, *memory.peer)) return {};
+    if (client == nullptr) return {};
+    ConnectionMemory& memory = connection.conversation.memory;
+    memory.peer = std::move(client);
+    if (take_place(connection, *memory.peer)) return {};
     refuse(connection);
     return SessionEnd::wait;
 }
@@ -378,6 +378,8 @@ void ThreadDriver::accepted(UniqueFd fd, const nutils::SockAddr& peer, Connectio
                                layer.error().message().c_str());
         made->tls->layer = *std::move(layer);
     }
+    if (somebody_asks_late(application))
+        made->conversation.memory.peer = std::make_unique<nutils::SockAddr>(peer);
     if (options.proxy_protocol)
         made->proxy =
             std::make_unique<ProxyReader>(*options.trust, cutils::monotonic_now() + options.timeouts.head);
@@ -925,7 +927,11 @@ Driver::Counts ThreadDriver::counts() const {
     const std::lock_guard lock(mutex);
     std::uint64_t requests = 0;
     for (const auto& worker : workers) requests += worker->context.requests;
-    return {count, idle_count, 0, requests, workers.size(), refused};
+    return {.connections = count,
+            .idle = idle_count,
+            .requests = requests,
+            .refused = refused,
+            .threads = workers.size()};
 }
 
 }  // namespace

@@ -473,6 +473,7 @@ bool Exchange::begin_stream() {
     engine_.begin_stream(response_, context_->dates.header_line(wire_->now()));
     if (MetricsCell* const metrics = context_->metrics) metrics->responses.add(response_.status());
     writing_ = true;
+    written_status_ = response_.status();
     written_ = coded_ = 0;
     write_error_ = {};
     return true;
@@ -554,6 +555,7 @@ void Exchange::finish_stream() {
     whole = whole && !stream(last, Coding::last);
     response_.end_writing();
     other_answer_.reset();
+    response_.status(written_status_);  // whatever an exception has made of it: the head was out
     if (context_->access_log != nullptr) log(written_);
     if (context_->metrics != nullptr) count_latency();
     if (whole)

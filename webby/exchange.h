@@ -62,7 +62,7 @@ struct ExchangeContext {
 struct ConnectionMemory {
     std::uint32_t requests = 0;  // answered so far
     StateMap state{};
-    std::unique_ptr<nutils::SockAddr> peer{};  // as a PROXY header says, or for filters that hear of its end
+    std::unique_ptr<nutils::SockAddr> peer{};  // as a PROXY header says, or who connected: for who asks late
     bool tells_end = false;                    // there are such filters
     bool waiter_is_known = false;              // somebody has, or had, its AnswerWaiter to tell
 
@@ -293,8 +293,9 @@ class EVC_API Exchange final : public RequestSource, public ResponseSink, public
     std::string gathered_;    // a body that was to be streamed, where it has to be complete
     std::string filtered_;    // … or one that a filter has changed
     std::size_t filters_entered_ = 0;
-    std::uint64_t written_ = 0;  // of a body that is written piece by piece
-    std::size_t coded_ = 0;      // of that, since others had their turn
+    std::uint64_t written_ = 0;           // of a body that is written piece by piece
+    std::size_t coded_ = 0;               // of that, since others had their turn
+    Status written_status_ = Status::ok;  // what its head says
     std::error_code write_error_;
     std::unique_ptr<Response> other_answer_;  // a filter's, while the servlet still reads, or writes
     bool streaming_ = false;                  // the servlet reads the body itself

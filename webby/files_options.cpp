@@ -30,7 +30,8 @@ cutils::Result<void> check(const FilesOptions& options) {
         if (!names_a_file(index))
             return wrong("FilesOptions::index \"" + index + "\": not the name of a file in a folder");
     if (!ascii::kFieldValue.has_all(options.cache_control))
-        return wrong("FilesOptions::cache_control: a field's value has no control characters");
+        return wrong("FilesOptions::cache_control: \"" + options.cache_control +
+                     "\" has a control character");
     return {};
 }
 

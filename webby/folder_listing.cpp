@@ -101,11 +101,12 @@ std::string list_folder(nutils::UniqueFd folder, std::string_view path,
     });
     std::string page =
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-        "content=\"width=device-width\">"
+        "content=\"width=device-width, initial-scale=1\">"
         "<title>";
     append_escaped(page, path);
     page.append(
-        "</title><style>body{font-family:sans-serif}td{padding:.1em 1em}td:nth-child(2){text-align:right}"
+        "</title><style>body{font-family:sans-serif}h1,td:first-child{overflow-wrap:anywhere}td{padding:.1em "
+        ".5em}td:nth-child(n+2){white-space:nowrap}td:nth-child(2){text-align:right}"
         "</style></head>\n<body><h1>");
     append_escaped(page, path);
     page.append("</h1>\n<table>\n");

@@ -141,9 +141,9 @@ class EVC_API Http1Engine {
     // The source of the body that is being sent, after Step::source: it has nothing now.
     [[nodiscard]] BodySource& source() { return *source_; }
     [[nodiscard]] bool waits_for_source() const { return source_state_ == SourceState::waits; }
-    // Reads what it has by now.
+    // Reads what it has by now; what it gave last has to be sent before.
     void pull_again() {
-        if (source_state_ != SourceState::gives) pull();
+        if (source_state_ != SourceState::gives && output_.empty()) pull();
     }
     // Whether it has worked so much that others should go first; asked again, false.
     [[nodiscard]] bool take_worked() { return std::exchange(worked_, false); }
@@ -254,7 +254,7 @@ class EVC_API Http1Engine {
     std::uint64_t file_count_ = 0;
     std::unique_ptr<BodySource> source_;
     std::uint64_t source_left_ = 0;  // bytes it may still give
-    std::size_t piece_at_ = 0;       // where its last piece begins in output_ …
+    std::size_t piece_at_ = 0;       // where its piece begins in output_ …
     std::size_t piece_size_ = 0;     // … without what frames it
 
     Phase phase_ = Phase::closed;

@@ -1,5 +1,6 @@
 #include "webby/http_date.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -111,6 +112,8 @@ std::optional<std::time_t> to_time(int year, int month, int day, int hour, int m
 }  // namespace
 
 void write_http_date(std::time_t time, char* out) {
+    constexpr std::time_t kFirst = -62'167'219'200, kLast = 253'402'300'799;  // of the years 0 and 9999
+    time = std::clamp(time, kFirst, kLast);
     std::int64_t days = time / 86400;
     std::int64_t seconds = time % 86400;
     if (seconds < 0) seconds += 86400, --days;

@@ -19,6 +19,7 @@ inline constexpr std::size_t kHttpDateSize = 29;
 using DateLine = std::array<char, 6 + kHttpDateSize + 2>;
 
 // Writes `time` (seconds since 1970, UTC) as an IMF-fixdate of exactly kHttpDateSize bytes, no terminator.
+// What is out of the years 0 to 9999 is their end.
 EVC_API void write_http_date(std::time_t time, char* out);
 
 // Reads the three forms RFC 9110 §5.6.7 asks a server to accept: IMF-fixdate, RFC 850 and asctime. Anything

@@ -38,7 +38,8 @@ enum class WhenFull : std::uint8_t {
     close_idle,
 };
 
-// How long a client may take. All are on the monotonic clock.
+// How long a client may take. All are on the monotonic clock. A year is the most that counts, here and for
+// all other times of a server.
 struct Timeouts {
     // From the first byte of a request to the end of its head, however it dribbles; then 408.
     std::chrono::milliseconds head{10'000};

@@ -9,8 +9,7 @@ namespace webby {
 
 LoopDriver::LoopDriver(evcorothread::EvLoop& the_loop, const Application& application,
                        const DriverOptions& the_options, std::unique_ptr<AccessLog> log)
-    : DriverBase(the_loop, the_options),
-      access_log(std::move(log)),
+    : DriverBase(the_loop, the_options, std::move(log)),
       context{.application = application, .limits = options.limits, .timeouts = options.timeouts},
       exchanges(options.limits),
       drain_timer_(loop, [this] { cancel(); }),

@@ -40,7 +40,6 @@ class LoopDriver : public DriverBase {
         if (access_log) flush_soon();
     }
 
-    std::unique_ptr<AccessLog> access_log;
     ExchangeContext context;
     ExchangePool exchanges;
     HandshakeReport handshakes;

@@ -1,7 +1,8 @@
 #include "webby/metrics.h"
 
 #include <algorithm>
-#include <functional>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <string>
@@ -12,14 +13,27 @@
 
 namespace webby {
 
+namespace {
+
+// There is a bucket above all of them anyway.
+std::span<const double> without_infinity(std::span<const double> bounds) {
+    const bool ends_there = !bounds.empty() && bounds.back() == std::numeric_limits<double>::infinity();
+    return bounds.first(bounds.size() - (ends_there ? 1 : 0));
+}
+
+}  // namespace
+
 Histogram::Histogram(std::span<const double> bounds)
-    : bounds_(bounds.begin(), bounds.end()), counts_(bounds.size() + 1) {
-    EVC_CHECK(std::adjacent_find(bounds.begin(), bounds.end(), std::greater_equal<>()) == bounds.end(),
-              "webby::Metrics: the bounds of a histogram do not ascend");
+    : bounds_(without_infinity(bounds).begin(), without_infinity(bounds).end()), counts_(bounds_.size() + 1) {
+    for (std::size_t i = 0; i < bounds_.size(); ++i)
+        EVC_CHECK(i == 0 ? !std::isnan(bounds_[i]) : bounds_[i - 1] < bounds_[i],
+                  "webby::Metrics: the bounds of a histogram do not ascend");
 }
 
 void Histogram::observe(double value) {
-    const auto at = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
+    // What is no number is not below any bound.
+    const auto above = [](double bound, double its) { return !(its <= bound); };
+    const auto at = std::lower_bound(bounds_.begin(), bounds_.end(), value, above) - bounds_.begin();
     counts_[static_cast<std::size_t>(at)].add();
     sum_.add(value);
 }
@@ -49,6 +63,9 @@ OwnLabels copy_of(Metrics::Labels labels) {
         copy.emplace_back(name, value);
     }
     std::sort(copy.begin(), copy.end());
+    const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
+    EVC_CHECK(std::adjacent_find(copy.begin(), copy.end(), same_name) == copy.end(),
+              "webby::Metrics: a label is there twice");
     return copy;
 }
 

@@ -40,7 +40,7 @@ class Gauge {
 // Counts values by size. Any thread. Cost: a search among the bounds and two atomic additions.
 class EVC_API Histogram {
   public:
-    // Before: bounds ascend.
+    // Before: bounds ascend. A last one that is infinite is the end that there is anyway.
     explicit Histogram(std::span<const double> bounds);
     void observe(double value);
     void observe(cutils::Duration time) {
@@ -70,8 +70,8 @@ class EVC_API Histogram {
 // wants them: snake_case, the unit at the end (_seconds, _bytes), and _total behind that for counters.
 //
 // Owner:  the application; outlives what it gave and the servers that show it. Thread: any.
-// Before: names are names (is_metric_name), one name has one type, and a histogram's bounds ascend; else it
-//         aborts.
+// Before: names are names (is_metric_name), no label is there twice, one name has one type, and a histogram's
+//         bounds ascend; else it aborts.
 class EVC_API Metrics {
   public:
     using Labels = std::initializer_list<MetricLabel>;

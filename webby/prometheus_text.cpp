@@ -5,19 +5,27 @@
 #include <charconv>
 #include <cmath>
 
+#include "webby/utf8_text.h"
+
 namespace webby {
 namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+// What is no UTF-8 would cost Prometheus all of the page.
 void escape(std::string& out, std::string_view text, bool quotes) {
-    for (const char c : text) {
+    while (!text.empty()) {
+        const Utf8Step step = utf8_step(text);
+        const char c = text.front();
         if (c == '\\' || (quotes && c == '"')) out += '\\';
-        if (c == '\n')
+        if (step.character == kUtf8Broken)
+            out += "\xef\xbf\xbd";
+        else if (c == '\n')
             out += "\\n";
         else
-            out += c;
+            out.append(text.substr(0, step.size));
+        text.remove_prefix(step.size);
     }
 }
 

@@ -28,8 +28,8 @@ using MetricLabel = std::pair<std::string_view, std::string_view>;
 //   text.family("jobs_total", MetricType::counter, "Jobs done.");
 //   text.sample({{"kind", "mail"}}, 17);                 // jobs_total{kind="mail"} 17
 //
-// Help and values of labels may hold anything: they are escaped. Names are the caller's business
-// (is_metric_name).
+// Help and values of labels may hold anything: they are escaped, and what is no UTF-8 becomes U+FFFD. Names
+// are the caller's business (is_metric_name).
 class EVC_API PrometheusText {
   public:
     static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";

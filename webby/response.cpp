@@ -192,7 +192,11 @@ nutils::IoResult Response::write(std::string_view piece, cutils::Deadline deadli
     constexpr std::size_t kMostGathered = 16 * 1024 * 1024;
     if (sink_ != nullptr) return sink_->write(piece, deadline);
     if (overflowed_) return {0, nutils::NetError::too_long};
-    drop_other_body();
+    if (kind_ != Kind::gathered) {
+        drop_other_body();
+        body_.clear();
+        kind_ = Kind::gathered;
+    }
     if (body_.size() + piece.size() > kMostGathered) {  // the client must not take the part for the whole
         clear();
         error(Status::internal_error);

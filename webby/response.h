@@ -146,11 +146,11 @@ class EVC_API Response {
     // For filters, logs and the engine.
     [[nodiscard]] bool closes_connection() const { return close_; }
     // 0 while has_size() is false.
-    [[nodiscard]] std::uint64_t body_size() const { return kind_ == Kind::text ? body_.size() : size_; }
+    [[nodiscard]] std::uint64_t body_size() const { return has_text() ? body_.size() : size_; }
     [[nodiscard]] bool has_size() const { return kind_ < Kind::endless; }
     // Empty when the body is a file or a source.
     [[nodiscard]] std::string_view body_text() const { return body_; }
-    [[nodiscard]] bool has_text() const { return kind_ == Kind::text; }
+    [[nodiscard]] bool has_text() const { return kind_ <= Kind::gathered; }
     [[nodiscard]] bool has_file() const { return kind_ == Kind::file; }
     [[nodiscard]] bool has_source() const { return kind_ == Kind::source || kind_ == Kind::endless; }
     // The body comes piece by piece, by write(): nothing of it is here.
@@ -188,8 +188,8 @@ class EVC_API Response {
     void end_writing() { coder_.reset(); }
 
   private:
-    // endless: a source without a size
-    enum class Kind : std::uint8_t { text, file, source, endless, written };
+    // gathered: a text that write() makes; endless: a source without a size
+    enum class Kind : std::uint8_t { text, gathered, file, source, endless, written };
 
     // `type` lives for ever.
     void set_body(std::string_view bytes, std::string_view type) {

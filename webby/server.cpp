@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <thread>
 
@@ -97,10 +98,23 @@ struct Fleet : std::enable_shared_from_this<Fleet> {
     std::size_t left;
 };
 
+// As good as for ever; what is longer could not be said in nanoseconds, or be added to the time.
+constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365);
+
+void shorten(std::chrono::milliseconds& time) { time = std::min(time, kForEver); }
+
+ServerOptions sane(ServerOptions options) {
+    Timeouts& timeouts = options.timeouts;
+    for (std::chrono::milliseconds* time : {&timeouts.head, &timeouts.io, &timeouts.idle, &timeouts.linger,
+                                            &options.drain, &options.drain_delay, &options.stall_limit})
+        shorten(*time);
+    return options;
+}
+
 }  // namespace
 
 struct Server::Impl {
-    explicit Impl(ServerOptions the_options) : options(std::move(the_options)) {
+    explicit Impl(ServerOptions the_options) : options(sane(std::move(the_options))) {
         if (options.metrics) count();
     }
 
@@ -149,7 +163,7 @@ struct Server::Impl {
         return options.paradigm == Paradigm::coroutine ? options.max_active : 1;
     }
     void add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
-             const RouteOptions& how);
+             RouteOptions how);
     void files(Site& site, std::string_view prefix, const std::string& folder, FilesOptions how);
     cutils::Result<void> serve_with_workers(const std::function<void()>& ready);
 
@@ -267,9 +281,15 @@ cutils::Result<Server::Impl::Place> Server::Impl::place_of(const std::string& te
 
 template <class F>
 cutils::Result<void> Server::Impl::for_each_address(F f) {
+    std::set<int> taken;
     const auto all = [&](const std::vector<std::string>& texts, const TlsContext* with) {
         for (const std::string& text : texts) {
             cutils::Result<Place> place = place_of(text, with);
+            if (place && place->listener && !taken.insert(place->listener.get()).second) {
+                (void)place->listener.release();  // it has an owner
+                place = cutils::Error(std::make_error_code(std::errc::invalid_argument),
+                                      "address \"" + text + "\": it is there twice");
+            }
             const cutils::Result<nutils::SockAddr> local = place ? f(*std::move(place)) : place.error();
             if (!local) return cutils::Result<void>(local.error());
             addresses.push_back(*local);
@@ -526,7 +546,8 @@ void Server::add(Method method, std::string_view pattern, std::unique_ptr<Servle
 }
 
 void Server::Impl::add(Site& site, Method method, std::string_view pattern, std::unique_ptr<Servlet> servlet,
-                       const RouteOptions& how) {
+                       RouteOptions how) {
+    shorten(how.deadline);
     EVC_CHECK(servlet != nullptr, "webby::Server::add() without a servlet");
     check_not_serving();
     if (how.blocking.is_offloaded() && options.paradigm != Paradigm::thread) {

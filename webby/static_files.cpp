@@ -275,11 +275,14 @@ std::shared_ptr<ServedFile> StaticFiles::Impl::describe(std::string_view path, C
     if (coding != ContentCoding::identity)
         file->etag.insert(file->etag.size() - 1, std::string("-").append(to_string(coding)));
     file->varies = options.precompressed || (options.compress && is_compressible(file->type));
-    char modified[kHttpDateSize];
-    write_http_date(stamp.modified.tv_sec, modified);
     std::string& fields = file->fields;
-    fields.append("ETag: ").append(file->etag).append("\r\nLast-Modified: ").append(modified, kHttpDateSize);
-    fields.append("\r\nAccept-Ranges: bytes\r\n");
+    fields.append("ETag: ").append(file->etag).append("\r\n");
+    if (stamp.modified.tv_sec <= now()) {  // never later than Date (RFC 9110 §8.8.2.1)
+        char modified[kHttpDateSize];
+        write_http_date(stamp.modified.tv_sec, modified);
+        fields.append("Last-Modified: ").append(modified, kHttpDateSize).append("\r\n");
+    }
+    fields.append("Accept-Ranges: bytes\r\n");
     if (file->varies) fields.append("Vary: Accept-Encoding\r\n");
     if (!options.cache_control.empty())
         fields.append("Cache-Control: ").append(options.cache_control).append("\r\n");

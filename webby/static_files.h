@@ -15,9 +15,9 @@ namespace webby {
 
 // For a route that ends in "*path"; Server::files() makes one. GET and HEAD.
 //
-//   a file      with its type, ETag, Last-Modified; 304 or 412 where the request's conditions say so; 206 and
-//               the ranges that are asked for, several as multipart/byteranges, or 416; compressed, where
-//               FilesOptions say so and the client likes it
+//   a file      with its type, ETag, Last-Modified (unless that lies in the future); 304 or 412 where the
+//               request's conditions say so; 206 and the ranges that are asked for, several as
+//               multipart/byteranges, or 416; compressed, where FilesOptions say so and the client likes it
 //   a folder    its index; a list of what is in it, if wanted; without "/" at the end: 301 to where there is
 //               one
 //   all else    404: what leads out of the root, what is neither file nor folder, a name that begins with "."

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <functional>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "test/support/death.h"
 
 #include "test/support/harness.h"
 
@@ -99,6 +102,23 @@ TEST(Log, ALineThatIsNotFormattedReachesTheSinkWhole) {
 TEST(Log, WithoutASinkLinesGoToStderr) {
     set_log_sink(nullptr);
     CHECK_EQUAL("error gone\n", stderr_of([] { log(LogLevel::error, "gone"); }));
+}
+
+TEST(Log, AStderrThatNobodyReadsEndsNothing) {
+    int ends[2];
+    CHECK_EQUAL(0, ::pipe2(ends, O_CLOEXEC));
+    ::close(ends[0]);
+    set_log_sink(nullptr);
+    const auto log_into_the_void = [&] {
+        ::dup2(ends[1], STDERR_FILENO);
+        log(LogLevel::error, "nobody hears it");
+    };
+    LONGS_EQUAL(0, test_support::death_signal(log_into_the_void));
+    LONGS_EQUAL(SIGPIPE, test_support::death_signal([&] {
+                    log_into_the_void();
+                    ::raise(SIGPIPE);  // the application's: as ever
+                }));
+    ::close(ends[1]);
 }
 
 TEST(Log, AVeryLongLineOnStderrIsStillALine) {

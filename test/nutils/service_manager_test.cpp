@@ -109,7 +109,7 @@ TEST(ServiceManager, TheWatchdogIsForTheProcessItNames) {
 }
 
 TEST(ServiceManager, AWatchdogThatIsNoNumberIsNone) {
-    for (const char* value : {"", "x", "3s", "-1", "0", "99999999999999999999"}) {
+    for (const char* value : {"", "x", "3s", "-1", "0", "99999999999999999999", "9223372036854775807"}) {
         set("WATCHDOG_USEC", value);
         CHECK_FALSE(ServiceNotifier::from_environment().watchdog().has_value());
     }

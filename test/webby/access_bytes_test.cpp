@@ -1,15 +1,21 @@
 // What the access log says of how much was sent.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <semaphore>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "test/webby/started_server.h"
 #include "test/webby/temp_folder.h"
 #include "webby/body_source.h"
 #include "webby/compression.h"
 #include "webby/content_coding.h"
+#include "webby/deferred.h"
 #include "webby/response_stream.h"
 
 #include "test/support/harness.h"
@@ -33,6 +39,24 @@ class Bytes final : public BodySource {
 
   private:
     std::size_t left_;
+};
+
+// Gives a piece, and says that there is nothing more now when there is.
+class Fits final : public BodySource {
+  public:
+    nutils::IoResult read(std::span<char> buffer) override {
+        if (sizes_.empty()) return {0, nutils::NetError::eof};
+        const std::size_t size = std::min(sizes_.back(), buffer.size());
+        std::fill_n(buffer.begin(), size, 'f');
+        if ((sizes_.back() -= size) > 0) return {size, {}};
+        sizes_.pop_back();
+        return {size, nutils::NetError::would_block};
+    }
+    std::error_code wait(cutils::Deadline) override { return {}; }
+    bool tell(evcorothread::EvLoop&, AnswerWaiter&) override { return false; }
+
+  private:
+    std::vector<std::size_t> sizes_ = {3, 7, 40'000, 10'000};
 };
 
 class AccessBytesFixture : public StartedServerFixture {
@@ -67,6 +91,16 @@ class AccessBytesFixture : public StartedServerFixture {
             ResponseStream stream = r.stream();
             stream.write(std::string(1000, 's'));
         });
+        server->get("/fits", [](Request&, Response& r) { r.source(std::make_unique<Fits>()); });
+        server->get("/breaks", [](Request&, Response& r) {
+            r.status(Status::created);
+            (void)r.write("written", 10s);
+            throw std::runtime_error("that was all");
+        });
+        server->get("/later", [this](Request&, Response& r) {
+            answer = r.defer();
+            asked.release();
+        });
         server->get("/written", [](Request&, Response& r) {
             for (int i = 0; i < 10; ++i) (void)r.write(std::string(5000, 'w'), 10s);
         });
@@ -90,6 +124,8 @@ class AccessBytesFixture : public StartedServerFixture {
     }
 
     std::optional<TempFolder> folder;
+    Deferred answer;
+    std::binary_semaphore asked{0};
     std::string path;
     int logs = 0;
 };
@@ -114,6 +150,40 @@ TEST(AccessBytes, AreThoseOfTheBodyWhateverItIsMadeOf) {
         CHECK_EQUAL(1000, bytes_of(all_lines, "/stream "));
         CHECK_EQUAL(50'000, bytes_of(all_lines, "/written "));
         CHECK_EQUAL(50'000, bytes_of(all_lines, "/files/file "));
+    }
+}
+
+TEST(AccessBytes, AreThoseOfABodyThatComesInFitsAndStarts) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        start(paradigm);
+        (void)talk(get("/fits"));
+        CHECK_EQUAL(50'010, bytes_of(lines(), "/fits "));
+    }
+}
+
+TEST(AccessBytes, AndTheStatusAreThoseOfWhatWentBeforeAnException) {
+    for (const Paradigm paradigm : {Paradigm::coroutine, Paradigm::thread}) {
+        start(paradigm);
+        STRCMP_CONTAINS("HTTP/1.1 201 ", talk(get("/breaks")).c_str());
+        STRCMP_CONTAINS("\"GET /breaks HTTP/1.1\" 201 7\n", lines().c_str());
+    }
+}
+
+TEST(AccessBytes, ComeWithTheAddressOfAClientThatHasResetItsConnection) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        start(paradigm);
+        {
+            BlockingSocket socket = client();
+            CHECK(socket.send_all(get("/later"), 20s));
+            asked.acquire();
+            const linger reset{1, 0};
+            CHECK_EQUAL(0, ::setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
+        }
+        answer.complete();
+        answer = {};
+        const std::string all_lines = lines();
+        STRCMP_CONTAINS("127.0.0.1 - ", all_lines.c_str());
+        STRCMP_CONTAINS("\"GET /later ", all_lines.c_str());
     }
 }
 

@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <utility>
 
+#include "nutils/unique_fd.h"
+#include "test/support/log_capture.h"
 #include "test/webby/conversation.h"
 #include "test/webby/temp_folder.h"
 #include "webby/application.h"
@@ -123,6 +126,56 @@ TEST(AccessLog, IsReopenedForAllWhoWriteAfterItWasMovedAway) {
     CHECK(text_of(path + ".1").find("/after") == std::string::npos);
     STRCMP_CONTAINS("/after", text_of(path).c_str());
     STRCMP_CONTAINS("/other", text_of(path).c_str());
+}
+
+TEST(AccessLog, ALineThatWasCutForWantOfRoomIsNotPartOfTheNext) {
+    test_support::LogCapture log_lines;
+    int ends[2];
+    CHECK_EQUAL(0, ::pipe2(ends, O_CLOEXEC));
+    const nutils::UniqueFd reader(ends[0]), writer(ends[1]);
+    CHECK_EQUAL(4096, ::fcntl(writer.get(), F_SETPIPE_SZ, 4096));
+    Application app;
+    const AccessLogFile file = AccessLogFile::open("/proc/self/fd/" + std::to_string(writer.get())).value();
+    CHECK_EQUAL(0, ::fcntl(file.fd(), F_SETFL, O_NONBLOCK));
+    AccessLog log(file);
+    AccessLog other = log.duplicate().value();
+    Conversation talk(app);
+    talk.context().access_log = &log;
+    for (int i = 0; i < 100; ++i) talk.say("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    talk.say("GET /lost HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    CHECK_EQUAL(1, log_lines.lines());
+    std::string heard(5000, '\0');
+    LONGS_EQUAL(4096, ::read(reader.get(), heard.data(), heard.size()));
+    CHECK(heard[4095] != '\n');
+    talk.context().access_log = &other;
+    talk.say("GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
+    talk.say("GET /last HTTP/1.1\r\nHost: a\r\n\r\n");
+    other.flush();
+    const auto size = ::read(reader.get(), heard.data(), heard.size());
+    heard.resize(static_cast<std::size_t>(size));
+    STRCMP_EQUAL("\n127.0.0.1 - ", heard.substr(0, 13).c_str());
+    STRCMP_CONTAINS("\"GET /after HTTP/1.1\" 404 ", heard.c_str());
+    CHECK_EQUAL(3, std::count(heard.begin(), heard.end(), '\n'));
+}
+
+TEST(AccessLog, OfAPipeThatNobodyReadsAnyMoreIsDropped) {
+    test_support::LogCapture log_lines;
+    int ends[2];
+    CHECK_EQUAL(0, ::pipe2(ends, O_CLOEXEC));
+    nutils::UniqueFd reader(ends[0]), writer(ends[1]);
+    Application app;
+    const AccessLogFile file = AccessLogFile::open("/proc/self/fd/" + std::to_string(writer.get())).value();
+    AccessLog log(file);
+    Conversation talk(app);
+    talk.context().access_log = &log;
+    reader.reset();
+    talk.say("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    talk.say("GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+    log.flush();
+    CHECK_EQUAL("warning: access log: Broken pipe; lines are dropped\n", log_lines.text());
 }
 
 TEST(AccessLog, StaysWhereItWasWhenItCannotBeReopened) {

@@ -1,5 +1,6 @@
 #include "webby/http_date.h"
 
+#include <limits>
 #include <string>
 
 #include "test/support/harness.h"
@@ -32,6 +33,13 @@ TEST(HttpDate, WritesWhatGmtimeSays) {
         const std::size_t size = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
         CHECK(written(time) == std::string(text, size));
     }
+}
+
+TEST(HttpDate, EndsWithItsFourDigits) {
+    constexpr std::time_t kMost = std::numeric_limits<std::time_t>::max();
+    CHECK(written(253402300800) == "Fri, 31 Dec 9999 23:59:59 GMT");
+    CHECK(written(kMost) == "Fri, 31 Dec 9999 23:59:59 GMT");
+    CHECK(written(-kMost) == "Sat, 01 Jan 0000 00:00:00 GMT");
 }
 
 TEST(HttpDate, ReadsAllThreeForms) {

@@ -1,5 +1,7 @@
 #include "webby/metrics.h"
 
+#include <cmath>
+#include <limits>
 #include <thread>
 
 #include "test/support/death.h"
@@ -53,6 +55,20 @@ TEST(Metrics, AHistogramCountsByBounds) {
     CHECK_EQUAL(103.5, read.value("size_bytes_sum{of=\"x\"}"));
 }
 
+TEST(Metrics, TheBucketAboveAllBoundsIsThereOnce) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    Metrics metrics;
+    Histogram& sizes = metrics.histogram("sizes", "S.", {1, kInfinity});
+    for (const double value : {0.5, 7.0, kInfinity, -kInfinity, std::nan("")}) sizes.observe(value);
+    LONGS_EQUAL(1, sizes.bounds().size());
+    LONGS_EQUAL(2, sizes.count_in(0));
+    LONGS_EQUAL(3, sizes.count_in(1));
+    PrometheusText text;
+    metrics.write(text);
+    STRCMP_CONTAINS("sizes_bucket{le=\"1\"} 2\nsizes_bucket{le=\"+Inf\"} 5\nsizes_sum NaN\n",
+                    text.text().c_str());
+}
+
 TEST(Metrics, TimesAreObservedInSeconds) {
     Metrics metrics;
     Histogram& times = metrics.histogram("t_seconds", "T.", {0.1, 1});
@@ -87,6 +103,11 @@ TEST(Metrics, AWrongNameAborts) {
                                                m.counter("a", "A.", {{"le", "1"}});
                                            }).c_str());
     STRCMP_CONTAINS("do not ascend", said([](Metrics& m) { m.histogram("a", "A.", {2, 1}); }).c_str());
+    STRCMP_CONTAINS("do not ascend",
+                    said([](Metrics& m) { m.histogram("a", "A.", {std::nan("")}); }).c_str());
+    STRCMP_CONTAINS("a label is there twice", said([](Metrics& m) {
+                                                  m.counter("a", "A.", {{"b", "1"}, {"b", "2"}});
+                                              }).c_str());
     STRCMP_CONTAINS("used for two types", said([](Metrics& m) {
                                               m.counter("a", "A.");
                                               m.gauge("a", "A.");

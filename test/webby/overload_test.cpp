@@ -161,6 +161,32 @@ TEST(Overload, ARequestThatHasBegunIsNotRefused) {
     }
 }
 
+TEST(Overload, CountsTellHowManyWereRefusedAndHowManyThreadsServe) {
+    options.max_connections = 2;
+    options.threads = 2;
+    options.when_full = WhenFull::refuse;
+    options.metrics = true;
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/hello", [](Request&, Response& r) { r.text("hello\n"); });
+        server->get("/counts", [this](Request&, Response& r) {
+            const Server::Counts now = server->counts();
+            r.text(std::to_string(now.connections) + " connections, " + std::to_string(now.refused) +
+                   " refused\n");
+        });
+        server->start().value();
+        {
+            BlockingSocket a = idle_client(), b = idle_client();
+            for (int i = 0; i < 3; ++i) STRCMP_CONTAINS("HTTP/1.1 503 ", talk(get("/hello")).c_str());
+            CHECK(a.send_all(get("/counts"), 10s));
+            STRCMP_CONTAINS("3 refused\n", hear_until(a, "refused\n").c_str());
+        }
+        if (paradigm != Paradigm::thread) continue;
+        std::size_t threads = 0;  // as the loop says it for the next time that somebody asks
+        while (threads == 0) threads = server->metrics().loops.at(0).threads;
+        CHECK(threads <= options.threads);
+    }
+}
+
 TEST(Overload, WithThreadsThatComeAndGoEverybodyIsAnsweredOrRefused) {
     options.threads = 2;
     options.when_full = WhenFull::refuse;

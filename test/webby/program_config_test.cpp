@@ -44,6 +44,16 @@ TEST(ProgramConfig, SaysWhatTheCommandLineCould) {
     LONGS_EQUAL(0, program.wait());
 }
 
+TEST(ProgramConfig, MayComeFromAnotherSystemsEditor) {
+    if (program_path().empty()) return;
+    const std::string text =
+        printed("\xef\xbb\xbfthreads = 3\r\n# ours\r\nlisten = [\r\n\"unix:a\",\r\n]\r\nlisting = YES\r\n");
+    STRCMP_CONTAINS("\nthreads = 3\n", text.c_str());
+    STRCMP_CONTAINS("\nlisten = [\"unix:a\"]\n", ("\n" + text).c_str());
+    STRCMP_CONTAINS("\nlisting = true\n", text.c_str());
+    STRCMP_EQUAL(printed("").c_str(), printed("\xef\xbb\xbf").c_str());
+}
+
 TEST(ProgramConfig, TheCommandLineWins) {
     if (program_path().empty()) return;
     const std::string text =
@@ -95,7 +105,12 @@ TEST(ProgramConfig, WhatIsWrongIsNamedWithItsLine) {
     refuses("threads = 0\n", "1: --threads: ");
     refuses("paradigm = \"magic\"\n", "1: --paradigm: ");
     refuses("listing = perhaps\n", "1: ");
-    refuses("root = \"a\"\nroot = \"b\"\n", "2: ");
+    refuses("root = \"a\"\nroot = \"b\"\n", "2: \"root\" is said twice");
+    refuses("listing = true\n\nlisting = false\n", "3: \"listing\" is said twice");
+    refuses("threads = [1, 2]\n", "1: \"threads\" takes one value");
+    refuses(std::string("root = \"/tmp\0/a\"\n", 17), "1: a control character stands in the value");
+    refuses("root = \"\"\n", "1: --root: it names no folder");
+    refuses("\nlisten = \"fd:\"\n", "2: --listen: ");
     refuses("[server]\n", "1: tables ([name]) are not known here");
     refuses("root\n", "1: \"=\" is missing behind \"root\"");
     refuses("root =\n", "1: a value is missing");

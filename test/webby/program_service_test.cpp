@@ -113,6 +113,17 @@ TEST(ProgramService, TellsTheManagerThatItIsAlive) {
     }
 }
 
+TEST(ProgramService, AManagerThatIsInAHurryIsToldAsOftenAsItCanBe) {
+    if (program_path().empty()) return;
+    const Manager manager;
+    ::setenv("WATCHDOG_USEC", "1", 1);
+    Program program(with({"--listen", "127.0.0.1:0"}));
+    STRCMP_CONTAINS("READY=1", manager.hears().c_str());
+    for (int i = 0; i < 3; ++i) STRCMP_EQUAL("WATCHDOG=1", manager.hears().c_str());
+    program.signal(SIGTERM);
+    LONGS_EQUAL(0, program.wait());
+}
+
 TEST(ProgramService, ServesOnThePassedSockets) {
     if (program_path().empty()) return;
     for (const char* workers : {"1", "2"}) {

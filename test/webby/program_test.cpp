@@ -132,9 +132,35 @@ TEST(Program, BadArgumentsAreOneLineAndExitCode2) {
                     refuses({"--health", "/x", "--status", "/y", "--metrics", "/x"}).c_str());
     STRCMP_CONTAINS("2 webby: --status: \"/:a\" is a pattern", refuses({"--status", "/:a"}).c_str());
     STRCMP_CONTAINS("2 webby: --health: \"x\" is no path", refuses({"--health", "x"}).c_str());
+    for (const char* path : {"//", "/a//b", "/../a", "/a/.", "/a/.."})
+        STRCMP_CONTAINS("is nothing that a client can ask for", refuses({"--health", path}).c_str());
+    STRCMP_CONTAINS("2 webby: --listing: \"2\" is neither true", refuses({"--listing=2"}).c_str());
+    STRCMP_CONTAINS("2 webby: --cache-control: ", refuses({"--cache-control", "a\nb"}).c_str());
+    STRCMP_CONTAINS("2 webby: --vhost: ", refuses({"--vhost", "."}).c_str());
     STRCMP_CONTAINS("2 webby: ", refuses({"surplus"}).c_str());
     auto taken = nutils::BlockingListener::listen(nutils::SockAddr::loopback(0)).value();
     STRCMP_CONTAINS("2 webby: ", refuses({"--listen", taken.address().value().to_string()}).c_str());
+}
+
+// An empty variable in a script must not take away what follows it.
+TEST(Program, AValueThatIsMissingIsNotTheNextOption) {
+    if (program_path().empty()) return;
+    STRCMP_EQUAL("2 webby: --root: it names no folder\n", refuses({"--root=", "--listing"}).c_str());
+    STRCMP_EQUAL("2 webby: --auth-file: it names no file\n", refuses({"--auth-file=", "--listing"}).c_str());
+    STRCMP_EQUAL("2 webby: --access-log: a value is missing\n",
+                 refuses({"--access-log", "--auth-file=users"}).c_str());
+    STRCMP_EQUAL("2 webby: --root: a value is missing\n", refuses({"--root"}).c_str());
+    STRCMP_EQUAL("2 webby: --listing: a value is missing\n", refuses({"--listing="}).c_str());
+    Program program({"--access-log=", "--auth-file=users", "--print-config"});
+    const std::string all = program.rest();
+    STRCMP_CONTAINS("\naccess-log = \"\"\n", all.c_str());
+    STRCMP_CONTAINS("\nauth-file = \"users\"\n", all.c_str());
+    LONGS_EQUAL(0, program.wait());
+}
+
+TEST(Program, WhatIsNoListIsSaidOnce) {
+    if (program_path().empty()) return;
+    STRCMP_EQUAL("2 webby: --root: is said twice\n", refuses({"--root=a", "--root", "b"}).c_str());
 }
 
 TEST(Program, TellsItsVersionAndHelps) {

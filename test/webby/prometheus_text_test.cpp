@@ -30,6 +30,14 @@ TEST(PrometheusText, EscapesHelpAndValues) {
     CHECK_EQUAL("", PrometheusChecker(text.text()).complaints());
 }
 
+TEST(PrometheusText, IsUtf8WhateverIsPutIn) {
+    PrometheusText text;
+    text.family("a", MetricType::gauge, "caf\xe9");
+    text.sample({{"x", "\xc3\xa4\xff\xc3"}}, 1.0);
+    CHECK_EQUAL("# HELP a caf\xef\xbf\xbd\n# TYPE a gauge\na{x=\"\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd\"} 1\n",
+                text.text());
+}
+
 TEST(PrometheusText, NumbersAreTheShortestThatReadBack) {
     CHECK_EQUAL("0.1", PrometheusText::number(0.1));
     CHECK_EQUAL("1e-06", PrometheusText::number(1e-6));

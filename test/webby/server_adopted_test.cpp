@@ -90,6 +90,17 @@ TEST(ServerAdopted, WhereAnotherAddressIsWrongItIsClosed) {
     CHECK_FALSE(is_open(fd));
 }
 
+// Two owners would close it twice, and the second time it may be somebody else's.
+TEST(ServerAdopted, OneSocketIsThereOnce) {
+    listen();
+    options.listen.push_back("fd:0" + std::to_string(fd));
+    const cutils::Result<void> attached = serve().attach(loop);
+    CHECK_FALSE(attached.ok());
+    STRCMP_CONTAINS((options.listen[1] + "\": it is there twice").c_str(),
+                    attached.error().message().c_str());
+    CHECK_FALSE(is_open(fd));
+}
+
 TEST(ServerAdopted, ASocketFileOfItsIsNotRemoved) {
     TempFolder folder;
     const std::string path = folder.path() + "/s";

@@ -30,6 +30,31 @@ TEST(ServerPatience, AHeadHasOneDeadlineHoweverItDribbles) {
     CHECK(took >= 10s && took < 10100ms);
 }
 
+TEST(ServerPatience, MayBeAsGoodAsEndless) {
+    constexpr auto kMax = std::chrono::milliseconds::max();
+    options.timeouts = {.head = kMax, .io = kMax, .idle = kMax, .linger = kMax};
+    options.drain = kMax;
+    serve().get("/waits",
+                [](Request&, Response& r) {
+                    (void)this_evthread::delay(10min);
+                    r.text("late\n");
+                },
+                {.deadline = kMax});
+    server->attach(loop).value();
+    std::string first, second;
+    client([&](Client& c) {
+        c.say("GET /waits HT");
+        (void)this_evthread::delay(1h);
+        first = c.ask("TP/1.1\r\nHost: a\r\n\r\n");
+        (void)this_evthread::delay(1h);
+        second = c.ask(get("/waits"));
+        server->stop();
+    });
+    loop.run();
+    CHECK_EQUAL(ok("late\n"), first);
+    CHECK_EQUAL(ok("late\n"), second);
+}
+
 TEST(ServerPatience, EachHeadHasItsOwnDeadline) {
     attach();
     std::string heard;

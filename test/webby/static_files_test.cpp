@@ -1,5 +1,6 @@
 #include "webby/static_files.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,18 @@ TEST(StaticFiles, AFileIsServedWithItsTypeAndValidators) {
     LONGS_EQUAL(29, field(heard, "Last-Modified").size());
     CHECK(field(heard, "ETag").starts_with('"'));
     STRCMP_EQUAL("css", body(heard).c_str());
+}
+
+TEST(StaticFiles, AFileOfTheFutureSaysNothingOfItsTime) {
+    folder.write("root/later.txt", "later");
+    const timespec times[] = {{.tv_sec = 4'000'000'000, .tv_nsec = 0},
+                              {.tv_sec = 4'000'000'000, .tv_nsec = 0}};
+    CHECK_EQUAL(0, ::utimensat(AT_FDCWD, (folder.path() + "/root/later.txt").c_str(), times, 0));
+    const std::string heard = get("/later.txt");
+    STRCMP_EQUAL("later", body(heard).c_str());
+    STRCMP_EQUAL("", field(heard, "Last-Modified").c_str());
+    STRCMP_CONTAINS("304 Not Modified",
+                    ask("GET /later.txt", "If-None-Match: " + field(heard, "ETag") + "\r\n").c_str());
 }
 
 TEST(StaticFiles, AFolderIsItsIndex) {

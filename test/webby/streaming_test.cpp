@@ -101,6 +101,18 @@ TEST(Streaming, WithoutAnybodyWhoMayWaitWhatIsWrittenIsGathered) {
     CHECK_EQUAL("abcde", body_of(heard));
 }
 
+TEST(Streaming, WhatIsWrittenTakesThePlaceOfAnotherBody) {
+    for (const Paradigm paradigm : kAllParadigms) {
+        make(paradigm).get("/", [](Request&, Response& r) {
+            r.text("not this");
+            (void)r.write("written", 10s);
+            (void)r.write(", twice", 10s);
+        });
+        server->start().value();
+        CHECK_EQUAL("written, twice", body_of(talk("GET / HTTP/1.0\r\n\r\n")));
+    }
+}
+
 TEST(Streaming, WhatIsTooMuchToBeGatheredIsNoAnswer) {
     make(Paradigm::event).get("/", [](Request&, Response& r) {
         r.add_header("ETag", "\"whole\"");

@@ -1,9 +1,13 @@
 #include "webby/program/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
+#include <utility>
 
+#include "webby/ascii.h"
 #include "webby/program/arguments.h"
 #include "webby/program/config_file.h"
 
@@ -27,6 +31,77 @@ CLI::Validator among(std::initializer_list<const char*> choices) {
         return "\"" + text + "\" is none of " + names;
     });
 }
+
+// As CLI11 reads the values of flags, but for numbers.
+bool is_yes_or_no(std::string text) {
+    for (char& c : text) c = ascii::lower(c);
+    for (const char* word : {"true", "false", "yes", "no", "on", "off", "1", "0"})
+        if (text == word) return true;
+    return false;
+}
+
+// Paths are, when they are compared.
+bool is_normalised(const std::string& path) {
+    const std::string segments = path + "/";
+    return path.find("//") == std::string::npos && segments.find("/./") == std::string::npos &&
+           segments.find("/../") == std::string::npos;
+}
+
+bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0; }
+
+// The option that an argument names, perhaps with "=" and a value; null: none.
+const CLI::Option* option_of(const CLI::App& parser, const std::string& argument) {
+    if (!argument.starts_with("--")) return nullptr;
+    return parser.get_option_no_throw(argument.substr(0, argument.find('=')));
+}
+
+// The arguments as the parser wants them, the last one in front. It would take the next argument for the
+// value of "--name=" and "--name", even where that is an option: an empty variable in a script would swallow
+// what follows it.
+class ArgumentReader {
+  public:
+    ArgumentReader(const CLI::App& parser, int argc, char** argv)
+        : parser_(parser), given_(argv + std::min(argc, 1), argv + argc) {}
+
+    // Empty, or what is wrong.
+    std::string read() {
+        for (; at_ < given_.size(); ++at_) {
+            const CLI::Option* const option = option_of(parser_, given_[at_]);
+            if (option == nullptr)
+                arguments.push_back(given_[at_]);
+            else if (std::string wrong = take(*option); !wrong.empty())
+                return wrong;
+        }
+        std::reverse(arguments.begin(), arguments.end());
+        return {};
+    }
+
+    std::vector<std::string> arguments;
+
+  private:
+    std::string take(const CLI::Option& option) {
+        const std::string text = given_[at_];
+        const std::size_t equals = text.find('=');
+        const std::string name = text.substr(0, equals);
+        const bool has_value = equals != std::string::npos;
+        if (is_flag(option)) {
+            arguments.push_back(text);
+            return has_value && equals + 1 == text.size() ? name + ": a value is missing" : "";
+        }
+        if (option.get_expected_max() <= 1 && !said_.insert(&option).second) return name + ": is said twice";
+        const bool is_last = at_ + 1 == given_.size();
+        if (!has_value && (is_last || option_of(parser_, given_[at_ + 1]) != nullptr))
+            return name + ": a value is missing";
+        arguments.push_back(name);
+        arguments.push_back(has_value ? text.substr(equals + 1) : given_[++at_]);
+        return {};
+    }
+
+    const CLI::App& parser_;
+    const std::vector<std::string> given_;
+    std::size_t at_ = 0;
+    std::set<const CLI::Option*> said_;
+};
 
 std::string joined(std::initializer_list<const char*> choices) {
     std::string names;
@@ -57,7 +132,9 @@ CommandLine::CommandLine()
 CommandLine::~CommandLine() = default;
 
 void CommandLine::flag(const char* name, bool& value, const char* help) {
-    parser_->add_flag(name, value, help);
+    parser_->add_flag(name, value, help)->check(checked([](const std::string& text) -> std::string {
+        return is_yes_or_no(text) ? "" : "\"" + text + "\" is neither true nor false";
+    }));
 }
 
 void CommandLine::text(const OptionName& option, std::string& value) {
@@ -101,6 +178,7 @@ void CommandLine::path(const char* name, std::string& value, const char* help) {
     parser_->get_option(name)->check(checked([](const std::string& text) -> std::string {
         if (!text.starts_with("/") || text.size() == 1)
             return "\"" + text + "\" is no path: begin with \"/\"";
+        if (!is_normalised(text)) return "\"" + text + "\" is nothing that a client can ask for";
         if (text.find("/:") != std::string::npos || text.find("/*") != std::string::npos)
             return "\"" + text + "\" is a pattern, and has to be one path";
         return "";
@@ -122,8 +200,10 @@ void CommandLine::mode(const char* name, std::string& value, const char* help) {
 }
 
 std::optional<int> CommandLine::read(int argc, char** argv) {
+    ArgumentReader given(*parser_, argc, argv);
+    if (std::string wrong = given.read(); !wrong.empty()) return complain(std::move(wrong));
     try {
-        parser_->parse(argc, argv);
+        parser_->parse(std::move(given.arguments));
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) return parser_->exit(error);  // --help, --version
         return complain(error.what());

@@ -30,6 +30,11 @@ bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0;
 
 // Values keep their places among those that were given before, so each line is complained about by itself.
 cutils::Result<void> give(CLI::Option& option, const Setting& setting, const std::string& path) {
+    const bool takes_one = is_flag(option) || option.get_expected_max() <= 1;
+    if (takes_one && setting.values.size() != 1)
+        return wrong(path, setting.line, "\"" + setting.key + "\" takes one value");
+    if (takes_one && option.count() > 0)
+        return wrong(path, setting.line, "\"" + setting.key + "\" is said twice");
     try {
         for (const std::string& value : setting.values) option.add_result(value);
         option.run_callback();
@@ -61,7 +66,8 @@ std::vector<std::string> default_of(const CLI::Option& option) {
 std::string line_of(const CLI::Option& option) {
     const std::string key = option.get_lnames().front();
     const std::vector<std::string> values = option.count() > 0 ? option.results() : default_of(option);
-    if (is_flag(option)) return key + " = " + (values.empty() ? "false" : values.back()) + "\n";
+    if (is_flag(option))
+        return key + " = " + (!values.empty() && option.as<bool>() ? "true" : "false") + "\n";
     if (values.empty()) return "# " + key + " =\n";
     if (option.get_expected_max() <= 1)
         return key + " = " + (is_number(values.back()) ? values.back() : quoted_value(values.back())) + "\n";

@@ -180,6 +180,7 @@ std::string wrong_with_host(const std::string& text) {
 
 // Descriptors, and the names of those that were passed to us, are looked at when all is known.
 std::string wrong_with_address(const std::string& text) {
+    if (text == "fd:") return "address \"fd:\": neither a number nor a name";
     return text.starts_with("fd:") ? std::string() : wrong_with(nutils::SockAddr::parse(text));
 }
 
@@ -194,12 +195,15 @@ void describe_checks(CommandLine& line) {
         return check(FilesOptions{.index = {text}}) ? "" : "\"" + text + "\" is not the name of a file";
     });
     line.check("--cache-control", [](const std::string& text) -> std::string {
-        return check(FilesOptions{.cache_control = text}) ? "" : "a field's value has no control characters";
+        return check(FilesOptions{.cache_control = text}) ? "" : "a control character stands in it";
     });
     line.check("--trust", [](const std::string& text) {
         return text.empty() ? std::string() : wrong_with(nutils::IpNetworkList::parse(text));
     });
     line.check("--rate-limit", [](const std::string& text) { return wrong_with(parse_rate(text)); });
+    line.check("--root", [](const std::string& text) -> std::string {
+        return text.empty() ? "it names no folder" : "";
+    });
     // An empty variable in a script must not open the door.
     line.check("--auth-file",
                [](const std::string& text) -> std::string { return text.empty() ? "it names no file" : ""; });

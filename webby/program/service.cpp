@@ -1,11 +1,16 @@
 #include "webby/program/service.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "cutils/log.h"
 #include "evcorothread/ev_loop.h"
 #include "evcorothread/loop_group.h"
 
 namespace webby::program {
 namespace {
+
+constexpr std::chrono::milliseconds kOftenest{1};
 
 void told(const cutils::Result<void>& result) {
     if (!result)
@@ -25,7 +30,7 @@ void Service::ready(std::string_view status) {
     told(manager_.ready(status));
     if (!manager_.watchdog()) return;
     ask_workers();
-    watchdog_.start_periodic(*manager_.watchdog() / 3);
+    watchdog_.start_periodic(std::max<cutils::Duration>(*manager_.watchdog() / 3, kOftenest));
 }
 
 void Service::reloading() const { told(manager_.reloading()); }

@@ -2,6 +2,7 @@
 #include <system_error>
 #include <utility>
 
+#include "webby/ascii.h"
 #include "webby/program/config_file.h"
 
 namespace webby::program {
@@ -12,12 +13,17 @@ bool is_key(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
+bool is_control(char c) { return ascii::is_control(c) && c != '\t' && c != '\r'; }
+constexpr char kControl[] = "a control character stands in the value";
+
 class Reader {
   public:
     Reader(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
     cutils::Result<std::vector<Setting>> read() {
         std::vector<Setting> settings;
+        constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // of some editors
+        if (text_.starts_with(kByteOrderMark)) text_.remove_prefix(kByteOrderMark.size());
         for (;;) {
             skip_lines();
             if (at_end()) break;
@@ -96,6 +102,7 @@ class Reader {
         while (!at_end() && peek() != '\n') {
             const char c = next();
             if (c == '\'') return {};
+            if (is_control(c)) return kControl;
             value += c;
         }
         return "the closing ' is missing";
@@ -108,6 +115,7 @@ class Reader {
         while (!at_end() && peek() != '\n') {
             char c = next();
             if (c == '"') return {};
+            if (is_control(c)) return kControl;
             if (c == '\\') {
                 if (at_end() || peek() == '\n') break;
                 const char escaped = next();
