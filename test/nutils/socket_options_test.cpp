@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -127,6 +129,32 @@ TEST(SocketOptions, KnowsWhoIsAtTheOtherEndOfAUnixSocket) {
     LONGS_EQUAL(::getpid(), peer.pid);
     LONGS_EQUAL(::getuid(), peer.uid);
     LONGS_EQUAL(::getgid(), peer.gid);
+}
+
+// As a server in a container sees a client outside. Where such a namespace may not be made: nothing.
+TEST(SocketOptions, KnowsWhoIsAtTheOtherEndThoughItsProcessIsNotVisible) {
+    const SocketPair pair = unix_pair();
+    const auto look = [&]() -> int {
+        const auto peer = peer_credentials(pair.near.get());
+        return peer && peer->pid == 0 ? 0 : 1;
+    };
+    const pid_t outer = ::fork();
+    if (outer == 0) {
+        if (::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) ::_exit(0);
+        const pid_t inner = ::fork();
+        if (inner == 0) ::_exit(look());
+        int status = -1;
+        ::waitpid(inner, &status, 0);
+        ::_exit(status == 0 ? 0 : 1);
+    }
+    int status = -1;
+    LONGS_EQUAL(outer, ::waitpid(outer, &status, 0));
+    LONGS_EQUAL(0, status);
+}
+
+TEST(SocketOptions, ThereAreNoCredentialsWithoutAPeer) {
+    const UniqueFd alone(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    CHECK(peer_credentials(alone.get()).error() == std::errc::operation_not_supported);
 }
 
 TEST(SocketOptions, ThereAreNoCredentialsOverTcp) {
