@@ -34,7 +34,7 @@ namespace {
 constexpr Duration kBatchTime = 1ms;
 constexpr int kMaxBatch = 4096;
 // Switches before the first look at the clock, and between two looks when they turn out to be short.
-constexpr int kFirstLook = 8;
+constexpr int kFirstLook = 4;
 constexpr int kLook = 256;
 constexpr int kShuffledBatch = 128;
 
