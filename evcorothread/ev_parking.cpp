@@ -267,8 +267,9 @@ void EvParking::keep_order() { impl_->orders = true; }
 
 bool EvParking::close_oldest() {
     impl_->core.check_thread_while_running();
-    Guest::Bay* const oldest = impl_->guests.find_if(
-        [](Guest::Bay& bay) { return bay.place == Guest::Bay::Place::parked && !bay.may_read(); });
+    Guest::Bay* const oldest = impl_->guests.find_if([](Guest::Bay& bay) {
+        return bay.place == Guest::Bay::Place::parked && !bay.may_read() && !bay.has_input();
+    });
     if (oldest == nullptr) return false;
     oldest->leave_parked();
     return true;

@@ -116,8 +116,8 @@ class EVC_API EvParking {
     [[nodiscard]] std::size_t waiting() const;
     [[nodiscard]] std::size_t active() const;
 
-    // Closes the one that has been parked longest, if that is without anything to serve. False: there is
-    // none. Cost: looks past those that are being served.
+    // Closes the one that has been parked longest, of those for which nothing has arrived, heard of or not.
+    // False: there is none. Cost: a recv(2); looks past those that are being served.
     bool close_oldest();
     // For close_oldest(): from now on it is known who has been parked longest. Cost: a few stores a parking.
     void keep_order();

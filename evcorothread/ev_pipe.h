@@ -58,7 +58,8 @@ class EVC_API EvPipe final : public nutils::ByteStream {
     // Suspends: only when the pipe is empty.
     // After:    on success 1 <= bytes <= buffer.size().
     // Errors:   eof (nobody can write any more; repeats), timed_out (the pipe is still usable), canceled,
-    //           busy, closed; other: the errno of read(2).
+    //           busy, closed; other: the errno of read(2), EIO where the other side of a pseudo-terminal has
+    //           ended.
     // Lifetime: buffer must stay valid until the call returns.
     [[nodiscard]] IoResult recv(std::span<char> buffer, Deadline deadline) override;
 

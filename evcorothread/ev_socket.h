@@ -120,9 +120,10 @@ class EVC_API EvSocket final : public nutils::ByteStream {
 
     // Sends `count` bytes of an open file from `offset` on, without copying them through this process.
     // A file that sendfile(2) does not take (in /proc, some filesystems) is read and sent.
+    // Suspends: when the kernel has no room; after each MiB, for others to run.
     // Errors: those of send; eof when the file is shorter than that; ESPIPE for what is no file; bytes says
     //         how many went, so that it can go on at offset + bytes.
-    // Cost:   one sendfile(2) and two signal-mask calls whenever the kernel has room, up to 2 GiB each.
+    // Cost:   one sendfile(2) and two signal-mask calls whenever the kernel has room, up to 1 MiB each.
     // Note:   a file that is not in the page cache stalls the loop while the disk is read.
     [[nodiscard]] IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline);
 

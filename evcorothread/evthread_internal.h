@@ -153,14 +153,18 @@ Value guarded(Value failure, F&& f) noexcept {
     }
 }
 
-// Seconds beyond these would not fit in 64 bits of nanoseconds.
+// Beyond these the sum of both would not fit into 64 bits of nanoseconds.
 inline constexpr std::int64_t kNeverSeconds = 9'000'000'000;
+inline constexpr std::int64_t kNeverMicroseconds = 200'000'000'000'000;  // six years, of what should be less
+                                                                         // than a second
 
-inline bool is_never(const timeval& time) { return time.tv_sec >= kNeverSeconds; }
+inline bool is_never(const timeval& time) {
+    return time.tv_sec >= kNeverSeconds || time.tv_usec >= kNeverMicroseconds;
+}
 
 // Before: !is_never(time).
 inline Duration duration_of(const timeval& time) {
-    if (time.tv_sec <= -kNeverSeconds) return Duration(-1);
+    if (time.tv_sec <= -kNeverSeconds || time.tv_usec <= -kNeverMicroseconds) return Duration(-1);
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
 }
 

@@ -107,6 +107,24 @@ std::error_code FdWatch::wait_for_room(Deadline deadline) {
         [&] { return deadline.passed(loop.precise_now()); });
 }
 
+std::error_code FdWatch::let_others_run(Deadline deadline) {
+    // yield() would leave the place of the writer to anybody, and look at I/O only after many turns.
+    struct NextPass final : LaterTask {
+        explicit NextPass(WaitPoint& its_point) : point(its_point) {}
+        ~NextPass() { unlink(); }
+        void run_later() override { point.wake(); }
+        WaitPoint& point;
+    };
+    WaitPoint point = ThreadCore::point(ThreadCore::current(), "send", WaitKind::descriptor, fd);
+    NextPass next(point);
+    loop.later(next);
+    writer = &point;
+    const Wake cause = point.wait(deadline);
+    if (cause == Wake::closed) return nutils::NetError::closed;  // *this may be gone
+    writer = nullptr;
+    return to_error(cause);
+}
+
 void FdWatch::unregister() {
     if (std::exchange(registered, false)) event_del(as_event(event));
 }

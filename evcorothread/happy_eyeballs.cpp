@@ -28,7 +28,7 @@ std::vector<SockAddr> interleaved(std::span<const SockAddr> addresses, std::size
         order.push_back(family.front());
         family.pop_front();
     };
-    for (std::size_t i = 0; i < first_family_count; ++i) take(first);
+    for (std::size_t i = 0; i < first_family_count && !first.empty(); ++i) take(first);
     while (!first.empty() || !others.empty()) {
         take(others);
         take(first);
@@ -92,7 +92,7 @@ class Race {
         deadline = deadline.resolved(loop_.precise_now());
         for (;;) {
             if (EvSocket* const winner = progress()) return std::move(*winner);
-            if (attempts_.empty() && next_ == order_.size()) return all_failed(errors_.front().code());
+            if (attempts_.empty() && next_ == order_.size()) return all_failed(code_of_first_);
             if (const std::error_code error = wait(deadline)) return gave_up(error);
         }
     }
@@ -106,10 +106,10 @@ class Race {
         }
         while (next_ < order_.size() && (attempts_.empty() || next_at_ <= loop_.precise_now())) {
             const SockAddr& peer = order_[next_++];
-            next_at_ = loop_.precise_now() + delay_;
+            next_at_ = delay_.resolved(loop_.precise_now()).at();
             Result<nutils::UniqueFd> fd = nutils::open_stream(peer, options_for(peer));
             if (!fd) {
-                note(fd.error());
+                note(peer, fd.error());
                 continue;
             }
             attempts_.push_back({peer, EvSocket(loop_, *std::move(fd)), {}});
@@ -127,7 +127,7 @@ class Race {
             return nullptr;
         }
         if (!it->state) return &it->socket;
-        note(nutils::connect_error(it->state, it->peer));
+        note(it->peer, nutils::connect_error(it->state, it->peer));
         next_at_ = TimePoint::min();
         it = attempts_.erase(it);
         return nullptr;
@@ -140,7 +140,10 @@ class Race {
         return options;
     }
 
-    void note(Error error) { errors_.push_back(std::move(error)); }
+    void note(const SockAddr& peer, Error error) {
+        if (peer == order_.front()) code_of_first_ = error.code();
+        errors_.push_back(std::move(error));
+    }
 
     // What happened at each address; of a single one, just that.
     Error all_failed(const std::error_code& code) const {
@@ -171,18 +174,20 @@ class Race {
     }
 
     Error gave_up(const std::error_code& error) {
-        for (const Attempt& attempt : attempts_) note(nutils::connect_error(error, attempt.peer));
+        for (const Attempt& attempt : attempts_)
+            note(attempt.peer, nutils::connect_error(error, attempt.peer));
         return all_failed(error);
     }
 
     EvLoop& loop_;
     const HappyEyeballsOptions& options_;
-    const Duration delay_;
+    const Deadline delay_;
     const std::vector<SockAddr> order_;
     std::size_t next_ = 0;
     TimePoint next_at_ = TimePoint::min();
     std::list<Attempt> attempts_;
-    std::vector<Error> errors_;
+    std::vector<Error> errors_;  // in the order in which they came
+    std::error_code code_of_first_;
 };
 
 }  // namespace

@@ -32,8 +32,11 @@ namespace {
 // much as fifty switches, and what it brings queues behind those that are ready anyway; but I/O must not wait
 // long either for coroutines that compute between their switches.
 constexpr Duration kBatchTime = 1ms;
-constexpr int kMinBatch = 128;
-constexpr int kMaxBatch = 2048;
+constexpr int kMaxBatch = 4096;
+// Switches before the first look at the clock, and between two looks when they turn out to be short.
+constexpr int kFirstLook = 4;
+constexpr int kLook = 2048;
+constexpr int kShuffledBatch = 128;
 
 // Timers that are due closer together than this are served together: under many timers, 2,000 wake-ups a
 // second instead of one for each. A timer that comes alone is on time.
@@ -276,7 +279,7 @@ void LoopCore::run_batch() {
     if (last_ready == nullptr) return;
     if (shuffle) [[unlikely]] {
         // One at a time, each drawn from the first few that are ready.
-        for (int i = 0; i < kMinBatch && last_ready != nullptr; ++i) {
+        for (int i = 0; i < kShuffledBatch && last_ready != nullptr; ++i) {
             for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn)
                 last_ready = last_ready->next_ready;
             budget = 1;
@@ -284,28 +287,44 @@ void LoopCore::run_batch() {
         }
         return;
     }
-    budget = batch;
-    run_next(context, *last_ready->next_ready);
-    if (budget == 0) adapt_batch();
+    run_pieces();
+}
+
+// Until nobody is ready, or for so many switches, or so long, that I/O has to be looked at. The clock is read
+// only while there is more than a piece to run; pieces grow, because nobody knows how long a switch lasts
+// this time.
+void LoopCore::run_pieces() {
+    TimePoint began = batch_used_up ? cutils::monotonic_now() : TimePoint{};
+    batch_used_up = false;
+    Duration took{};
+    int timed = 0;  // switches since then
+    int look = kFirstLook;
+    for (int left = batch; left > 0; look = std::min(4 * look, kLook)) {
+        const int piece = std::min(left, look);
+        budget = piece;
+        run_next(context, *last_ready->next_ready);
+        if (budget > 0 || last_ready == nullptr) return;
+        left -= piece;
+        const TimePoint now = cutils::monotonic_now();
+        if (began == TimePoint{}) {
+            began = now;
+            continue;
+        }
+        timed += piece;
+        took = now - began;
+        if (took > kBatchTime) break;
+    }
+    batch_used_up = true;
+    if (took > kBatchTime)
+        batch = std::max(1, static_cast<int>(timed * kBatchTime / took));
+    else if (timed > 0 && took < kBatchTime / 2)
+        batch = std::min(batch * 2, kMaxBatch);
 }
 
 // Rare, so out of line: whoever yields or parks is shorter for it.
 void LoopCore::run_loop(ThreadCore& from) {
     t_here.thread = nullptr;
     corothread::switch_to(from.context, context, locals);
-}
-
-// A batch was used up. A second one in a row, with nothing but a look at I/O between them, tells how long
-// they take.
-void LoopCore::adapt_batch() {
-    const TimePoint time = cutils::monotonic_now();
-    if (batch_ended != TimePoint{}) {
-        if (time - batch_ended > kBatchTime)
-            batch = std::max(batch / 2, kMinBatch);
-        else if (time - batch_ended < kBatchTime / 2)
-            batch = std::min(batch * 2, kMaxBatch);
-    }
-    batch_ended = time;
 }
 
 // One round: a stack for each, as long as there are some. Those that queue again meanwhile are asked in the
@@ -377,7 +396,6 @@ void LoopCore::pass(bool may_block) {
         if (anything_ready()) kick();
         return;
     }
-    if (last_ready == nullptr) batch_ended = TimePoint{};
     const bool idle = !anything_ready() && !stopping.load(std::memory_order_relaxed);
     if (measurements && may_block && idle) [[unlikely]]
         look_for_deadlock(*this);

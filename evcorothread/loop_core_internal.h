@@ -228,8 +228,8 @@ struct LoopCore final : corothread::StackObserver {
     bool batch_over() { return --budget == 0; }          // asked once a switch
     void run_loop(ThreadCore& from);
     void run_next(corothread::Context& from, ThreadCore& next);
-    void adapt_batch();
     void run_batch();  // from the loop's own stack
+    void run_pieces();
     void make_ready(ThreadCore& woken);
     ThreadCore* start_thread(std::string_view name, const EvLoop::BodyType& type,
                              void* body);  // null: no stack
@@ -328,8 +328,8 @@ struct LoopCore final : corothread::StackObserver {
     // is the first: so yielding moves this pointer on by one, and nothing else.
     ThreadCore* last_ready = nullptr;
     int budget = 0;
-    int batch = 128;  // switches between two looks at I/O; adapts, see pass()
-    TimePoint batch_ended{};
+    int batch = 128;  // switches between two looks at I/O: as many as fit into a millisecond
+    bool batch_used_up = false;
     const bool owned;
     const bool virtual_time;
     bool shuffle;

@@ -40,14 +40,14 @@ SslContextPtr TlsContext::Impl::current() {
     return SslContextPtr(context.get());
 }
 
-void TlsContext::Impl::report_plain_text(const std::string& peer) {
+void PlainTextReports::add(const std::string& peer) {
     const std::int64_t second =
         std::chrono::duration_cast<std::chrono::seconds>(cutils::monotonic_now().time_since_epoch()).count();
-    if (reported_at.exchange(second) == second) {
-        ++not_reported;
+    if (reported_at_.exchange(second) == second) {
+        ++not_reported_;
         return;
     }
-    const std::uint64_t others = not_reported.exchange(0);
+    const std::uint64_t others = not_reported_.exchange(0);
     cutils::log(cutils::LogLevel::warning, "%s spoke plain HTTP to a TLS port%s", peer.c_str(),
                 others == 0 ? "" : (", and " + std::to_string(others) + " others before").c_str());
 }

@@ -98,7 +98,8 @@ class EVC_API TlsContext {
     [[nodiscard]] static cutils::Result<TlsContext> client(TlsClientOptions options = {});
 
     // Reads the same files again. New connections get what they say now; old ones go on as they are.
-    // Sessions can still be resumed, unless clients are asked for certificates: those are looked at again.
+    // A server's sessions can still be resumed, unless clients are asked for certificates: those are looked
+    // at again. A client forgets its own: the servers' certificates are looked at again.
     // Errors: as above; then everything stays as it was.
     [[nodiscard]] cutils::Result<void> reload();
 

@@ -7,6 +7,7 @@
 
 #include "cutils/check.h"
 #include "evcorothread/ev_thread.h"
+#include "evcorothread/timed_store_internal.h"
 #include "evcorothread/tls_context_internal.h"
 #include "evcorothread/tls_engine_internal.h"
 #include "evcorothread/tls_info_internal.h"
@@ -75,14 +76,15 @@ std::error_code prepare_client(TlsEngine& engine, const TlsContext& context, std
     const bool verify = context.impl().client->verify;
     if (host.ends_with('.')) host.remove_suffix(1);  // the root of all names is in no certificate
     // To OpenSSL ".org" is every host of that domain.
-    if ((verify && host.empty()) || host.starts_with('.') || host.find('\0') != std::string_view::npos)
+    if ((verify && host.empty()) || host.starts_with('.') || host.find('\0') != std::string_view::npos ||
+        host.size() > TLSEXT_MAXLEN_host_name)
         return std::make_error_code(std::errc::invalid_argument);
     if (const std::error_code error = engine.begin(context.impl().current().get(), false)) return error;
     const std::string name(host);
     if (const std::error_code error = engine.expect(name, verify)) return error;
     TlsSessionCache* const sessions = session_cache_of(engine.ssl.get());
     if (sessions == nullptr) return {};
-    engine.session_key = name + " at " + peer_name(engine);
+    engine.session_key = lower_case(name) + " at " + peer_name(engine);
     SSL_set_app_data(engine.ssl.get(), &engine.session_key);
     // One that does not fit is forgotten.
     if (const SslSessionPtr session = sessions->take(engine.session_key))
@@ -94,12 +96,13 @@ std::error_code prepare_client(TlsEngine& engine, const TlsContext& context, std
 
 cutils::Result<TlsSocket> TlsSocket::shaken(Engine engine, const TlsContext& context, std::error_code error,
                                             Deadline deadline) {
+    const auto reports = context.impl().plain_text;  // the context may go meanwhile
     deadline = deadline.resolved(engine->transport.now());
     if (!error) error = shake_hands(*engine, deadline);
     if (!error) return TlsSocket(std::move(engine));
     if (error == NetError::closed) return cutils::Error(error, "TLS handshake");  // the socket may be gone
     const std::string peer = peer_name(*engine);
-    if (error == TlsError::plain_text) context.impl().report_plain_text(peer);
+    if (error == TlsError::plain_text) reports->add(peer);
     linger(*engine, error, deadline);
     return cutils::Error(error, "TLS handshake with " + peer);
 }

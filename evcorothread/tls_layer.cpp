@@ -11,10 +11,11 @@
 namespace evcorothread {
 
 struct TlsLayer::Engine final : TlsCore {
-    Engine(TlsTransport& below, const TlsContext& its_context) : transport(below), context(its_context) {}
+    Engine(TlsTransport& below, const TlsContext& context)
+        : transport(below), plain_text(context.impl().plain_text) {}
 
     TlsTransport& transport;
-    const TlsContext& context;
+    const std::shared_ptr<PlainTextReports> plain_text;
 
   private:
     IoResult take(std::span<char> buffer) override { return transport.try_recv(buffer); }
@@ -38,28 +39,32 @@ cutils::Result<TlsLayer> TlsLayer::accept(TlsTransport& transport, const TlsCont
 }
 
 std::error_code TlsLayer::shake_hands() {
+    if (engine_ == nullptr) return NetError::closed;
     const std::error_code error = engine_->shake_hands();
     shaken_ = !error;
     return error;
 }
 
 void TlsLayer::report_plain_text(std::string_view peer) const {
-    engine_->context.impl().report_plain_text(std::string(peer));
+    if (engine_ != nullptr) engine_->plain_text->add(std::string(peer));
 }
 
 nutils::IoResult TlsLayer::try_recv(std::span<char> buffer) {
     EVC_CHECK(!buffer.empty(), "TlsLayer::try_recv() into an empty buffer");
+    if (engine_ == nullptr) return {0, NetError::closed};
     return engine_->read(buffer);
 }
 bool TlsLayer::has_pending() const { return engine_ != nullptr && engine_->has_pending(); }
 
 nutils::IoResult TlsLayer::try_send(std::string_view data) {
+    if (engine_ == nullptr) return {0, NetError::closed};
     if (data.empty()) return {};
     if (const std::error_code error = flush()) return {0, error};
     return engine_->write(data);
 }
 bool TlsLayer::wants_room() const { return engine_ != nullptr && !engine_->waiting.empty(); }
 std::error_code TlsLayer::flush() {
+    if (engine_ == nullptr) return NetError::closed;
     const std::error_code error = engine_->flush();
     return error && error != NetError::would_block ? engine_->why_not_sent() : error;
 }

@@ -39,6 +39,7 @@ class TlsTransport {
 // Cost:   as TlsSocket, and two virtual calls a record.
 class EVC_API TlsLayer {
   public:
+    // Of no connection; every call returns `closed`.
     TlsLayer() noexcept;
     TlsLayer(TlsLayer&&) noexcept;
     TlsLayer& operator=(TlsLayer&&) noexcept;

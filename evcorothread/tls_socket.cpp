@@ -58,6 +58,13 @@ IoResult send_records(TlsEngine& engine, std::string_view data, Deadline deadlin
     return {sent, {}};
 }
 
+std::error_code let_others_run(TlsEngine& engine, Deadline deadline) {
+    const std::error_code error = engine.watch()->let_others_run(deadline);
+    // As in drain(): TLS's own answers, of which we may have been told in the place of those who send them.
+    if (error && error != NetError::closed) (void)engine.flush();
+    return error;
+}
+
 // The front of `pieces` as one piece: the first, or copies of several in `room`, one record at most.
 std::string_view gather(std::span<const iovec> pieces, std::unique_ptr<char[]>& room) {
     const auto text = [](const iovec& piece) {
@@ -179,6 +186,8 @@ IoResult TlsSocket::sendfile_all(int file, off_t offset, std::size_t count, Dead
         const IoResult some = send_records(*engine_, {room.get(), static_cast<std::size_t>(got)}, deadline);
         sent += some.bytes;
         if (some.error) return failed(some.error, sent);
+        if (sent / FdWatch::kTurn == (sent - some.bytes) / FdWatch::kTurn || sent == count) continue;
+        if (const std::error_code error = let_others_run(*engine_, deadline)) return failed(error, sent);
     }
     return {sent, {}};
 }

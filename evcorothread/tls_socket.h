@@ -118,7 +118,8 @@ class EVC_API TlsSocket final : public nutils::ByteStream {
     // Errors: would_block: not yet; those of send.
     [[nodiscard]] std::error_code try_flush();
 
-    // Sends `count` bytes of an open file from `offset` on; read and encrypted record by record.
+    // Sends `count` bytes of an open file from `offset` on; read and encrypted record by record. Others run
+    // after each MiB.
     // Errors: those of send and pread(2); eof when the file is shorter than that.
     [[nodiscard]] IoResult sendfile_all(int file, off_t offset, std::size_t count, Deadline deadline);
 

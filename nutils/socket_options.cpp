@@ -105,9 +105,9 @@ cutils::Result<PeerCredentials> peer_credentials(int fd) {
     socklen_t size = sizeof credentials;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
         return cutils::Error::from_errno("SO_PEERCRED");
-    // What the kernel says of a socket that has no such peer. (Of one in another pid namespace the pid is 0,
-    // too.)
-    if (credentials.pid == 0 && credentials.uid == static_cast<uid_t>(-1))
+    // What the kernel says of a socket that is not a unix socket, or has no peer. A pid of 0 alone is a peer
+    // in a process namespace that we do not see.
+    if (credentials.uid == static_cast<uid_t>(-1))
         return cutils::Error(std::make_error_code(std::errc::operation_not_supported), "SO_PEERCRED");
     return PeerCredentials{credentials.pid, credentials.uid, credentials.gid};
 }

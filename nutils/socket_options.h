@@ -74,12 +74,12 @@ struct KeepAlive {
 
 // Who is at the other end of a unix socket, as the kernel saw it when the connection was made.
 struct PeerCredentials {
-    pid_t pid = 0;  // 0: a process that this one cannot see, in another pid namespace (a container)
+    pid_t pid = 0;  // 0: of a process that is not visible from here: in another container, say
     uid_t uid = 0;
     gid_t gid = 0;
 };
-// Errors: the errno of getsockopt(2); errc::operation_not_supported when fd is not a connected unix
-// socket.
+// Errors: the errno of getsockopt(2); errc::operation_not_supported when fd is not a unix socket, or has no
+//         peer.
 [[nodiscard]] EVC_API cutils::Result<PeerCredentials> peer_credentials(int fd);
 
 }  // namespace nutils

@@ -42,7 +42,8 @@ nutils::IoResult send_memory_step(Socket& socket, const Http1Engine::Output& out
 
 template <class Socket>
 nutils::IoResult send_file_step(Socket& socket, const Http1Engine::Output& output, std::uint64_t sent) {
-    constexpr std::uint64_t kFilePiece = 1024 * 1024;
+    // kStepsInARow of these are what a client that takes all at once may hold the others up for.
+    constexpr std::uint64_t kFilePiece = 128 * 1024;
     off_t offset = output.offset + static_cast<off_t>(sent);
     const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(output.count - sent, kFilePiece));
     const nutils::IoResult some = socket.try_sendfile(output.file, offset, count);

@@ -80,6 +80,21 @@ TEST(CFaceSocket, TimesOutAndIsStillUsable) {
     CHECK_OUTCOME(3, 0, late);
 }
 
+TEST(CFaceSocket, MicrosecondsBeyondAllTimeAreForEverOrOver) {
+    Outcome got, late;
+    start_with(pair.near, [&](EVTHREAD*, EVSOCKET* socket) {
+        late = EVSOCKET_recv(socket, buffer, sizeof buffer, 0, {0, LONG_MIN});
+        got = EVSOCKET_recv(socket, buffer, sizeof buffer, 0, {8'999'999'999, LONG_MAX});
+    });
+    start([&](EVTHREAD* self, EVSOCKET*) {
+        EVTHREAD_delay(self, EVTIMEOUT_ms(1));
+        pair.write("later");
+    });
+    run_loop();
+    CHECK_OUTCOME(-1, ETIMEDOUT, late);
+    CHECK_OUTCOME(5, 0, got);
+}
+
 TEST(CFaceSocket, IsCanceledWithItsThread) {
     Outcome waiting, afterwards, sending;
     EVTHREAD* const reader = start_with(pair.near, [&](EVTHREAD*, EVSOCKET* socket) {

@@ -475,6 +475,43 @@ TEST(StreamRelay, IsCanceledAndWaitsForItsChildren) {
     CHECK_EQUAL(NetError::canceled, result.back.read_error);
 }
 
+// Makes nobody wait, and ends after so many bytes.
+struct ReadyStream final : nutils::ByteStream {
+    explicit ReadyStream(EvLoop& its_loop) : loop(its_loop) {}
+    IoResult recv(std::span<char> buffer, Deadline) override {
+        if (received >= kEnd) return {0, NetError::eof};
+        received += buffer.size();
+        return {buffer.size(), {}};
+    }
+    IoResult send(std::string_view data, Deadline) override { return {data.size(), {}}; }
+    IoResult shutdown_send() override { return {}; }
+    void close() noexcept override {}
+    [[nodiscard]] TimePoint now() const override { return loop.precise_now(); }
+
+    static constexpr std::size_t kEnd = 64 << 20;
+    EvLoop& loop;
+    std::size_t received = 0;
+};
+
+TEST_IN_ORDER(StreamRelay, LetsOthersRunThoughThereIsAlwaysMore) {
+    ReadyStream from(loop);
+    ReadyStream to(loop);
+    std::size_t seen = 0;
+    EvThread copying = go([&] { CHECK_EQUAL(ReadyStream::kEnd, copy_stream(from, to, 1h).bytes); });
+    go([&] { seen = from.received; });
+    run_loop();
+    CHECK_EQUAL(1 << 20, seen);
+}
+
+TEST(StreamRelay, TimesOutThoughThereIsAlwaysMore) {
+    ReadyStream from(loop);
+    ReadyStream to(loop);
+    CopyResult copied;
+    in_coroutine([&] { copied = copy_stream(from, to, loop.precise_now() - 1s); });
+    CHECK_EQUAL(NetError::timed_out, copied.read_error);
+    CHECK_EQUAL(1 << 20, copied.bytes);
+}
+
 TEST(StreamRelay, AReadErrorEndsBothDirections) {
     EvThread relaying = start();
     run_ready();

@@ -451,6 +451,62 @@ TEST(Sendfile, OfMoreThanTheKernelTakesAtOnceGoesOn) {
     CHECK(text == connection.peer_gets());
 }
 
+TEST(Sendfile, LetsOthersRunThoughThePeerTakesAll) {
+    constexpr std::size_t kPiece = 1 << 20;
+    faults.answer("sendfile", kPiece, 0, FaultInjection::kAlways);
+    Connection other = unix_connection(loop);
+    long turns = 0;
+    go([&] {
+        CHECK_EQUAL("hello", received(other.socket, 1h));
+        turns = faults.calls("sendfile");
+        CHECK(socket.send("between", 1h).busy());
+    });
+    in_coroutine([&] {
+        this_evthread::yield();  // the other one waits
+        other.peer_sends("hello");
+        CHECK_EQUAL(64 * kPiece, socket.sendfile_all(STDIN_FILENO, 0, 64 * kPiece, 1h).bytes);
+    });
+    CHECK(turns > 0 && turns <= 3);
+    CHECK_EQUAL("", connection.peer_gets());
+}
+
+TEST(Sendfile, EndsThoughThePeerTakesAll) {
+    constexpr std::size_t kPiece = 1 << 20;
+    faults.answer("sendfile", kPiece, 0, FaultInjection::kAlways);
+    in_coroutine([&] {
+        const IoResult late = socket.sendfile_all(STDIN_FILENO, 0, 64 * kPiece, loop.now() - 1s);
+        CHECK(late.timed_out());
+        CHECK_EQUAL(kPiece, late.bytes);
+    });
+    EvThread writer = go([&] {
+        const IoResult sent = socket.sendfile_all(STDIN_FILENO, 0, 64 * kPiece, 1h);
+        CHECK(sent.canceled());
+        CHECK(sent.bytes < 64 * kPiece);
+    });
+    go([&] { writer.cancel(); });
+    run_loop();
+    go([&] {
+        const IoResult sent = socket.sendfile_all(STDIN_FILENO, 0, 64 * kPiece, 1h);
+        CHECK(sent.closed());
+        CHECK(sent.bytes < 64 * kPiece);
+    });
+    go([&] { socket = EvSocket(); });
+    run_loop();
+}
+
+TEST(Sendfile, OfAFileThatIsReadLetsOthersRun) {
+    constexpr std::size_t kPiece = 64 << 10;
+    const UniqueFd file = file_of("");
+    CHECK_EQUAL(0, ::ftruncate(file.get(), 8 << 20));
+    faults.fail("sendfile", EINVAL);
+    faults.answer("send", kPiece, 0, FaultInjection::kAlways);
+    in_coroutine([&] {
+        const IoResult late = socket.sendfile_all(file.get(), 0, 8 << 20, loop.now() - 1s);
+        CHECK(late.timed_out());
+        CHECK_EQUAL(1 << 20, late.bytes);
+    });
+}
+
 TEST(Sendfile, GoesOnWhereADeadlineCutItOff) {
     const std::string text = pattern(1 << 20);
     const UniqueFd file = file_of(text);

@@ -1,6 +1,7 @@
 #include "evcorothread/happy_eyeballs.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,7 @@ TEST(AddressOrder, MayPreferTheFirstFamily) {
     CHECK_EQUAL("[::1]:1 [::2]:1 1.1.1.1:1 [::3]:1 ",
                 order({"[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"}, 2));
     CHECK_EQUAL("1.1.1.1:1 [::1]:1 ", order({"[::1]:1", "1.1.1.1:1"}, 0));
+    CHECK_EQUAL("[::1]:1 [::2]:1 1.1.1.1:1 ", order({"[::1]:1", "1.1.1.1:1", "[::2]:1"}, SIZE_MAX));
 }
 
 TEST(AddressOrder, DropsDoubles) {
@@ -140,6 +142,34 @@ TEST(ConnectAny, WhenAllFailTellsWhatHappenedAtEach) {
                         " (no such socket file: is the server running?): No such file or directory]"
                         ": Connection refused",
                     message(failed));
+    });
+}
+
+TEST(ConnectAny, TheFirstAddressSaysWhatItWasThoughAnotherFailedBefore) {
+    const SockAddr full = SockAddr::unix_path(folder.file("full")).value();
+    const SockAddr missing = SockAddr::unix_path(folder.file("no")).value();
+    std::optional<FullListener> first(full);
+    EvThread client = go([&] {
+        const SockAddr both[] = {full, missing};
+        HappyEyeballsOptions quick;
+        quick.attempt_delay = 10ms;
+        const auto failed = connect_any(loop, both, quick, 1h);
+        CHECK(failed.error() == std::errc::connection_refused);
+        STRCMP_CONTAINS("No such file or directory; connect to", message(failed).c_str());
+    });
+    until([&] { return faults.calls("connect") > 50; });
+    first.reset();
+    until([&] { return client.finished(); });
+}
+
+TEST(ConnectAny, ADelayThatIsLongerThanAllTimeIsNever) {
+    const FullListener hole(SockAddr::loopback(0));
+    const Listener server(SockAddr::loopback(0));
+    in_coroutine([&] {
+        const SockAddr both[] = {hole.address, server.address};
+        HappyEyeballsOptions patient;
+        patient.attempt_delay = std::chrono::milliseconds::max();
+        CHECK(connect_any(loop, both, patient, 50ms).error() == NetError::timed_out);
     });
 }
 

@@ -55,6 +55,16 @@ TEST(ParkingOrder, WhoWasServedIsYoungAgain) {
     CHECK_FALSE(parking->close_oldest());
 }
 
+TEST(ParkingOrder, WhoHasSentSomethingThatTheLoopHasNotHeardOfIsPassedOver) {
+    parking->keep_order();
+    park(1);
+    talk_to(0);
+    send(0, "once more");
+    CHECK_FALSE(parking->close_oldest());
+    run_ready();
+    CHECK_EQUAL("once more", reply(0));
+}
+
 TEST(ParkingOrder, WhoHasSentSomethingIsPassedOver) {
     parking->keep_order();
     park(2);

@@ -247,6 +247,21 @@ TEST(TlsContext, ResumesOnlySessionsOfTheSameHost) {
     CHECK(!resumes(server, client, "127.0.0.1"));
 }
 
+TEST(TlsContext, ResumesSessionsWhateverTheCaseOfTheHost) {
+    TlsContext server = TlsContext::server(server_options).value();
+    TlsContext client = TlsContext::client(client_options).value();
+    CHECK(!resumes(server, client, "localhost"));
+    CHECK(resumes(server, client, "LocalHost"));
+}
+
+TEST(TlsContext, AClientThatReadsItsFilesAgainForgetsItsSessions) {
+    TlsContext server = TlsContext::server(server_options).value();
+    TlsContext client = TlsContext::client(client_options).value();
+    CHECK(!resumes(server, client));
+    CHECK(client.reload());
+    CHECK(!resumes(server, client));
+}
+
 TEST(TlsContext, UsesATicketOnce) {
     TlsContext server = TlsContext::server(server_options).value();
     TlsContext client = TlsContext::client(client_options).value();

@@ -165,10 +165,25 @@ TEST(TlsHandshake, TrustsAnybodyWhenTold) {
     CHECK(!hands.client->info().peer_verified);
 }
 
+TEST(TlsHandshake, ItsContextMayGoMeanwhile) {
+    SocketPair pair = unix_pair();
+    std::optional<TlsContext> context = TlsContext::server(server_options).value();
+    go([&] {
+        const auto socket = TlsSocket::accept(EvSocket(loop, std::move(pair.near)), *context, 10s);
+        CHECK(socket.error().code() == TlsError::plain_text);
+    });
+    run_ready();
+    context.reset();
+    CHECK_EQUAL(4, ::write(pair.far.get(), "GET ", 4));
+    CHECK_EQUAL(14, ::write(pair.far.get(), "/ HTTP/1.1\r\n\r\n", 14));
+    run_loop();
+    STRCMP_CONTAINS("spoke plain HTTP to a TLS port", log.text().c_str());
+}
+
 TEST(TlsHandshake, WantsAHostToCheck) {
     server_options.certificates = {authority.issue("one", {.hosts = "DNS:one.example.org"})};
-    for (const std::string& host :
-         {std::string(), std::string("."), std::string("local\0host", 10), std::string(".example.org")}) {
+    for (const std::string& host : {std::string(), std::string("."), std::string("local\0host", 10),
+                                    std::string(".example.org"), std::string(256, 'a')}) {
         shake(host);
         CHECK(hands.client.error().code() == std::errc::invalid_argument);
         CHECK(hands.server.error().code() == NetError::truncated);

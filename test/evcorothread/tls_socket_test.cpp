@@ -161,6 +161,27 @@ TEST(TlsSocket, SendsAFile) {
     });
 }
 
+TEST(TlsSocket, SendingAFileLetsOthersRunThoughThePeerTakesAll) {
+    UniqueFd file(::open(folder.file("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    CHECK_EQUAL(0, ::ftruncate(file.get(), 64 << 20));
+    FaultInjection faults;
+    long turns = 0;
+    EvThread sending = go([&] {
+        faults.answer("send", 5 + 16 * 1024 + 17, 0, FaultInjection::kAlways);  // a record
+        const IoResult sent = client.sendfile_all(file.get(), 0, 64 << 20, 1h);
+        faults.answer("send", 0, 0, 0);  // from here on as usual
+        CHECK(sent.canceled());
+        CHECK_EQUAL(1 << 20, sent.bytes);
+    });
+    go([&] {
+        turns = faults.calls("send");
+        CHECK(client.send("between", 1h).busy());
+        sending.cancel();
+    });
+    run_loop();
+    CHECK_EQUAL(64, turns);
+}
+
 TEST(TlsSocket, EndsWhenThePeerHasFinished) {
     in_coroutine([&] {
         CHECK(client.send_all("last words", 1s));

@@ -83,6 +83,27 @@ TEST(Yield, OfTwoDoesNotStarvePosts) {
 
 TEST_GROUP_BASE(YieldRealTime, RealTimeFixture){};
 
+// Somebody computes, and yields after each millisecond.
+TEST(YieldRealTime, DoesNotStarveInputThoughATurnTakesLong) {
+    Connection connection = unix_connection(loop);
+    constexpr int kMost = 300;
+    const auto compute = [&] {
+        const TimePoint end = cutils::monotonic_now() + 1ms;
+        while (cutils::monotonic_now() < end) continue;
+        this_evthread::yield();
+    };
+    bool received_something = false;
+    go([&] { received_something = received(connection.socket, Deadline::never) == "hello"; });
+    int turns = 0;
+    go([&] {
+        for (int i = 0; i < 30; ++i) compute();  // the loop has found out how long they take
+        connection.peer_sends("hello");
+        for (; !received_something && turns < kMost; ++turns) compute();
+    });
+    until([&] { return received_something; });
+    CHECK(turns < 10);
+}
+
 TEST(YieldRealTime, DoesNotStarveTimers) {
     bool slept = false;
     go([&] {
