@@ -85,10 +85,9 @@ class EVC_API CoroutineBase {
 //
 // Owner:   the Coroutine object; destroying it kills what is suspended (see kill). Movable.
 // Thread:  resumed, and killed while suspended, only on the OS thread that first resumed it; anything else
-// aborts.
+//          aborts.
 // Errors:  the constructor throws std::system_error when the pool has no free stack. An exception that leaves
-// the body
-//          comes out of the resume() that was under way; the coroutine is finished then.
+//          the body comes out of the resume() that was under way; the coroutine is finished then.
 // Cost:    about 10 ns to create, two switches (about 10 ns) a resume; no allocation beyond the stack.
 template <class Out, class In = void>
 class Coroutine : public CoroutineBase {

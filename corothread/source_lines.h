@@ -14,8 +14,8 @@ namespace corothread {
 // made: nothing links it, and without it (Debian: libdw1), or in a program without -g, every answer is empty.
 //
 //   SourceLines lines;
-//   std::puts(to_string(trace, "  ", lines).c_str());   // … blur(Image&)+0x3f1 (server+0x8d21) at
-//   blur.cpp:88
+//   std::puts(to_string(trace, "  ", lines).c_str());
+//   // … blur(Image&)+0x3f1 (server+0x8d21) at blur.cpp:88
 //
 // Thread: one at a time. Not for signal handlers.
 // Cost:   to make, some 100 µs; the first look into a compilation unit, milliseconds; some MB while it lives.

@@ -66,10 +66,11 @@ struct StackAdvice {
 //   StackPool stacks({.count = 100, .pages = 5});   // 100 coroutines at most, 20 KiB each
 //
 // Owner:   the application; must outlive every loop and coroutine that uses it. Dies with all stacks
-// returned. Thread:  one OS thread at a time, that of its loop. Not movable. Errors:  std::system_error from
-// the constructor, whose text says what to change: EINVAL for options that make no
-//          sense, ENOMEM for address space, EMFILE when vm.max_map_count is too low for mprotect guards.
-//          Exhaustion is not an error: take() returns none.
+//          returned. Not movable.
+// Thread:  one OS thread at a time, that of its loop.
+// Errors:  std::system_error from the constructor, whose text says what to change: EINVAL for options that
+//          make no sense, ENOMEM for address space, EMFILE when vm.max_map_count is too low for mprotect
+//          guards. Exhaustion is not an error: take() returns none.
 // Cost:    take and give about 1 ns; construction about 0.3 µs a guard (see on_demand).
 class EVC_API StackPool {
   public:

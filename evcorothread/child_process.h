@@ -80,13 +80,11 @@ struct SpawnOptions {
 //          touched. An application that takes all children away itself (SIGCHLD ignored, waitpid(-1)) takes
 //          the exit status away, too: wait() then says ECHILD.
 // How:     by a pidfd (Linux >= 5.3), so SIGCHLD stays the application's. Where there is none (an older
-// kernel,
-//          a sandbox, no descriptor left), by a SignalWatch for SIGCHLD while the child runs.
+//          kernel, a sandbox, no descriptor left), by a SignalWatch for SIGCHLD while the child runs.
 // Owner:   whoever holds it; movable, not while somebody waits on it. Must die before its loop.
 // Thread:  the loop's.
 // Work:    none: EvLoop::run goes on because a coroutine waits, not because a child runs. (In an adopted
-// base,
-//          the application's dispatch goes on until the child has ended.)
+//          base, the application's dispatch goes on until the child has ended.)
 // Fork:    in a child of fork_child, this process's other children are siblings: wait() says ECHILD.
 class EVC_API ChildProcess {
   public:

@@ -37,8 +37,7 @@ namespace evcorothread {
 //           errc::connection_refused           nobody listens there
 //           ENETUNREACH, EHOSTUNREACH, …       no way there; what connect(2) says
 //           timed_out                          the deadline passed, looking up or connecting
-//           (errc::timed_out,
-//                                              from the kernel, is a network that has given up)
+//           errc::timed_out                    from the kernel: a network that has given up
 //           canceled                           this coroutine was asked to stop
 //           errc::invalid_argument             the text is not of the forms above
 //           The message says what was done, tells of each address that failed, and what to look at.

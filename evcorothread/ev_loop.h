@@ -51,14 +51,11 @@ struct EvLoopOptions {
 //   loop.run();   // returns when nothing is left to do, or after stop()
 //
 // Owner:    the application; must outlive its acceptors, sockets and timers, and die before its StackPool.
-// Several
-//           loops may live in one process, each on its own OS thread.
+//           Several loops may live in one process, each on its own OS thread.
 // Thread:   all calls on the OS thread that runs it, except post() and stop(). Before run() that is the
-// thread that
-//           made it; run() may be called on another one as long as no coroutine has run yet.
+//           thread that made it; run() may be called on another one as long as no coroutine has run yet.
 // Order:    ready coroutines run first-come first-served; I/O is looked at about once a millisecond, after
-// 128
-//           switches at the least and 2,048 at the most.
+//           128 switches at the least and 2,048 at the most.
 // Idle:     costs no CPU.
 class EVC_API EvLoop {
   public:
@@ -102,10 +99,10 @@ class EVC_API EvLoop {
 
     // Runs `f` on a coroutine thread of its own. Never suspends the caller, and `f` does not start before the
     // caller waits or yields. With no free stack the new thread waits its turn for one
-    // (EvThreadState::waiting_for_stack). Errors:   std::bad_alloc. An exception that leaves `f` is logged
-    // with the name and reaches join(). Lifetime: `f` is moved to the new stack and destroyed there when it
-    // has returned. Cost:     about 15 ns together with its end; no allocation unless it has to wait for a
-    // stack.
+    // (EvThreadState::waiting_for_stack).
+    // Errors:   std::bad_alloc. An exception that leaves `f` is logged with the name and reaches join().
+    // Lifetime: `f` is moved to the new stack and destroyed there when it has returned.
+    // Cost:     about 25 ns together with its end; no allocation unless it has to wait for a stack.
     template <std::invocable F>
     EvThread spawn(std::string_view name, F&& f) {
         std::decay_t<F> body(std::forward<F>(f));

@@ -35,16 +35,13 @@ using nutils::NetError;
 //   }   // the socket closes here
 //
 // Owner:    a value, usually a local of the coroutine it belongs to; closes when destroyed. Movable, not
-// while
-//           somebody waits on it.
+//           while somebody waits on it.
 // Sharing:  one coroutine may receive and another send at the same time (full duplex); a second one in the
-// same
-//           direction gets `busy`. close() may be called by any coroutine of the loop and wakes both with
-//           `closed`.
+//           same direction gets `busy`. close() may be called by any coroutine of the loop and wakes both
+//           with `closed`.
 // Thread:   its loop's.
 // Cancel:   in a canceled coroutine, calls with a Deadline return `canceled` without moving anything; the
-// try_ calls
-//           go on working.
+//           try_ calls go on working.
 // Cost:     per call one syscall when the kernel is ready, and no epoll_ctl ever after the first wait.
 class EVC_API EvSocket final : public nutils::ByteStream {
   public:

@@ -48,8 +48,7 @@ EVC_API const char* to_string(EvThreadState state);
 //
 // Owner:  whoever keeps it; movable (not while a join waits on it). Thread: the loop's.
 // Cost:   a pointer each way; no allocation, nothing shared. The stack goes back when the function returns,
-// whether
-//         the handle lives or not.
+//         whether the handle lives or not.
 class EVC_API EvThread {
   public:
     EvThread() = default;  // nobody: finished
@@ -66,8 +65,7 @@ class EVC_API EvThread {
     // Before:   called in another coroutine of the same loop; no other join of this thread is waiting.
     // Suspends: unless it has finished.
     // Errors:   timed_out, canceled (this coroutine, not the joined one). Rethrows, once, the exception that
-    // left the
-    //           thread's function.
+    //           left the thread's function.
     [[nodiscard]] std::error_code join(Deadline deadline) {
         if (link_ != nullptr || thrown_) return join_unfinished(deadline);
         return {};

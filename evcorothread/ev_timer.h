@@ -24,8 +24,7 @@ namespace evcorothread {
 // Thread:  the loop's.
 // Errors:  an exception that leaves the function is logged; a periodic timer goes on.
 // Cost:    O(log n) to start, a store to stop; never early, late by the loop's latency, and by 0.5 ms at most
-// when
-//          timers are due in quick succession.
+//          when timers are due in quick succession.
 class EVC_API EvTimer {
   public:
     // Errors: std::bad_alloc.

@@ -26,8 +26,7 @@ typedef struct tagEVBUNDLE EVBUNDLE;
 // `thread`.
 //
 // Returns: -1 with errno when it failed, so that `return EVCHANNEL_send(...);` does what one expects;
-// anything
-//          else when it did not. ECANCELED after EVBUNDLE_cancel is no failure.
+//          anything else when it did not. ECANCELED after EVBUNDLE_cancel is no failure.
 typedef int (*EVBUNDLE_PROC)(struct tagEVTHREAD* thread, void* user_ctx);
 
 // `deadline`, counted from now: every wait in every child, and in the bundles that children make, ends then

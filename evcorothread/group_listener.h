@@ -50,8 +50,7 @@ class EVC_API ConnectionTicket {
 // From LoopGroup::listen. Like EvTcpAcceptor, for all loops together.
 //
 // Owner:  whoever holds it; movable. close(), or destroying it, stops listening; connections go on. May
-// outlive
-//         the group. Thread: any, one at a time.
+//         outlive the group. Thread: any, one at a time.
 class EVC_API GroupListener {
   public:
     // On a coroutine thread of its own for every connection, on any of the loops: several at a time, on

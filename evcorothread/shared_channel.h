@@ -80,8 +80,7 @@ class EVC_API SharedChannelBase {
 //         working.
 // Owner:  the application; must outlive the calls. What is still queued is destroyed with it.
 // Thread: any: in a coroutine, or outside any loop. In a function that a loop calls (a posted one, a
-// timer's),
-//         only try_send, try_recv and close.
+//         timer's), only try_send, try_recv and close.
 // Cost:   no allocation after construction; one lock a call, and an eventfd to wake a loop that sleeps.
 template <class T>
 class SharedChannel final : public SharedChannelBase {

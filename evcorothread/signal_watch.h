@@ -20,11 +20,11 @@ namespace evcorothread {
 // is allowed but waiting. While it lives, the named signals' dispositions are libevent's; afterwards what
 // they were.
 //
-// Owner:   whoever holds it; may be destroyed in its own function. Thread: the loop's. In a process, one loop
-// at a time watches signals (libevent's rule). Work:    none: EvLoop::run returns although signals are
-// watched. Errors:  std::system_error from the constructor (EINVAL for a signal that cannot be caught). An
-// exception that leaves
-//          the function is logged.
+// Owner:   whoever holds it; may be destroyed in its own function.
+// Thread:  the loop's. In a process, one loop at a time watches signals (libevent's rule).
+// Work:    none: EvLoop::run returns although signals are watched.
+// Errors:  std::system_error from the constructor (EINVAL for a signal that cannot be caught). An exception
+//          that leaves the function is logged.
 class EVC_API SignalWatch {
   public:
     SignalWatch(EvLoop& loop, std::initializer_list<int> signals, std::function<void(int signal)> function)

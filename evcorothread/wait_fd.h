@@ -19,7 +19,7 @@ namespace evcorothread {
 // Suspends: until the kernel says so, unless it already does.
 // Errors:   timed_out, canceled; EBADF; another errno of poll(2) or epoll_ctl(2).
 // Cost:     two epoll_ctl(2) when it suspends, one poll(2) always: for descriptors of our own there is
-// EvSocket.
+//           EvSocket.
 [[nodiscard]] EVC_API std::error_code wait_readable(int fd, cutils::Deadline deadline);
 [[nodiscard]] EVC_API std::error_code wait_writable(int fd, cutils::Deadline deadline);
 

@@ -99,8 +99,7 @@ struct WorkersOptions {
 //
 // The parent (run()):
 //   a worker ends       it is reaped, however many die at once, and started again: at once, with growing
-//   pauses
-//                       when it keeps dying (see WorkersOptions).
+//                       pauses when it keeps dying (see WorkersOptions).
 //   SIGTERM, SIGINT     every worker gets SIGTERM: stop accepting, finish, return. Those that have not ended
 //                       after `drain` get SIGKILL. run() returns when none is left.
 //   SIGHUP              workers are replaced one by one: the new one is forked, and only when it is ready the

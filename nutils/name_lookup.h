@@ -21,8 +21,7 @@ namespace nutils {
 // `service`: a number up to 65535, a name of /etc/services, or empty for port 0. A numeric host is itself.
 // Suspends: never; it blocks, for seconds when no server answers, and cannot be interrupted. Any thread.
 // Errors:   a NameError, or the errno behind EAI_SYSTEM; EMFILE, ENFILE, ENOMEM where the system says that
-// there is no
-//           such name for want of these; the context names what was looked up.
+//           there is no such name for want of these; the context names what was looked up.
 [[nodiscard]] EVC_API cutils::Result<std::vector<SockAddr>> look_up_name(const std::string& host,
                                                                          const std::string& service);
 

@@ -9,9 +9,8 @@ namespace nutils {
 // A local of the function that writes. The process's signal disposition stays what the application made it.
 //
 //   SigpipeGuard guard;
-//   if (::write(pipe, data, size) < size) guard.consume();      // not only when it fails with EPIPE: a
-//   reader
-//                                                               // that goes in the middle raises it, too
+//   // Not only when it fails with EPIPE: a reader that goes in the middle raises it, too.
+//   if (::write(pipe, data, size) < size) guard.consume();
 // Before: nothing suspends while it exists; it belongs to this OS thread.
 // Cost:   two pthread_sigmask(3).
 class EVC_API SigpipeGuard {

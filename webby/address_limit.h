@@ -19,8 +19,7 @@ namespace webby {
 //
 // Owner: the server; outlives its places. Thread: any.
 // Cost:  a lock and a look into a hash table when a connection comes and when it goes; memory for the
-// addresses
-//        that are there.
+//        addresses that are there.
 class EVC_API AddressLimit {
   public:
     // `most` > 0.

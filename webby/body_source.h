@@ -35,9 +35,8 @@ class AnswerWaiter {
 //   };
 //
 // Owner:    the response, then the connection. Destroyed when it has said eof or failed, or when its
-// connection
-//           ends before; from then on nothing of it is used. It outlives the request: it keeps no view of
-//           one.
+//           connection ends before; from then on nothing of it is used. It outlives the request: it keeps no
+//           view of one.
 // Thread:   that of its connection.
 class EVC_API BodySource {
   public:
@@ -51,9 +50,9 @@ class EVC_API BodySource {
     // After:    1 <= bytes <= buffer.size(), or an error; or no bytes yet, and take_work() says why.
     // Errors:   eof          the body is complete; bytes may be set, too
     //           would_block  there is nothing now; bytes may be set, too. For sources that have wait() and
-    //           tell() other        it will never be complete: the connection is cut, so that nobody takes
-    //           the part for
-    //                        the whole. So it is after an exception, and after 0 bytes without an error.
+    //                        tell()
+    //           other        it will never be complete: the connection is cut, so that nobody takes the part
+    //                        for the whole. So it is after an exception, and after 0 bytes without an error.
     virtual nutils::IoResult read(std::span<char> buffer) = 0;
 
     // After would_block. Waits, in a coroutine or on an OS thread, until there may be more.

@@ -28,8 +28,7 @@ struct CompressionOptions {
 //
 // Owner:  the application. Any thread.
 // Cost:   a look at the response's fields; what it codes, as ContentEncoder: a whole body stalls its thread
-// for up to
-//         a millisecond. Needs stacks of 8 pages.
+//         for up to a millisecond. Needs stacks of 8 pages.
 class EVC_API Compression final : public Filter {
   public:
     explicit Compression(CompressionOptions options = {}) : options_(options) {}

@@ -36,8 +36,7 @@ enum class Condition {
 // a part of must be the very same, byte for byte. True without If-Range.
 //
 // Before: etag and modified as above; now is the current time. A date counts only if it is older than a
-// second:
-//         before, what it names may still change within it.
+//         second: before, what it names may still change within it.
 [[nodiscard]] EVC_API bool range_counts(const Request& request, std::string_view etag, std::time_t modified,
                                         std::time_t now);
 

@@ -35,9 +35,8 @@ namespace webby {
 //
 // Owner: whoever makes the body; moves. One thread.
 // Cost:  of memory, however long the body is, 0.3 MiB for gzip, 1.8 for zstd and 3.4 for br; 16 KiB of stack.
-// Text
-//        takes 16 ns a byte with zstd, 25 with br and 29 with gzip (Zen 5, busy): where the thread has other
-//        work, feed small parts.
+//        Text takes 16 ns a byte with zstd, 25 with br and 29 with gzip (Zen 5, busy): where the thread has
+//        other work, feed small parts.
 class EVC_API ContentEncoder {
   public:
     // expected_size: how much will be fed, if it is known; it makes small bodies cheaper, and may be wrong.

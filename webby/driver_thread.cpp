@@ -167,7 +167,7 @@ struct Worker {
 //
 // Owner: as Driver; the destructor also waits for servlets that are running: nobody can interrupt those.
 // Cost:  a request is an epoll_wait(2), recv(2), send(2) and epoll_ctl(2); about 250 bytes an idle
-// connection.
+//        connection.
 class ThreadDriver final : public DriverBase {
   public:
     ThreadDriver(EvLoop& the_loop, const Application& the_application, const DriverOptions& the_options,

@@ -16,11 +16,10 @@ namespace webby {
 //
 //   on_request            the head is complete; the body may still be on its way
 //   on_request_data       a piece of the body, before anybody else has it
-//   on_request_end        the body is complete; for routes that stream it, after the servlet has read it all
+//   on_request_end        the body is complete; for routes that stream it, when the servlet has read it all
 //       the servlet
 //   on_response           the head, before anything is sent; also of what the server answers itself (404,
-//   405,
-//                         500), but not of requests that were malformed (400, 431 …)
+//                         405, 500), but not of requests that were malformed (400, 431 …)
 //   on_response_data      a piece of the body; what a Compression has coded whole, or as a source, is coded
 //                         by then, what a servlet writes is not yet
 //   on_response_end       the body is complete

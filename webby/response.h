@@ -116,9 +116,8 @@ class EVC_API Response {
     //       if (!response.write(row.text(), 10s)) return;     // the client has gone, or takes nothing
     //
     // Suspends: while the client is slow (coroutine); blocks its OS thread (thread). Under Paradigm::event,
-    // and
-    //           in servlets on the offload pool, nobody may wait, or send: the body is gathered in memory,
-    //           and sent whole at the end. For those see stream() and source().
+    //           and in servlets on the offload pool, nobody may wait, or send: the body is gathered in
+    //           memory, and sent whole at the end. For those see stream() and source().
     // Errors:   timed_out, canceled, those of the connection: it is cut when the servlet returns, so that the
     //           client does not take the part for the whole; repeat. too_long: more than 16 MiB gathered;
     //           repeats, and the response is a 500 unless another body is set.

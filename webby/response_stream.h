@@ -25,8 +25,7 @@ class StreamState;
 // ServerOptions::drain is over, and then is cut, so that nobody takes the part for the whole.
 //
 // Owner:  anybody; copies are the same stream. The last one to go ends the body. It may outlive the
-// connection and
-//         the server.
+//         connection and the server.
 // Thread: any, several at a time.
 // Cost:   what waits to be sent, and a wake-up of the connection when it had nothing to do.
 class EVC_API ResponseStream {
@@ -42,8 +41,8 @@ class EVC_API ResponseStream {
 
     // Puts the piece, whole, behind what waits. Never waits.
     // Errors: false, nothing of it taken: nobody listens any more, the body has ended, or so much waits
-    // already
-    //         (Response::stream) that the client is too slow for it: wait, leave pieces out, or cut().
+    //         already (Response::stream) that the client is too slow for it: wait, leave pieces out, or
+    //         cut().
     bool write(std::string_view piece) { return write(std::make_shared<const std::string>(piece)); }
     // The same for a piece that many streams send: it is not copied.
     bool write(std::shared_ptr<const std::string> piece);

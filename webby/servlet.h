@@ -30,7 +30,7 @@ class Servlet {
 // Whether a servlet makes its caller wait, and where that is done.
 //
 //   {.blocking = true}               it waits. Refused in the event paradigm, where that would stop all
-//   others
+//                                    others
 //   {.blocking = Blocking::offload}  it blocks its OS thread: in the event and coroutine paradigms it runs on
 //                                    a pool of threads, its body complete before, while the connection waits
 class Blocking {

@@ -6,8 +6,8 @@
 //
 //   // test/<layer>/wrapped_calls.cpp
 //   #include "test/support/wrapped_socket_calls.h"       // everything that test/nutils/wrap.txt names
-//   TEST_SUPPORT_WRAP(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event), (epoll, what, fd,
-//   event))
+//   TEST_SUPPORT_WRAP(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* event),
+//                     (epoll, what, fd, event))
 //
 // Calls made inside shared libraries (libc, libevent, libstdc++) are not seen. The test's own calls are.
 #pragma once

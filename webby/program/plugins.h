@@ -12,7 +12,7 @@
 namespace webby::program {
 
 // Owner: whoever serves; ends after the server, whose servlets and filters live in the libraries. Unloads the
-// last one first.
+//        last one first.
 class Plugins {
   public:
     Plugins() = default;
