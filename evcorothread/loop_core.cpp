@@ -278,8 +278,11 @@ void LoopCore::cancel(ThreadCore& asked) {
 void LoopCore::run_batch() {
     if (last_ready == nullptr) return;
     if (shuffle) [[unlikely]] {
-        // One at a time, each drawn from the first few that are ready.
+        // One at a time, each drawn from the first few that are ready. In virtual time the clock has no say,
+        // so that a seed's order comes again.
+        const TimePoint end = virtual_time ? TimePoint::max() : cutils::monotonic_now() + kBatchTime;
         for (int i = 0; i < kShuffledBatch && last_ready != nullptr; ++i) {
+            if (i > 0 && !virtual_time && cutils::monotonic_now() > end) return;
             for (std::uint64_t turn = next_random(shuffle_state) % 16; turn > 0; --turn)
                 last_ready = last_ready->next_ready;
             budget = 1;

@@ -461,8 +461,8 @@ TEST(Sendfile, LetsOthersRunThoughThePeerTakesAll) {
         turns = faults.calls("sendfile");
         CHECK(socket.send("between", 1h).busy());
     });
+    run_ready();
     in_coroutine([&] {
-        this_evthread::yield();  // the other one waits
         other.peer_sends("hello");
         CHECK_EQUAL(64 * kPiece, socket.sendfile_all(STDIN_FILENO, 0, 64 * kPiece, 1h).bytes);
     });
