@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "evcorothread/byte_turns_internal.h"
 #include "evcorothread/ev_thread.h"
 #include "evcorothread/loop_core_internal.h"
 #include "evcorothread/relay_internal.h"
@@ -15,8 +16,6 @@ using nutils::ByteStream;
 
 // What a TLS record holds.
 constexpr std::size_t kBuffer = 16 * 1024;
-// Bytes copied before others get their turn.
-constexpr std::uint64_t kTurn = 1024 * 1024;
 
 // Streams that are always ready suspend nobody, and so never look at the deadline.
 std::error_code give_way(const ByteStream& from, Deadline deadline) {
@@ -30,10 +29,9 @@ CopyResult copy_stream(ByteStream& from, ByteStream& to, Deadline deadline) {
     const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
     deadline = deadline.resolved(from.now());
     CopyResult result;
-    std::uint64_t turn_ends = kTurn;
+    ByteTurns turns;
     for (;;) {
-        if (result.bytes >= turn_ends) {
-            turn_ends = result.bytes + kTurn;
+        if (turns.is_over(result.bytes)) {
             result.read_error = give_way(from, deadline);
             if (result.read_error) return result;
         }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cutils/check.h"
+#include "evcorothread/byte_turns_internal.h"
 #include "evcorothread/fd_watch_internal.h"
 #include "evcorothread/io_call_internal.h"
 #include "nutils/iovecs.h"
@@ -71,20 +72,11 @@ IoResult send_when_possible(FdWatch* watch, Deadline deadline, SendNow&& send_no
     return {sent, {}};
 }
 
-// Lets others run when so much has gone that they have waited long enough.
-class Turns {
-  public:
-    // Errors: those of a wait; after `closed` the watch may be gone.
-    std::error_code after(std::size_t sent, FdWatch& watch, Deadline& deadline) {
-        if (sent < end_) return {};
-        end_ = sent + FdWatch::kTurn;
-        deadline = deadline.resolved(watch.loop.precise_now());
-        return watch.let_others_run(deadline);
-    }
-
-  private:
-    std::size_t end_ = FdWatch::kTurn;
-};
+// Errors: those of a wait; after `closed` the watch may be gone.
+std::error_code let_others_run(FdWatch& watch, Deadline& deadline) {
+    deadline = deadline.resolved(watch.loop.precise_now());
+    return watch.let_others_run(deadline);
+}
 
 // For a file that sendfile(2) does not take.
 [[gnu::noinline]] IoResult send_by_reading(FdWatch& watch, int file, off_t offset, std::size_t count,
@@ -93,9 +85,10 @@ class Turns {
     const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
     deadline = deadline.resolved(watch.loop.precise_now());
     std::size_t sent = 0;
-    Turns turns;
+    ByteTurns turns;
     while (sent < count) {
-        if (const std::error_code error = turns.after(sent, watch, deadline)) return failed(error, sent);
+        if (turns.is_over(sent))
+            if (const std::error_code error = let_others_run(watch, deadline)) return failed(error, sent);
         const IoResult got = nutils::read_at(file, {buffer.get(), std::min(kPiece, count - sent)},
                                              offset + static_cast<off_t>(sent));
         if (got.error) return failed(got.error, sent);
@@ -259,11 +252,12 @@ IoResult EvSocket::sendfile_all(int file, off_t offset, std::size_t count, Deadl
     if (const std::error_code error = refusal(watch)) return failed(error);
     if (watch->writer != nullptr) return failed(NetError::busy);
     std::size_t sent = 0;
-    Turns turns;
+    ByteTurns turns;
     while (sent < count) {
-        if (const std::error_code error = turns.after(sent, *watch, deadline)) return failed(error, sent);
+        if (turns.is_over(sent))
+            if (const std::error_code error = let_others_run(*watch, deadline)) return failed(error, sent);
         const IoResult some = send_when_possible(watch, deadline, [&] {
-            const std::size_t piece = std::min(count - sent, FdWatch::kTurn);
+            const std::size_t piece = std::min<std::size_t>(count - sent, ByteTurns::kBytes);
             const IoResult now = nutils::sendfile_some(watch->fd, file, offset, piece);
             if (now.would_block()) deadline = deadline.resolved(watch->loop.precise_now());
             return now;

@@ -55,8 +55,6 @@ struct FdWatch {
     // For a writer that has much to send to somebody who takes it all at once: others run, and I/O is looked
     // at. Nobody else sends meanwhile. Returns what wait_writable() does.
     std::error_code let_others_run(Deadline deadline);
-    // Bytes sent before that.
-    static constexpr std::size_t kTurn = 1024 * 1024;
 
     // May reading give anything but would_block? Exact as far as the kernel has told.
     [[nodiscard]] bool may_read() const { return readable || unverified; }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cutils/check.h"
+#include "evcorothread/byte_turns_internal.h"
 #include "evcorothread/ev_thread.h"
 #include "evcorothread/tls_engine_internal.h"
 #include "evcorothread/tls_waits_internal.h"
@@ -177,7 +178,10 @@ IoResult TlsSocket::sendfile_all(int file, off_t offset, std::size_t count, Dead
     if (room == nullptr) return failed(std::make_error_code(std::errc::not_enough_memory));
     deadline = deadline.resolved(engine_->watch()->loop.precise_now());  // for all of it
     std::size_t sent = 0;
+    ByteTurns turns;
     while (sent < count) {
+        if (turns.is_over(sent))
+            if (const std::error_code error = let_others_run(*engine_, deadline)) return failed(error, sent);
         const ssize_t got =
             ::pread(file, room.get(), std::min(count - sent, room_size), offset + static_cast<off_t>(sent));
         if (got < 0 && errno == EINTR) continue;
@@ -186,8 +190,6 @@ IoResult TlsSocket::sendfile_all(int file, off_t offset, std::size_t count, Dead
         const IoResult some = send_records(*engine_, {room.get(), static_cast<std::size_t>(got)}, deadline);
         sent += some.bytes;
         if (some.error) return failed(some.error, sent);
-        if (sent / FdWatch::kTurn == (sent - some.bytes) / FdWatch::kTurn || sent == count) continue;
-        if (const std::error_code error = let_others_run(*engine_, deadline)) return failed(error, sent);
     }
     return {sent, {}};
 }
