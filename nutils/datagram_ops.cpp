@@ -52,12 +52,7 @@ cutils::Result<UniqueFd> bind_datagram(const SockAddr& address, const DatagramOp
 
 namespace {
 
-SockAddr local_address(int fd) noexcept {
-    sockaddr_storage address;
-    socklen_t size = sizeof address;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    return SockAddr::from_sockaddr(reinterpret_cast<sockaddr*>(&address), size);
-}
+SockAddr local_address(int fd) noexcept { return SockAddr::local_of(fd).value_or(SockAddr()); }
 
 // The kernel takes a port that it has chosen itself back when the connection ends; the socket would be deaf.
 std::error_code keep_port(int fd, const SockAddr& before) noexcept {

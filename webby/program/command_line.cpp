@@ -47,8 +47,6 @@ bool is_normalised(const std::string& path) {
            segments.find("/../") == std::string::npos;
 }
 
-bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0; }
-
 // The option that an argument names, perhaps with "=" and a value; null: none.
 const CLI::Option* option_of(const CLI::App& parser, const std::string& argument) {
     if (!argument.starts_with("--")) return nullptr;
@@ -88,7 +86,7 @@ class ArgumentReader {
             arguments.push_back(text);
             return has_value && equals + 1 == text.size() ? name + ": a value is missing" : "";
         }
-        if (option.get_expected_max() <= 1 && !said_.insert(&option).second) return name + ": is said twice";
+        if (takes_one_value(option) && !said_.insert(&option).second) return name + ": is said twice";
         const bool is_last = at_ + 1 == given_.size();
         if (!has_value && (is_last || option_of(parser_, given_[at_ + 1]) != nullptr))
             return name + ": a value is missing";

@@ -26,14 +26,11 @@ cutils::Result<std::string> content_of(const std::string& path) try {
     return cutils::Error::from_errno(path);
 }
 
-bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0; }
-
 // Values keep their places among those that were given before, so each line is complained about by itself.
 cutils::Result<void> give(CLI::Option& option, const Setting& setting, const std::string& path) {
-    const bool takes_one = is_flag(option) || option.get_expected_max() <= 1;
-    if (takes_one && setting.values.size() != 1)
+    if (takes_one_value(option) && setting.values.size() != 1)
         return wrong(path, setting.line, "\"" + setting.key + "\" takes one value");
-    if (takes_one && option.count() > 0)
+    if (takes_one_value(option) && option.count() > 0)
         return wrong(path, setting.line, "\"" + setting.key + "\" is said twice");
     try {
         for (const std::string& value : setting.values) option.add_result(value);
@@ -77,6 +74,9 @@ std::string line_of(const CLI::Option& option) {
 }
 
 }  // namespace
+
+bool is_flag(const CLI::Option& option) { return option.get_expected_min() == 0; }
+bool takes_one_value(const CLI::Option& option) { return is_flag(option) || option.get_expected_max() <= 1; }
 
 cutils::Result<void> read_config(CLI::App& parser, const std::string& path) {
     const cutils::Result<std::string> text = content_of(path);

@@ -9,7 +9,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace webby::program {
 
@@ -28,6 +29,10 @@ struct Setting {
 
 // `text` as such a file has it between quotes, the quotes with it.
 [[nodiscard]] std::string quoted_value(std::string_view text);
+
+// True or false; and whether it may be said only once.
+[[nodiscard]] bool is_flag(const CLI::Option& option);
+[[nodiscard]] bool takes_one_value(const CLI::Option& option);
 
 // Gives the options what the file says, but those that the command line has given.
 // Before: the command line has been parsed.
