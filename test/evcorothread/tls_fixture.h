@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "evcorothread/tls_socket.h"
+#include "nutils/socket_ops.h"
 #include "test/evcorothread/loop_fixture.h"
 #include "test/evcorothread/tls_certificates.h"
 #include "test/support/log_capture.h"
@@ -58,6 +59,26 @@ class TlsFixtureOver : public Base {
 
 using TlsFixture = TlsFixtureOver<LoopFixture>;
 using RealTimeTlsFixture = TlsFixtureOver<RealTimeFixture>;
+
+// The two ends, ready for use.
+class ShakenTlsFixture : public TlsFixture {
+  public:
+    Handshake hands = shaken();
+    TlsSocket server = std::move(*hands.server);
+    TlsSocket client = std::move(*hands.client);
+    char buffer[4096];
+
+    // Takes the ticket that a server sends first of all: who closes with something unread resets a
+    // connection.
+    void setup() override { CHECK(client.try_recv(buffer).would_block()); }
+
+    // What is on its way to the server, taken off the wire.
+    [[nodiscard]] std::string stolen() const {
+        std::string record(4096, '\0');
+        record.resize(nutils::recv_some(server.fd(), record).bytes);
+        return record;
+    }
+};
 
 // The text of `recv`, or of the error that came instead.
 inline std::string received(TlsSocket& socket, Deadline deadline, std::size_t size = 4096) {

@@ -11,14 +11,12 @@
 
 using namespace test_support;
 
-TEST_GROUP_BASE(TlsOldErrors, TlsFixture) {
-    Handshake hands = shaken();
-    TlsSocket server = std::move(*hands.server);
-    TlsSocket client = std::move(*hands.client);
-    char buffer[4096];
+namespace {
 
+class OldErrorsFixture : public ShakenTlsFixture {
+  public:
     void setup() override {
-        CHECK(client.try_recv(buffer).would_block());  // the ticket
+        ShakenTlsFixture::setup();
         leave_some();
     }
     void teardown() override { ERR_clear_error(); }
@@ -29,12 +27,15 @@ TEST_GROUP_BASE(TlsOldErrors, TlsFixture) {
     }
     // The next record to the server, with its last bit changed.
     void change_what_comes() const {
-        std::string record(4096, '\0');
-        record.resize(nutils::recv_some(server.fd(), record).bytes);
+        std::string record = stolen();
         record.back() = static_cast<char>(record.back() ^ 1);
         CHECK_EQUAL(record.size(), nutils::send_some(client.fd(), record).bytes);
     }
 };
+
+}  // namespace
+
+TEST_GROUP_BASE(TlsOldErrors, OldErrorsFixture){};
 
 TEST(TlsOldErrors, HavingToWaitIsNotOne) {
     CHECK(server.try_recv(buffer).would_block());

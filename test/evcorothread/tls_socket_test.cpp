@@ -13,36 +13,25 @@
 
 using namespace test_support;
 
-TEST_GROUP_BASE(TlsSocket, TlsFixture) {
-    Handshake hands = shaken();
-    TlsSocket server = std::move(*hands.server);
-    TlsSocket client = std::move(*hands.client);
-    char buffer[4096];
+namespace {
 
-    // Takes the ticket that a server sends first of all: who closes with something unread resets a
-    // connection.
-    void setup() override { CHECK(client.try_recv(buffer).would_block()); }
+// Sends until the kernel takes no more; returns how much.
+std::size_t fill(TlsSocket& socket) {
+    const std::string block(16 * 1024, 'f');
+    std::size_t sent = 0;
+    while (const IoResult some = socket.try_send(block)) sent += some.bytes;
+    return sent;
+}
+// Receives until `bytes` are there.
+void take(TlsSocket& socket, std::size_t bytes) {
+    std::string text(bytes, '\0');
+    const IoResult got = socket.recv_exact(text, 10s);
+    CHECK_EQUAL("", got ? std::string() : got.error.message());
+}
 
-    // Sends until the kernel takes no more; returns how much.
-    static std::size_t fill(TlsSocket & socket) {
-        const std::string block(16 * 1024, 'f');
-        std::size_t sent = 0;
-        while (const IoResult some = socket.try_send(block)) sent += some.bytes;
-        return sent;
-    }
-    // What is on its way to the server, taken off the wire.
-    [[nodiscard]] std::string stolen() const {
-        std::string record(4096, '\0');
-        record.resize(nutils::recv_some(server.fd(), record).bytes);
-        return record;
-    }
-    // Receives until `bytes` are there.
-    static void take(TlsSocket & socket, std::size_t bytes) {
-        std::string text(bytes, '\0');
-        const IoResult got = socket.recv_exact(text, 10s);
-        CHECK_EQUAL("", got ? std::string() : got.error.message());
-    }
-};
+}  // namespace
+
+TEST_GROUP_BASE(TlsSocket, ShakenTlsFixture){};
 
 TEST(TlsSocket, GivesWhatThePeerSent) {
     in_coroutine([&] {
